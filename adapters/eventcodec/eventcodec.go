@@ -1,0 +1,142 @@
+// Package eventcodec turns events into bytes and back: the table of every
+// event type that may ever be in a store, and the sealing of personal fields.
+//
+// Data is JSON. Personal fields ([domain.Sealed]) are sealed with AES-256-GCM
+// under the person's key; the nonce is derived from the content, so that the
+// same event encodes to the same bytes on every resend.
+package eventcodec
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Codec encodes and decodes events. It is safe for concurrent use.
+type Codec struct{ keys Keys }
+
+// New returns a codec that seals with the given keys.
+func New(keys Keys) *Codec { return &Codec{keys: keys} }
+
+// Encoded is an event as bytes.
+type Encoded struct {
+	ID       string
+	Type     string
+	Data     []byte // JSON
+	Metadata []byte // JSON
+}
+
+// Encode returns the event as bytes, its personal fields sealed. It creates
+// the key of a person who has none yet. Encoding the same event again gives
+// the same bytes.
+func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands.NewEvent) (Encoded, error) {
+	name := e.Event.EventType()
+	t, ok := table[name]
+	if !ok {
+		return Encoded{}, fmt.Errorf("event type %q is not in the codec's table", name)
+	}
+	event, err := t.seal(e.Event, func(field string, s *domain.Sealed) error {
+		return c.seal(ctx, context3{stream, e.ID, field}, s)
+	})
+	if err != nil {
+		return Encoded{}, err
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		return Encoded{}, fmt.Errorf("encode %s: %w", name, err)
+	}
+	metadata, err := json.Marshal(e.Metadata)
+	if err != nil {
+		return Encoded{}, fmt.Errorf("encode metadata of %s: %w", name, err)
+	}
+	return Encoded{e.ID, name, data, metadata}, nil
+}
+
+// Decode returns the event that the bytes hold, its personal fields still
+// sealed. An event type that is not in the table is
+// [commands.ErrUpgradeRunning]: a newer program wrote it.
+func (c *Codec) Decode(name string, data []byte) (domain.Event, error) {
+	t, ok := table[name]
+	if !ok {
+		return nil, commands.ErrUpgradeRunning.Because(fmt.Sprintf("the event type %q is not known to this version of the program", name))
+	}
+	event, err := t.decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w", name, err)
+	}
+	return event, nil
+}
+
+// DecodeMetadata returns the metadata that the bytes hold.
+func (c *Codec) DecodeMetadata(data []byte) (domain.Metadata, error) {
+	var m domain.Metadata
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("decode metadata: %w", err)
+	}
+	return m, nil
+}
+
+// Types returns the names of every event type, for filters and tests.
+func Types() []string {
+	names := make([]string, 0, len(table))
+	for name := range table {
+		names = append(names, name)
+	}
+	return names
+}
+
+// row is what the codec knows of one event type.
+type row struct {
+	name   string
+	decode func(data []byte) (domain.Event, error)
+	seal   func(e domain.Event, seal sealer) (domain.Event, error)
+}
+
+type sealer func(field string, s *domain.Sealed) error
+
+// personal lists an event's sealed fields by their permanent names.
+type personal[E domain.Event] func(e *E) map[string]*domain.Sealed
+
+// event is one line of the table: an event type and its personal fields.
+func event[E domain.Event](fields ...personal[E]) row {
+	var zero E
+	return row{
+		name: zero.EventType(),
+		decode: func(data []byte) (domain.Event, error) {
+			var e E
+			err := json.Unmarshal(data, &e)
+			return e, err
+		},
+		seal: func(e domain.Event, seal sealer) (domain.Event, error) {
+			if len(fields) == 0 {
+				return e, nil
+			}
+			event, ok := e.(E)
+			if !ok {
+				return nil, fmt.Errorf("event of type %T under the name %s", e, e.EventType())
+			}
+			for name, s := range fields[0](&event) {
+				if err := seal(name, s); err != nil {
+					return nil, fmt.Errorf("seal %s: %w", name, err)
+				}
+			}
+			return event, nil
+		},
+	}
+}
+
+// index puts the table's lines under their names. Two lines with one name are
+// a programming error and panic at start-up.
+func index(lines ...row) map[string]row {
+	rows := map[string]row{}
+	for _, r := range lines {
+		if _, twice := rows[r.name]; twice {
+			panic("event type " + r.name + " is in the codec's table twice")
+		}
+		rows[r.name] = r
+	}
+	return rows
+}

@@ -1,0 +1,144 @@
+// Package occupancy is the arbiter of what is not cut into slots: the time of
+// a patient, a room or a device, one stream for each and each UTC day.
+//
+//	free --Claim(period)--> taken for that period --Release--> free
+//
+// A period that crosses midnight UTC is claimed on every day that it touches.
+// Claims of different owners never overlap (I2).
+package occupancy
+
+import (
+	"slices"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+)
+
+// Category is the category of occupancy streams.
+const Category = "occupancy"
+
+// Subject is whose time it is. Kind is "patient", later "room" or "device".
+type Subject struct {
+	Kind string `json:"kind"`
+	ID   string `json:"subject"`
+}
+
+// Patient returns the subject of a patient's time.
+func Patient(id domain.PatientID) Subject { return Subject{"patient", string(id)} }
+
+// Stream returns the stream of the subject's UTC day.
+func (s Subject) Stream(day domain.Day) domain.StreamName {
+	return domain.Stream(Category, s.Kind+"."+s.ID+"."+string(day))
+}
+
+// State is the subject's day: its claims in the order in which they were made.
+type State struct{ Claims []Taken }
+
+// Taken is a claimed period, whole, also where it crosses the day's border.
+type Taken struct {
+	claim.Claim
+	Appointment domain.AppointmentID `json:"appointment"`
+	domain.Period
+}
+
+// Command is something to do to a subject's day.
+//
+//sumtype:decl
+type Command interface{ command() }
+
+type (
+	// Claim takes a period.
+	Claim struct {
+		Subject Subject
+		Taken   Taken
+		Fates   claim.Fates // of foreign claims, as far as looked up
+	}
+	// Release gives a claim's period back.
+	Release struct {
+		Subject Subject
+		Claim   claim.Claim
+	}
+)
+
+func (Claim) command()   {}
+func (Release) command() {}
+
+// Event is a fact about a subject's day.
+//
+//sumtype:decl
+type Event interface {
+	domain.Event
+	occupancyEvent()
+}
+
+type (
+	// Booked says that a claim took a period.
+	Booked struct {
+		Subject
+		Taken
+	}
+	// Released says that the period is free again.
+	Released struct {
+		Subject
+		Taken
+	}
+)
+
+// EventType returns "occupancy.booked".
+func (Booked) EventType() string { return "occupancy.booked" }
+
+// EventType returns "occupancy.released".
+func (Released) EventType() string { return "occupancy.released" }
+
+func (Booked) occupancyEvent()   {}
+func (Released) occupancyEvent() {}
+
+// ErrTaken refuses a period that overlaps another owner's.
+var ErrTaken = domain.Refusal(domain.Conflict, "occupancy.taken", "the patient, room or device is taken at that time")
+
+// Decide returns what the command does. A refused claim is a [claim.Taken]
+// over [ErrTaken] that names the foreign claims in the way.
+func Decide(s State, c Command) ([]Event, error) {
+	switch c := c.(type) {
+	case Claim:
+		return decideClaim(s, c)
+	case Release:
+		for _, t := range s.Claims {
+			if t.Claim == c.Claim {
+				return []Event{Released{c.Subject, t}}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func decideClaim(s State, c Claim) ([]Event, error) {
+	var events []Event
+	var by []claim.Claim
+	for _, t := range s.Claims {
+		switch {
+		case t.Claim == c.Taken.Claim && t.Period.Equal(c.Taken.Period):
+			return nil, nil // the same appointment, set and period: the same claim
+		case t.Owner == c.Taken.Owner || !t.Overlaps(c.Taken.Period):
+		case c.Fates[t.Claim] == claim.Dead:
+			events = append(events, Released{c.Subject, t})
+		default:
+			by = append(by, t.Claim)
+		}
+	}
+	if len(by) > 0 {
+		return nil, &claim.Taken{Rule: ErrTaken, By: by}
+	}
+	return append(events, Booked{c.Subject, c.Taken}), nil
+}
+
+// Evolve returns the state after the event.
+func Evolve(s State, e Event) State {
+	switch e := e.(type) {
+	case Booked:
+		s.Claims = append(slices.Clone(s.Claims), e.Taken)
+	case Released:
+		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(t Taken) bool { return t.Claim == e.Claim })
+	}
+	return s
+}

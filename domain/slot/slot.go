@@ -1,0 +1,242 @@
+// Package slot is the arbiter of one bookable unit: who has its places.
+//
+//	(opened by its day) --Claim--> booked --Release--> free again
+//	        |                        |
+//	     Withdraw                 Withdraw
+//	        v                        v
+//	       gone <-----Release---- displaced: no new claim, the old ones stay
+//
+// A slot's stream begins with its first claim or its withdrawal; its terms
+// come from the day that opened it. Claims never exceed the places (I1).
+package slot
+
+import (
+	"slices"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+)
+
+// Category is the category of slot streams.
+const Category = "slot"
+
+// Stream returns the stream of a slot.
+func Stream(id domain.SlotID) domain.StreamName { return domain.Stream(Category, string(id)) }
+
+// Terms are what a slot is, as the day that opened it says. Every event of the
+// slot repeats them, so that a reader needs no other event.
+type Terms struct {
+	Slot         domain.SlotID         `json:"slot"`
+	Practitioner domain.PractitionerID `json:"practitioner"`
+	Clinic       domain.ClinicID       `json:"clinic"`
+	domain.Period
+}
+
+// State is what the slot's stream says.
+type State struct {
+	Places    int // 0 until the stream says; then the capacity in force
+	Withdrawn bool
+	Claims    []Holder // in the order in which they were made
+}
+
+// Holder is a claim with those it is for.
+type Holder struct {
+	claim.Claim
+	Appointment domain.AppointmentID `json:"appointment"`
+	Patient     domain.PatientID     `json:"patient,omitempty"`
+}
+
+// Command is something to do to a slot.
+//
+//sumtype:decl
+type Command interface{ command() }
+
+type (
+	// Claim takes one place.
+	Claim struct {
+		Terms    Terms
+		Capacity int // places, as the day opened the slot
+		Holder   Holder
+		Fates    claim.Fates // of foreign claims, as far as looked up
+	}
+	// Release gives a place back.
+	Release struct {
+		Terms Terms
+		Claim claim.Claim
+	}
+	// Withdraw takes the slot off the schedule. It is always accepted.
+	Withdraw struct{ Terms Terms }
+	// Resize changes the number of places; those that are taken stay.
+	Resize struct {
+		Terms    Terms
+		Capacity int // wanted places, at least 1
+	}
+)
+
+func (Claim) command()    {}
+func (Release) command()  {}
+func (Withdraw) command() {}
+func (Resize) command()   {}
+
+// Event is a fact about a slot.
+//
+//sumtype:decl
+type Event interface {
+	domain.Event
+	slotEvent()
+}
+
+type (
+	// Booked says that a claim took a place.
+	Booked struct {
+		Terms
+		Holder
+		Places int `json:"places"` // the capacity under which the claim was decided
+	}
+	// Released says that a place is free again; of a withdrawn slot, that it is gone.
+	Released struct {
+		Terms
+		Holder
+	}
+	// Withdrawn says that the slot takes no new claim. Displaced are those it had.
+	Withdrawn struct {
+		Terms
+		Displaced []Holder `json:"displaced,omitempty"`
+	}
+	// Resized says how many places there are from now on.
+	Resized struct {
+		Terms
+		Places int `json:"places"`
+	}
+)
+
+// EventType returns "slot.booked".
+func (Booked) EventType() string { return "slot.booked" }
+
+// EventType returns "slot.released".
+func (Released) EventType() string { return "slot.released" }
+
+// EventType returns "slot.withdrawn".
+func (Withdrawn) EventType() string { return "slot.withdrawn" }
+
+// EventType returns "slot.resized".
+func (Resized) EventType() string { return "slot.resized" }
+
+func (Booked) slotEvent()    {}
+func (Released) slotEvent()  {}
+func (Withdrawn) slotEvent() {}
+func (Resized) slotEvent()   {}
+
+// The refusals of a slot.
+var (
+	ErrTaken     = domain.Refusal(domain.Conflict, "slot.taken", "every place of the slot is taken")
+	ErrWithdrawn = domain.Refusal(domain.Gone, "slot.withdrawn", "the clinic has withdrawn the slot")
+)
+
+// Decide returns what the command does to the slot. It returns [ErrWithdrawn],
+// or a [claim.Taken] over [ErrTaken] that names the foreign claims in the way.
+func Decide(s State, c Command) ([]Event, error) {
+	switch c := c.(type) {
+	case Claim:
+		return decideClaim(s, c)
+	case Release:
+		return release(s, c), nil
+	case Withdraw:
+		if s.Withdrawn {
+			return nil, nil
+		}
+		return []Event{Withdrawn{c.Terms, slices.Clone(s.Claims)}}, nil
+	case Resize:
+		return resize(s, c), nil
+	}
+	return nil, nil
+}
+
+func decideClaim(s State, c Claim) ([]Event, error) {
+	if s.Held(c.Holder.Claim) {
+		return nil, nil // the same appointment and set: the same claim
+	}
+	if s.Withdrawn {
+		return nil, ErrWithdrawn
+	}
+	places := c.Capacity
+	if s.Places > 0 {
+		places = s.Places
+	}
+	booked := Booked{Terms: c.Terms, Holder: c.Holder, Places: places}
+	if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
+		return []Event{booked}, nil
+	}
+	if len(owners(s.Claims, c.Holder.Owner, c.Fates)) >= places {
+		return nil, &claim.Taken{Rule: ErrTaken, By: inTheWay(s.Claims, c)}
+	}
+	var events []Event
+	for _, h := range s.Claims {
+		if c.Fates[h.Claim] == claim.Dead {
+			events = append(events, Released{c.Terms, h})
+		}
+	}
+	return append(events, booked), nil
+}
+
+// owners returns the owners other than own that hold a place. Several claims
+// of one owner count once; those known to be dead do not count.
+func owners(holders []Holder, own domain.StreamName, fates claim.Fates) map[domain.StreamName]bool {
+	others := map[domain.StreamName]bool{}
+	for _, h := range holders {
+		if h.Owner != own && fates[h.Claim] != claim.Dead {
+			others[h.Owner] = true
+		}
+	}
+	return others
+}
+
+func inTheWay(holders []Holder, c Claim) []claim.Claim {
+	var by []claim.Claim
+	for _, h := range holders {
+		if h.Owner != c.Holder.Owner && c.Fates[h.Claim] != claim.Dead {
+			by = append(by, h.Claim)
+		}
+	}
+	return by
+}
+
+func release(s State, c Release) []Event {
+	for _, h := range s.Claims {
+		if h.Claim == c.Claim {
+			return []Event{Released{c.Terms, h}}
+		}
+	}
+	return nil
+}
+
+// resize never removes an occupied place: a smaller capacity than the claims
+// keeps as many places as there are claims.
+func resize(s State, c Resize) []Event {
+	places := max(c.Capacity, len(owners(s.Claims, "", nil)))
+	if s.Withdrawn || s.Places == places {
+		return nil
+	}
+	return []Event{Resized{c.Terms, places}}
+}
+
+// Held reports whether the claim has a place.
+func (s State) Held(c claim.Claim) bool {
+	return slices.ContainsFunc(s.Claims, func(h Holder) bool { return h.Claim == c })
+}
+
+// Evolve returns the state after the event.
+func Evolve(s State, e Event) State {
+	switch e := e.(type) {
+	case Booked:
+		s.Places = e.Places
+		s.Claims = append(slices.Clone(s.Claims), e.Holder)
+	case Released:
+		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(h Holder) bool { return h.Claim == e.Claim })
+	case Withdrawn:
+		s.Withdrawn = true
+	case Resized:
+		s.Places = e.Places
+	}
+	return s
+}
