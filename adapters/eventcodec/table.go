@@ -3,7 +3,11 @@ package eventcodec
 import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
@@ -19,8 +23,15 @@ var table = index(
 	event(func(e *appointment.WasCancelled) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}
 	}),
+	event[clinic.Registered](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
+	event(func(e *patient.Registered) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"name": &e.Name, "email": &e.Email, "phone": &e.Phone}
+	}),
+	event[practitioner.Registered](),
+	event[schedule.WasSet](),
+	event[schedule.DayOpened](),
 	event[slot.Booked](),
 	event[slot.Released](),
 	event[slot.Withdrawn](),
