@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// connectTimeout bounds one attempt to connect, unless the URL says otherwise,
+// so that a host that swallows packets holds nobody up for longer.
+const connectTimeout = 2 * time.Second
+
+// poolSize is the number of connections of a pool, unless the URL says
+// otherwise. More only makes the server switch between them more.
+const poolSize = 16
+
+// Pool returns a pool of connections with the settings that Slotbook needs. It
+// connects on first use, so that a database that is away is no error here. The
+// URL may hold pool_max_conns (default 16) and connect_timeout (default 2 s).
+// The caller closes the pool.
+func Pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("address of the database: %w", err)
+	}
+	conn, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if conn.RuntimeParams["pool_max_conns"] == "" {
+		config.MaxConns = poolSize
+	}
+	settle(config.ConnConfig, nil)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("pool of connections: %w", err)
+	}
+	return pool, nil
+}
+
+// connect opens one connection outside any pool.
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
+	if err != nil {
+		return nil, fmt.Errorf("address of the database: %w", err)
+	}
+	settle(config.ConnConfig, nil)
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return conn, nil
+}
+
+func parse(url string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("address of the database: %w", err)
+	}
+	return config, nil
+}
+
+// settle gives a connection the settings that everything relies on, and the
+// given ones on top.
+func settle(config *pgx.ConnConfig, settings map[string]string) {
+	if config.ConnectTimeout == 0 || config.ConnectTimeout > time.Minute {
+		config.ConnectTimeout = connectTimeout
+	}
+	config.RuntimeParams["timezone"] = "UTC"
+	config.RuntimeParams["default_transaction_isolation"] = "read committed"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "slotbook"
+	}
+	for name, value := range settings {
+		config.RuntimeParams[name] = value
+	}
+}

@@ -1,0 +1,197 @@
+// Package postgrestest gives tests fresh PostgreSQL databases.
+//
+// SLOTBOOK_TEST_DATABASE_URL names a server to use; its user must be allowed
+// to create databases. Without it one embedded server per test binary is
+// started on first use, with durability switched off: it survives the crash of
+// a process, not of the machine. A package that uses it has
+//
+//	func TestMain(m *testing.M) { postgrestest.Main(m) }
+//
+// Databases are cloned from a migrated template, which takes some 25 ms. The
+// template is named by a hash of the migrations and made once per server.
+package postgrestest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/slotbook/slotbook/adapters/pgembed"
+	"github.com/slotbook/slotbook/adapters/postgres"
+)
+
+// patience bounds everything that this package does: the first use starts a
+// server, on a machine that may be busy with other tests.
+const patience = 2 * time.Minute
+
+// templateLock is the advisory lock under which a template is made.
+const templateLock = 0x510700_0002
+
+// server is the one server of the test binary. It is a global because a test
+// binary has no other place that outlives its tests.
+var server struct {
+	once     sync.Once
+	err      error
+	embedded *pgembed.Server // nil when the environment names a server
+	folder   string          // of the embedded server
+	url      string          // of the maintenance database
+	template string
+}
+
+// Main runs the tests of a package, stops the embedded server when one was
+// started, and exits.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the test database:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// Database returns the URL of a fresh, migrated database. It is dropped when
+// the test ends.
+func Database(t testing.TB) string {
+	t.Helper()
+	return database(t, func() string { return server.template })
+}
+
+// EmptyDatabase returns the URL of a fresh database that is not migrated. It
+// is dropped when the test ends.
+func EmptyDatabase(t testing.TB) string {
+	t.Helper()
+	return database(t, func() string { return "template0" })
+}
+
+func database(t testing.TB, template func() string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	server.once.Do(func() { server.err = start(ctx) })
+	if server.err != nil {
+		t.Fatalf("no database for tests: %v", server.err)
+	}
+	name := "slotbook_test_" + strings.ToLower(rand.Text()[:12])
+	create := fmt.Sprintf("create database %s template %s strategy wal_log", name, template())
+	if err := execute(ctx, server.url, create); err != nil {
+		t.Fatalf("create a database: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := execute(ctx, server.url, fmt.Sprintf("drop database if exists %s with (force)", name)); err != nil {
+			t.Errorf("drop the database: %v", err)
+		}
+	})
+	return withDatabase(server.url, name)
+}
+
+// start finds or starts the server and makes sure of the template.
+func start(ctx context.Context) error {
+	server.url = os.Getenv("SLOTBOOK_TEST_DATABASE_URL")
+	if server.url == "" {
+		if err := startEmbedded(ctx); err != nil {
+			return err
+		}
+	}
+	server.template = "slotbook_template_" + postgres.SchemaHash()
+	if err := makeTemplate(ctx); err != nil {
+		return fmt.Errorf("template database: %w", err)
+	}
+	return nil
+}
+
+func startEmbedded(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "slotbook-test-")
+	if err != nil {
+		return err
+	}
+	server.folder = folder
+	// The server may run as another user than the test, who has to enter.
+	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // nothing in it is secret
+		return err
+	}
+	server.embedded, err = pgembed.Open(ctx, pgembed.Config{
+		Folder: folder,
+		Settings: map[string]string{
+			"fsync":            "off",
+			"full_page_writes": "off",
+			"shared_buffers":   "64MB",
+		},
+	})
+	if err != nil {
+		return err
+	}
+	server.url = server.embedded.URL("postgres")
+	return nil
+}
+
+func stop() error {
+	var err error
+	if server.embedded != nil {
+		err = server.embedded.Close()
+	}
+	if server.folder != "" {
+		err = errors.Join(err, os.RemoveAll(server.folder))
+	}
+	return err
+}
+
+// makeTemplate makes the template unless it is there. It appears complete or
+// not at all: it is migrated under another name.
+func makeTemplate(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, server.url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to lose
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", int64(templateLock)); err != nil {
+		return err
+	}
+	var there bool
+	err = conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", server.template).Scan(&there)
+	if err != nil || there {
+		return err
+	}
+	unfinished := server.template + "_unfinished"
+	for _, sql := range []string{
+		"drop database if exists " + unfinished,
+		"create database " + unfinished + " template template0",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	if err := postgres.Migrate(ctx, withDatabase(server.url, unfinished)); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "alter database "+unfinished+" rename to "+server.template)
+	return err
+}
+
+func execute(ctx context.Context, url, sql string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to lose
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+func withDatabase(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address // a server address that is no URL fails to connect, with a message of its own
+	}
+	u.Path = "/" + name
+	return u.String()
+}
