@@ -9,10 +9,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/commands"
@@ -116,7 +114,7 @@ func (s *Store) encode(ctx context.Context, writes []commands.Write) ([][]eventc
 			if err != nil {
 				return nil, err
 			}
-			if !storable(w.Stream, b) {
+			if !b.Storable(w.Stream) {
 				return nil, commands.ErrUnstorable
 			}
 			encoded[i] = append(encoded[i], b)
@@ -128,12 +126,6 @@ func (s *Store) encode(ctx context.Context, writes []commands.Write) ([][]eventc
 		return nil, commands.ErrTooLarge
 	}
 	return encoded, nil
-}
-
-// storable refuses what jsonb refuses, so that all stores refuse the same.
-func storable(stream domain.StreamName, e eventcodec.Encoded) bool {
-	text := func(b []byte) bool { return utf8.Valid(b) && !bytes.Contains(b, []byte(`\u0000`)) }
-	return utf8.ValidString(string(stream)) && !strings.ContainsRune(string(stream), 0) && text(e.Data) && text(e.Metadata)
 }
 
 // alreadyDone reports whether all events lie where these writes would have put
