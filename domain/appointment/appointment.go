@@ -200,6 +200,7 @@ var (
 	ErrExists       = domain.Refusal(domain.Conflict, "appointment.exists", "an appointment with this id exists already and says something else")
 	ErrLapsed       = domain.Refusal(domain.Gone, "appointment.lapsed", "the time to complete the booking has passed")
 	ErrNotDue       = domain.Refusal(domain.Conflict, "appointment.not-due", "the deadline of the booking has not passed yet")
+	ErrPast         = domain.Refusal(domain.Refused, "appointment.past", "the slot has started already")
 	ErrBadInitiator = domain.Refusal(domain.Invalid, "appointment.initiator", "the initiator is patient, practitioner or clinic")
 )
 
@@ -224,20 +225,22 @@ func Decide(s State, c Command) ([]Event, error) {
 }
 
 func propose(s State, c Propose) ([]Event, error) {
-	next := WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline}
-	if len(s.Sets) == 0 {
-		return []Event{next}, nil
+	var lapsed []Event
+	if last, n := s.Current(); n > 0 {
+		switch {
+		case last.Fate == claim.Dead && !s.WasLive:
+		case last.Fate == claim.Dead || !last.Same(c.Visit):
+			return nil, ErrExists
+		case last.Fate == claim.Live || c.At.Before(last.Deadline):
+			return nil, nil // the same visit, booked or on its way
+		default:
+			lapsed = []Event{HasLapsed{last.Visit, n}}
+		}
 	}
-	last := s.set(len(s.Sets))
-	switch {
-	case last.Fate == claim.Dead && !s.WasLive:
-		return []Event{next}, nil
-	case last.Fate == claim.Dead || !last.Same(c.Visit):
-		return nil, ErrExists
-	case last.Fate == claim.Pending && !c.At.Before(last.Deadline):
-		return []Event{HasLapsed{last.Visit, len(s.Sets)}, next}, nil
+	if !c.At.Before(c.Visit.Start) {
+		return nil, ErrPast
 	}
-	return nil, nil // the same visit, booked or on its way
+	return append(lapsed, WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline}), nil
 }
 
 func commit(s State, c Commit) ([]Event, error) {

@@ -1,0 +1,237 @@
+// Package commands is how the world changes: it loads what a command touches,
+// lets the aggregates decide, appends what they decided, and decides again
+// when somebody else was faster.
+//
+//	Request -> load streams -> Decide -> append at the loaded revisions -> Answer
+//	              ^                          |
+//	              +------ lost a race -------+
+//
+// The booking protocol ([Handler.Book], [Handler.Cancel]) takes claims on
+// several streams; its commit point is one event on the owner's stream.
+package commands
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Config configures a handler.
+type Config struct {
+	Store    Store
+	Now      func() time.Time // business time; stamped once per command
+	NewID    func() string    // a fresh UUIDv7 in lower case
+	Patience time.Duration    // how long a command goes on losing races; 0 = 2 s
+}
+
+// Handler executes commands. It is safe for concurrent use.
+type Handler struct {
+	Config
+	turns turns
+	terms cache[domain.SlotID, opened]
+	known cache[domain.StreamName, []domain.Recorded]
+}
+
+// New returns a handler over a store.
+func New(c Config) *Handler {
+	if c.Patience == 0 {
+		c.Patience = 2 * time.Second
+	}
+	return &Handler{Config: c}
+}
+
+// Request is what every command comes with.
+type Request struct {
+	Command  string           // id of the command; the same id is the same command, for ever
+	Hash     string           // keyed hash of the request's body under an Idempotency-Key, else ""
+	Actor    string           // who asks
+	Expected *domain.Revision // the revision that the caller has seen (If-Match), or nil
+	DryRun   bool             // decide for real, store nothing
+}
+
+// Answer is what became of a command.
+type Answer[S any] struct {
+	State    S
+	Revision domain.Revision // of the command's own stream
+	Position domain.Position // of the last event that the command stored, or that its stream holds
+	Replayed bool            // nothing new happened: a repeat of what was done before
+	Planned  []Planned       // what a dry run would have stored
+}
+
+// Planned is an event that a dry run did not store.
+type Planned struct {
+	Stream domain.StreamName
+	Event  domain.Event
+}
+
+// The refusals of every command.
+var (
+	ErrKeyReused = domain.Refusal(domain.Refused, "idempotency.key-reused", "the Idempotency-Key was used before with another body")
+	ErrStale     = domain.Refusal(domain.Stale, "revision.stale", "the thing has changed since the revision that If-Match names")
+)
+
+// aggregate is a decider with its events' home.
+type aggregate[S, C any, E domain.Event] struct {
+	decide func(S, C) ([]E, error)
+	evolve func(S, E) S
+}
+
+// guard returns check-only writes: what else must still be as the command
+// assumes when its events are stored.
+type guard func(ctx context.Context) ([]Write, error)
+
+func unguarded(context.Context) ([]Write, error) { return nil, nil }
+
+// handle executes a command that changes one stream.
+func handle[S, C any, E domain.Event](
+	ctx context.Context, h *Handler, req Request, stream domain.StreamName, a aggregate[S, C, E], command C, g guard,
+) (Answer[S], error) {
+	return again(ctx, h, func(ctx context.Context) (Answer[S], error) {
+		checks, err := g(ctx)
+		if err != nil {
+			return Answer[S]{}, err
+		}
+		loaded, err := h.Store.Load(ctx, stream)
+		if err != nil {
+			return Answer[S]{}, err
+		}
+		var initial S
+		recorded := loaded[stream]
+		if upTo, err := replay(recorded, req); err != nil || upTo > 0 {
+			return answer(domain.Replay(a.evolve, initial, recorded[:upTo]), recorded[:upTo]), err
+		}
+		if err := req.expect(recorded); err != nil {
+			return Answer[S]{}, err
+		}
+		state := domain.Replay(a.evolve, initial, recorded)
+		events, err := a.decide(state, command)
+		if err != nil {
+			return Answer[S]{}, err
+		}
+		if len(events) == 0 {
+			return answer(state, recorded), nil
+		}
+		write := Write{Stream: stream, Expected: last(recorded), Events: stamp(h, req, events)}
+		done := Answer[S]{State: domain.Fold(a.evolve, state, events...), Revision: last(recorded) + domain.Revision(len(events))}
+		if req.DryRun {
+			done.Planned = plan(write)
+			return done, nil
+		}
+		done.Position, err = h.append(ctx, []Write{write}, checks)
+		return done, err
+	})
+}
+
+// append stores the writes in one append. The checks go with them where the
+// store takes several writes.
+func (h *Handler) append(ctx context.Context, writes, checks []Write) (domain.Position, error) {
+	if h.Store.Atomic() {
+		writes = slices.Concat(writes, checks)
+	}
+	position, err := h.Store.Append(ctx, writes...)
+	if errors.Is(err, ErrWrongRevision) {
+		h.forget(checks)
+	}
+	return position, err
+}
+
+func plan(writes ...Write) []Planned {
+	var planned []Planned
+	for _, w := range writes {
+		for _, e := range w.Events {
+			planned = append(planned, Planned{w.Stream, e.Event})
+		}
+	}
+	return planned
+}
+
+// again repeats a try that lost a race, until the caller's patience ends:
+// losing a race is not a refusal.
+func again[T any](ctx context.Context, h *Handler, try func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Patience)
+	defer cancel()
+	lost := false
+	for {
+		result, err := try(ctx)
+		switch {
+		case err == nil:
+			return result, nil
+		case errors.Is(err, ErrWrongRevision):
+			lost = true
+		case lost && ctx.Err() != nil && !errors.Is(err, ErrUnknownOutcome):
+			return result, ErrBusy
+		case ctx.Err() != nil && domain.RuleOf(err) == nil:
+			return result, ErrUnavailable
+		default:
+			return result, err
+		}
+		if pause(ctx) != nil {
+			return result, ErrBusy
+		}
+	}
+}
+
+// pause waits 1 to 20 ms, so that those who lost the same race do not all meet
+// again.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(time.Millisecond + rand.N(19*time.Millisecond)) //nolint:gosec // jitter, not a secret
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// replay finds what the same command stored before. It returns how many of the
+// stream's events lead up to and include it, 0 when there is nothing.
+func replay(recorded []domain.Recorded, req Request) (int, error) {
+	upTo := 0
+	for i, r := range recorded {
+		if r.Metadata.Command != req.Command {
+			continue
+		}
+		if r.Metadata.Request != req.Hash {
+			return 0, ErrKeyReused
+		}
+		upTo = i + 1
+	}
+	return upTo, nil
+}
+
+func (r Request) expect(recorded []domain.Recorded) error {
+	if r.Expected != nil && *r.Expected != last(recorded) {
+		return ErrStale
+	}
+	return nil
+}
+
+// answer tells what is there, without having changed it.
+func answer[S any](state S, recorded []domain.Recorded) Answer[S] {
+	a := Answer[S]{State: state, Revision: last(recorded), Replayed: true}
+	if n := len(recorded); n > 0 {
+		a.Position = recorded[n-1].Position
+	}
+	return a
+}
+
+func last(recorded []domain.Recorded) domain.Revision {
+	if n := len(recorded); n > 0 {
+		return recorded[n-1].Revision
+	}
+	return domain.NoStream
+}
+
+// stamp gives decided events their ids and their origin.
+func stamp[E domain.Event](h *Handler, req Request, events []E) []NewEvent {
+	stamped := make([]NewEvent, len(events))
+	for i, e := range events {
+		stamped[i] = NewEvent{h.NewID(), e, domain.Metadata{Command: req.Command, Request: req.Hash, Actor: req.Actor}}
+	}
+	return stamped
+}

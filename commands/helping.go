@@ -1,0 +1,134 @@
+package commands
+
+import (
+	"context"
+	"errors"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/slot"
+)
+
+// system is the actor of what a command does for others on its way.
+const system = "system"
+
+// verdicts is what was found out about foreign claims, and which event of the
+// owner says so.
+type verdicts struct {
+	fates claim.Fates
+	cause map[claim.Claim]string
+}
+
+// claim decides one claim. Whoever is refused by a foreign claim looks its
+// owner up and decides again: no claim stream judges time. It returns a
+// [Conflict] when the claim is refused for good.
+func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []domain.Recorded) (Write, error) {
+	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
+	for {
+		events, err := a.claim(recorded, v.fates)
+		if err == nil {
+			return Write{a.stream(), last(recorded), h.stampClaim(req, events, v)}, nil
+		}
+		conflict := &Conflict{err, a.stream(), last(recorded)}
+		taken, ok := errors.AsType[*claim.Taken](err)
+		if !ok {
+			return Write{}, conflict
+		}
+		learned, err := h.lookUp(ctx, req, taken.By, v)
+		if err != nil {
+			return Write{}, err
+		}
+		if !learned {
+			return Write{}, conflict
+		}
+	}
+}
+
+// lookUp finds out the fate of claims that nobody has looked up yet, and ends
+// sets whose deadline has passed. It reports whether it learned anything.
+func (h *Handler) lookUp(ctx context.Context, req Request, claims []claim.Claim, v verdicts) (bool, error) {
+	var owners []domain.StreamName
+	for _, c := range claims {
+		if v.fates[c] == claim.Unknown {
+			owners = append(owners, c.Owner)
+		}
+	}
+	if len(owners) == 0 {
+		return false, nil
+	}
+	loaded, err := h.Store.Load(ctx, owners...)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range claims {
+		if v.fates[c] != claim.Unknown {
+			continue
+		}
+		if err := h.judge(ctx, req, c, loaded[c.Owner], v); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// judge finds the fate of one claim. A pending set past its deadline is ended
+// first; a race lost there is the command's race lost. A set that its owner
+// does not know is taken for live: what is not understood is not released.
+func (h *Handler) judge(ctx context.Context, req Request, c claim.Claim, owner []domain.Recorded, v verdicts) error {
+	state := domain.Replay(appointment.Evolve, appointment.State{}, owner)
+	fate := state.Fate(c.Set)
+	if fate == claim.Unknown {
+		v.fates[c] = claim.Live
+		return nil
+	}
+	cause := owner[len(owner)-1].ID
+	if fate == claim.Pending {
+		events, err := appointment.Decide(state, appointment.Lapse{Set: c.Set, At: h.Now()})
+		switch {
+		case errors.Is(err, appointment.ErrNotDue):
+		case err != nil:
+			return err
+		default:
+			fate = claim.Dead
+			if cause, err = h.help(ctx, req, c.Owner, last(owner), cause, events); err != nil {
+				return err
+			}
+		}
+	}
+	v.fates[c], v.cause[c] = fate, cause
+	return nil
+}
+
+// help appends what follows from an event that is there already. A dry run
+// only pretends. It returns the id of the event that it appended.
+func (h *Handler) help(
+	ctx context.Context, req Request, stream domain.StreamName, expected domain.Revision, cause string, events []appointment.Event,
+) (string, error) {
+	event := NewEvent{h.NewID(), events[0], helping(cause)}
+	if req.DryRun {
+		return event.ID, nil
+	}
+	_, err := h.Store.Append(ctx, Write{stream, expected, []NewEvent{event}})
+	return event.ID, err
+}
+
+func helping(cause string) domain.Metadata {
+	return domain.Metadata{Command: domain.NewID(cause, "help"), Actor: system, Causation: cause}
+}
+
+// stampClaim gives the claim's own event the command's origin, and the
+// releases of dead claims that of the event that killed them.
+func (h *Handler) stampClaim(req Request, events []domain.Event, v verdicts) []NewEvent {
+	stamped := stamp(h, req, events)
+	for i, e := range events {
+		switch e := e.(type) {
+		case slot.Released:
+			stamped[i].Metadata = helping(v.cause[e.Claim])
+		case occupancy.Released:
+			stamped[i].Metadata = helping(v.cause[e.Claim])
+		}
+	}
+	return stamped
+}

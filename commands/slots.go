@@ -1,0 +1,139 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+)
+
+// opened is a slot as its day opened it. It never changes: what changes about
+// a slot is in the slot's own stream.
+type opened struct {
+	terms    slot.Terms
+	capacity int
+}
+
+// openedSlot returns a slot's terms. Errors: [schedule.ErrSlotGone].
+func (h *Handler) openedSlot(ctx context.Context, id domain.SlotID) (opened, error) {
+	if o, ok := h.terms.load(id); ok {
+		return o, nil
+	}
+	practitioner, day, err := schedule.DayOfSlot(id)
+	if err != nil {
+		return opened{}, err
+	}
+	slots, err := h.openDay(ctx, practitioner, day)
+	if err != nil {
+		return opened{}, err
+	}
+	for _, s := range slots {
+		terms := slot.Terms{Slot: s.ID, Practitioner: practitioner, Clinic: s.Clinic, Period: s.Period}
+		h.terms.store(s.ID, opened{terms, s.Capacity})
+	}
+	if o, ok := h.terms.load(id); ok {
+		return o, nil
+	}
+	return opened{}, schedule.ErrSlotGone
+}
+
+func (h *Handler) openDay(ctx context.Context, practitioner domain.PractitionerID, day domain.Day) ([]schedule.Slot, error) {
+	stream := schedule.DayStream(practitioner, day)
+	loaded, err := h.Store.Load(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	return domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[stream]).Slots, nil
+}
+
+// SlotAt returns the slot of a practitioner that starts at an instant, the one
+// opened last when there were several. Errors: [schedule.ErrSlotGone].
+func (h *Handler) SlotAt(ctx context.Context, practitioner domain.PractitionerID, start time.Time) (domain.SlotID, error) {
+	slots, err := h.openDay(ctx, practitioner, domain.DayOf(start))
+	if err != nil {
+		return "", err
+	}
+	for i := len(slots) - 1; i >= 0; i-- {
+		if slots[i].Start.Equal(start) {
+			return slots[i].ID, nil
+		}
+	}
+	return "", schedule.ErrSlotGone
+}
+
+// Slot is a slot as its streams say now.
+type Slot struct {
+	slot.Terms
+	Places    int // in force
+	Taken     int // by claims that are live, or pending in time
+	Withdrawn bool
+}
+
+// Free returns how many places can be booked.
+func (s Slot) Free() int {
+	if s.Withdrawn {
+		return 0
+	}
+	return max(0, s.Places-s.Taken)
+}
+
+// Slot returns a slot as it is now. Errors: [schedule.ErrSlotGone].
+func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], error) {
+	o, err := h.openedSlot(ctx, id)
+	if err != nil {
+		return Answer[Slot]{}, err
+	}
+	stream := slot.Stream(id)
+	loaded, err := h.Store.Load(ctx, stream)
+	if err != nil {
+		return Answer[Slot]{}, err
+	}
+	state := domain.Replay(slot.Evolve, slot.State{}, loaded[stream])
+	s := Slot{Terms: o.terms, Places: o.capacity, Withdrawn: state.Withdrawn}
+	if state.Places > 0 {
+		s.Places = state.Places
+	}
+	s.Taken, err = h.countLive(ctx, Request{DryRun: true}, state.Claims)
+	return answer(s, loaded[stream]), err
+}
+
+// countLive counts the owners whose claims are live, or pending in time. In a
+// dry run it applies the helping rule's verdicts and appends nothing.
+func (h *Handler) countLive(ctx context.Context, req Request, holders []slot.Holder) (int, error) {
+	claims := make([]claim.Claim, len(holders))
+	for i, holder := range holders {
+		claims[i] = holder.Claim
+	}
+	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
+	if _, err := h.lookUp(ctx, req, claims, v); err != nil {
+		return 0, err
+	}
+	live := map[domain.StreamName]bool{}
+	for _, c := range claims {
+		if v.fates[c] != claim.Dead {
+			live[c.Owner] = true
+		}
+	}
+	return len(live), nil
+}
+
+// Appointment returns an appointment as its stream says. Errors:
+// [appointment.ErrNotFound].
+func (h *Handler) Appointment(ctx context.Context, id domain.AppointmentID) (Answer[appointment.State], error) {
+	return read(ctx, h, appointment.Stream(id), appointment.Evolve, appointment.ErrNotFound)
+}
+
+// History returns every event of an appointment, in order. Errors:
+// [appointment.ErrNotFound].
+func (h *Handler) History(ctx context.Context, id domain.AppointmentID) ([]domain.Recorded, error) {
+	stream := appointment.Stream(id)
+	loaded, err := h.Store.Load(ctx, stream)
+	if err == nil && len(loaded[stream]) == 0 {
+		err = appointment.ErrNotFound
+	}
+	return loaded[stream], err
+}
