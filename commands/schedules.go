@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -166,6 +167,9 @@ func (h *Handler) align(ctx context.Context, a *alignment) (Opening, error) {
 		Practitioner: a.practitioner, Day: a.day, Schedule: a.schedule, Wanted: a.wanted, Overlaps: a.overlaps,
 		Withdrawn: a.withdrawn, Kept: a.kept, Owned: a.owned,
 	})
+	if errors.Is(err, schedule.ErrOvertaken) {
+		return Opening{}, ErrWrongRevision // somebody opened the day under a schedule that we have not seen
+	}
 	if err != nil {
 		return Opening{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha512"
 	"encoding/base64"
 	"errors"
@@ -48,7 +49,7 @@ func answerMajor(t *testing.T, server *Server) int {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), server.URL("postgres"))
 	require.NoError(t, err)
-	defer db.Close(t.Context())
+	t.Cleanup(func() { require.NoError(t, db.Close(context.Background())) })
 	_, err = db.Exec(t.Context(), "create extension if not exists pg_trgm")
 	require.NoError(t, err)
 	var major int

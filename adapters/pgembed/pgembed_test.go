@@ -182,16 +182,17 @@ func TestDataSurvivesSIGKILLOfTheServersProcessGroup(t *testing.T) {
 	write(t, connect(t, server))
 	// A backend that is busy does not notice at once that its postmaster is gone.
 	busy := connect(t, server)
-	notice := make(chan error, 1)
+	noticed := make(chan struct{})
 	go func() {
-		_, err := busy.Exec(context.Background(), "select count(*) from generate_series(1, 3000000)")
-		notice <- err
+		defer close(noticed)
+		// Whether it gets its answer out is up to chance.
+		_, _ = busy.Exec(context.Background(), "select count(*) from generate_series(1, 3000000)")
 	}()
 
 	require.NoError(t, syscall.Kill(-postmasterPID(t, folder), syscall.SIGKILL))
 	require.NoError(t, server.Restart(t.Context()))
 	requireWritten(t, connect(t, server))
-	<-notice
+	<-noticed
 }
 
 func TestCloseTellsOfAServerThatEndedByItself(t *testing.T) {

@@ -25,7 +25,9 @@ type Given[S, C any, E domain.Event] struct {
 }
 
 // Given starts a sentence with what has happened.
-func (s Spec[S, C, E]) Given(history ...E) Given[S, C, E] { return Given[S, C, E]{spec: s, history: history} }
+func (s Spec[S, C, E]) Given(history ...E) Given[S, C, E] {
+	return Given[S, C, E]{spec: s, history: history}
+}
 
 // When adds the command.
 func (g Given[S, C, E]) When(command C) Given[S, C, E] {
