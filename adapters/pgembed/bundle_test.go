@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha512"
 	"encoding/base64"
 	"errors"
@@ -49,7 +48,6 @@ func answerMajor(t *testing.T, server *Server) int {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), server.URL("postgres"))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close(context.Background())) })
 	_, err = db.Exec(t.Context(), "create extension if not exists pg_trgm")
 	require.NoError(t, err)
 	var major int
@@ -57,6 +55,7 @@ func answerMajor(t *testing.T, server *Server) int {
 	row := db.QueryRow(t.Context(), "select current_setting('server_version_num')::int / 10000, show_trgm('한글')")
 	require.NoError(t, row.Scan(&major, &trigrams))
 	require.NotEmpty(t, trigrams)
+	require.NoError(t, db.Close(t.Context()))
 	return major
 }
 

@@ -1,0 +1,58 @@
+# `make` alone lists the targets. Nothing has to be installed first but Go; for the tests' race detector a C compiler.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check bench bench-once fmt cover clean
+
+# Tools of the developers are pinned in a module file of their own and built on first use.
+TOOL := go tool -modfile=.ci/tools.mod
+
+# Repetitions of the benchmark.
+N ?= 5
+
+# The program is static. Where git does not answer for this tree (owned by another user, or an archive), the build goes
+# without the commit it would note.
+BUILD := CGO_ENABLED=0 go build -trimpath $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
+# The race detector is the one thing here that needs cgo.
+HAVE_CC := $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
+RACE := $(if $(HAVE_CC),-race)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start everything with demo data on http://127.0.0.1:8080
+	bin/slotbook serve --demo
+
+build: ## build bin/slotbook
+	$(BUILD) -o bin/slotbook ./cmd/slotbook
+
+test: ## run every test, with the race detector
+	@$(if $(RACE),,echo "no C compiler found: testing without the race detector")
+	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) ./...
+
+check: ## check format, vet and lint
+	@unformatted=$$($(TOOL) gofumpt -l .) && if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+
+bench: ## measure, N times (make bench N=10)
+	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+	bin/slotbook-bench -n $(N)
+
+bench-once: ## measure once and quickly, to see that it works
+	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+	bin/slotbook-bench -n 1 -quick
+
+fmt: ## format the code
+	$(TOOL) gofumpt -w .
+
+cover: ## test coverage of all packages, in .cache/cover.html
+	@mkdir -p .cache
+	go test -coverpkg=./... -coverprofile=.cache/cover.out ./...
+	@go tool cover -html=.cache/cover.out -o .cache/cover.html
+	@go tool cover -func=.cache/cover.out | tail -1
+
+clean: ## remove what was built and measured
+	rm -rf bin .cache bench.json
+	find . -name '*.test' -type f -delete
