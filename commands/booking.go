@@ -58,7 +58,9 @@ type attempt struct {
 //	occupancy              booked
 //	slot                           booked
 //
-// in one append where the store can, else one by one, in this order. A booking
+// one by one, in this order; or, where the store can, in one append, in which
+// the claims come first, so that no prefix of the log shows a live set without
+// its claims. A booking
 // that was interrupted is continued by a repeat of the same command, or undone
 // by whoever is hindered by its claims once its deadline has passed.
 //
@@ -185,10 +187,10 @@ func (h *Handler) commit(ctx context.Context, a *attempt) (Answer[appointment.St
 	switch {
 	case a.req.DryRun:
 		own.Events = slices.Concat(own.Events, booked)
-		done.Planned = plan(append([]Write{own}, a.claims...)...)
+		done.Planned = plan(append(a.claims, own)...)
 	case h.Store.Atomic():
 		own.Events = slices.Concat(own.Events, booked)
-		done.Position, err = h.append(ctx, append([]Write{own}, a.claims...), a.checks)
+		done.Position, err = h.append(ctx, append(a.claims, own), a.checks)
 	default:
 		done.Position, err = h.step(ctx, a, own)
 	}

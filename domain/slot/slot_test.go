@@ -1,0 +1,107 @@
+package slot_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/domaintest"
+	"github.com/slotbook/slotbook/domain/slot"
+)
+
+var (
+	spec  = domaintest.Spec[slot.State, slot.Command, slot.Event]{Decide: slot.Decide, Evolve: slot.Evolve}
+	nine  = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	terms = slot.Terms{Slot: "s", Practitioner: "p", Clinic: "c", Period: domain.Period{Start: nine, End: nine.Add(time.Hour)}}
+
+	ana    = holder("ana", 1)
+	ana2   = holder("ana", 2)
+	boris  = holder("boris", 1)
+	carlos = holder("carlos", 1)
+)
+
+func holder(who string, set int) slot.Holder {
+	return slot.Holder{
+		Claim:       claim.Claim{Owner: domain.Stream("appointment", who), Set: set},
+		Appointment: domain.AppointmentID(who), Patient: domain.PatientID(who),
+	}
+}
+
+func book(h slot.Holder, capacity int, dead ...slot.Holder) slot.Claim {
+	fates := claim.Fates{}
+	for _, d := range dead {
+		fates[d.Claim] = claim.Dead
+	}
+	return slot.Claim{Terms: terms, Capacity: capacity, Holder: h, Fates: fates}
+}
+
+func booked(h slot.Holder, places int) slot.Booked { return slot.Booked{Terms: terms, Holder: h, Places: places} }
+
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	t.Run("a free slot is booked by who asks first",
+		spec.Given().When(book(ana, 1)).Then(booked(ana, 1)))
+	t.Run("a taken slot is refused",
+		spec.Given(booked(ana, 1)).When(book(boris, 1)).ThenRefuse(slot.ErrTaken))
+	t.Run("a slot of three places takes three",
+		spec.Given(booked(ana, 3), booked(boris, 3)).When(book(carlos, 3)).Then(booked(carlos, 3)))
+	t.Run("a slot of two places refuses the third",
+		spec.Given(booked(ana, 2), booked(boris, 2)).When(book(carlos, 2)).ThenRefuse(slot.ErrTaken))
+	t.Run("the same appointment and set is the same claim",
+		spec.Given(booked(ana, 1)).When(book(ana, 1)).Then())
+	t.Run("claims of one appointment never conflict with each other",
+		spec.Given(booked(ana, 1)).When(book(ana2, 1)).Then(booked(ana2, 1)))
+	t.Run("claims of one appointment count once",
+		spec.Given(booked(ana, 2), booked(ana2, 2)).When(book(boris, 2)).Then(booked(boris, 2)))
+	t.Run("a dead claim in the way is released by whoever meets it",
+		spec.Given(booked(ana, 1)).When(book(boris, 1, ana)).Then(slot.Released{Terms: terms, Holder: ana}, booked(boris, 1)))
+	t.Run("a live claim beside a dead one still stands in the way",
+		spec.Given(booked(ana, 1), slot.Resized{Terms: terms, Places: 2}, booked(boris, 2), slot.Resized{Terms: terms, Places: 1}).
+			When(book(carlos, 1, ana)).ThenRefuse(slot.ErrTaken))
+	t.Run("a dead claim that is not in the way is left alone",
+		spec.Given(booked(ana, 2)).When(book(boris, 2, ana)).Then(booked(boris, 2)))
+	t.Run("a withdrawn slot takes no new claim",
+		spec.Given(slot.Withdrawn{Terms: terms}).When(book(ana, 1)).ThenRefuse(slot.ErrWithdrawn))
+	t.Run("a place given back is free again",
+		spec.Given(booked(ana, 1), slot.Released{Terms: terms, Holder: ana}).When(book(boris, 1)).Then(booked(boris, 1)))
+	t.Run("the places in force are the slot's own, not those it was opened with",
+		spec.Given(slot.Resized{Terms: terms, Places: 2}, booked(ana, 2)).When(book(boris, 1)).Then(booked(boris, 2)))
+}
+
+func TestARefusalNamesWhoStandsInTheWay(t *testing.T) {
+	t.Parallel()
+	state := domain.Fold(slot.Evolve, slot.State{}, slot.Event(booked(ana, 1)))
+	_, err := slot.Decide(state, book(boris, 1))
+	var taken *claim.Taken
+	require.ErrorAs(t, err, &taken)
+	require.Equal(t, []claim.Claim{ana.Claim}, taken.By)
+}
+
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	t.Run("frees the place",
+		spec.Given(booked(ana, 1)).When(slot.Release{Terms: terms, Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
+	t.Run("of set one leaves set two untouched",
+		spec.Given(booked(ana2, 1)).When(slot.Release{Terms: terms, Claim: ana.Claim}).Then())
+}
+
+func TestWithdraw(t *testing.T) {
+	t.Parallel()
+	t.Run("is always accepted",
+		spec.Given().When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms}))
+	t.Run("names those who are displaced",
+		spec.Given(booked(ana, 1)).When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}))
+}
+
+func TestResize(t *testing.T) {
+	t.Parallel()
+	t.Run("more places are open at once",
+		spec.Given(booked(ana, 1)).When(slot.Resize{Terms: terms, Capacity: 2}).Then(slot.Resized{Terms: terms, Places: 2}))
+	t.Run("fewer places never remove an occupied one",
+		spec.Given(booked(ana, 3), booked(boris, 3)).When(slot.Resize{Terms: terms, Capacity: 1}).Then(slot.Resized{Terms: terms, Places: 2}))
+	t.Run("a withdrawn slot is not resized",
+		spec.Given(slot.Withdrawn{Terms: terms}).When(slot.Resize{Terms: terms, Capacity: 2}).Then())
+}

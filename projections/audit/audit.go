@@ -1,0 +1,294 @@
+// Package audit proves from the log alone that nobody was given the same time
+// twice. It folds every event, in the order of positions, and checks after
+// each one:
+//
+//	I1  the live claims of a slot never exceed its places
+//	I2  no two live claims of a patient, room or device overlap, and of a
+//	    practitioner no two different slots with live claims
+//	I3  a set is live only while the log holds every claim of it
+//	I4  every pending set has a deadline, and exactly one outcome
+//	I5  one command id has one effect
+//
+// A claim is live when its set is. The auditor shares no code with the
+// deciders that it checks.
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+)
+
+// Finding is a broken invariant with the events that break it.
+type Finding struct {
+	Invariant string // "I1" to "I5", or "log" for a log that is not one
+	Text      string
+	Evidence  []Evidence
+}
+
+// Evidence names an event.
+type Evidence struct {
+	Position domain.Position
+	Stream   domain.StreamName
+	Revision domain.Revision
+	Type     string
+}
+
+// Auditor checks a log event by event. The zero value is not ready: use [New].
+type Auditor struct {
+	findings  []Finding
+	events    int
+	position  domain.Position
+	last      Evidence
+	revisions map[domain.StreamName]domain.Revision
+	sets      map[claim.Claim]*set
+	slots     map[domain.SlotID]*places
+	held      map[domain.StreamName]map[claim.Claim]Evidence // claims by the arbiter's stream
+	busy      map[string][]stretch                           // live time by subject and UTC day
+	effects   map[effect]Evidence
+}
+
+type set struct {
+	visit    appointment.Visit
+	claims   []domain.StreamName
+	fate     claim.Fate
+	proposed Evidence
+	outcome  Evidence
+}
+
+type places struct {
+	n      int
+	period domain.Period
+}
+
+// stretch is live time: of a patient by appointment, of a practitioner by slot.
+type stretch struct {
+	period domain.Period
+	what   string
+	claim  claim.Claim
+	from   Evidence
+}
+
+type effect struct{ command, kind string }
+
+// New returns an auditor that has seen nothing.
+func New() *Auditor {
+	return &Auditor{
+		revisions: map[domain.StreamName]domain.Revision{},
+		sets:      map[claim.Claim]*set{},
+		slots:     map[domain.SlotID]*places{},
+		held:      map[domain.StreamName]map[claim.Claim]Evidence{},
+		busy:      map[string][]stretch{},
+		effects:   map[effect]Evidence{},
+	}
+}
+
+// Findings returns the broken invariants, in the order of the log; none is the
+// proof.
+func (a *Auditor) Findings() []Finding { return a.findings }
+
+// Events returns how many events were checked.
+func (a *Auditor) Events() int { return a.events }
+
+// Live returns how many sets of claims are live.
+func (a *Auditor) Live() int {
+	n := 0
+	for _, s := range a.sets {
+		if s.fate == claim.Live {
+			n++
+		}
+	}
+	return n
+}
+
+// Add checks the next event of the log.
+func (a *Auditor) Add(r domain.Recorded) {
+	a.last = Evidence{r.Position, r.Stream, r.Revision, r.Event.EventType()}
+	a.order(r)
+	switch e := r.Event.(type) {
+	case schedule.DayOpened:
+		for _, s := range e.Slots {
+			a.slots[s.ID] = &places{s.Capacity, s.Period}
+		}
+	case slot.Event:
+		a.slotEvent(r.Stream, e)
+	case occupancy.Event:
+		a.occupancyEvent(r.Stream, e)
+	case appointment.Event:
+		a.appointmentEvent(r.Stream, e)
+	}
+	a.effect(r)
+}
+
+// order checks that positions grow and that revisions have no gap.
+func (a *Auditor) order(r domain.Recorded) {
+	expected := domain.Revision(0)
+	if revision, ok := a.revisions[r.Stream]; ok {
+		expected = revision + 1
+	}
+	if r.Revision != expected || r.Position <= a.position {
+		a.find("log", fmt.Sprintf("revision %d was expected in this stream, after position %d", expected, a.position))
+	}
+	a.revisions[r.Stream], a.position = r.Revision, r.Position
+	a.events++
+}
+
+func (a *Auditor) find(invariant, text string, evidence ...Evidence) {
+	a.findings = append(a.findings, Finding{invariant, text, append(evidence, a.last)})
+}
+
+func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
+	switch e := e.(type) {
+	case slot.Booked:
+		a.hold(stream, e.Claim)
+		a.checkPlaces(e.Slot)
+	case slot.Released:
+		a.free(stream, e.Claim)
+	case slot.Resized:
+		if p := a.slots[e.Slot]; p != nil {
+			p.n = e.Places
+		}
+		a.checkPlaces(e.Slot)
+	case slot.Withdrawn:
+	}
+}
+
+func (a *Auditor) occupancyEvent(stream domain.StreamName, e occupancy.Event) {
+	switch e := e.(type) {
+	case occupancy.Booked:
+		a.hold(stream, e.Claim)
+	case occupancy.Released:
+		a.free(stream, e.Claim)
+	}
+}
+
+func (a *Auditor) hold(stream domain.StreamName, c claim.Claim) {
+	if a.held[stream] == nil {
+		a.held[stream] = map[claim.Claim]Evidence{}
+	}
+	a.held[stream][c] = a.last
+}
+
+func (a *Auditor) free(stream domain.StreamName, c claim.Claim) {
+	if s := a.sets[c]; s != nil && s.fate == claim.Live {
+		a.find("I3", fmt.Sprintf("a claim of the live set %d of %s was released", c.Set, c.Owner), s.outcome)
+	}
+	delete(a.held[stream], c)
+}
+
+func (a *Auditor) appointmentEvent(stream domain.StreamName, e appointment.Event) {
+	switch e := e.(type) {
+	case appointment.WasProposed:
+		a.sets[claim.Claim{Owner: stream, Set: e.Set}] = &set{visit: e.Visit, claims: e.Claims, fate: claim.Pending, proposed: a.last}
+		if e.Deadline.IsZero() {
+			a.find("I4", "a pending set has no deadline")
+		}
+	case appointment.WasBooked:
+		a.live(claim.Claim{Owner: stream, Set: e.Set})
+	case appointment.WasRefused:
+		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+	case appointment.HasLapsed:
+		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+	case appointment.WasCancelled:
+		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+	}
+}
+
+func (a *Auditor) live(c claim.Claim) {
+	s := a.sets[c]
+	if s == nil || s.fate != claim.Pending {
+		a.find("I4", "a set went live that was not pending")
+		return
+	}
+	s.fate, s.outcome = claim.Live, a.last
+	for _, stream := range s.claims {
+		if _, ok := a.held[stream][c]; !ok {
+			a.find("I3", fmt.Sprintf("a set went live without its claim on %s", stream), s.proposed)
+		}
+	}
+	for _, id := range s.visit.Slots {
+		a.checkPlaces(id)
+		a.take("practitioner "+string(s.visit.Practitioner), string(id), c, s.visit.Period)
+	}
+	a.take("patient "+string(s.visit.Patient), string(s.visit.Appointment), c, s.visit.Period)
+}
+
+func (a *Auditor) dead(c claim.Claim) {
+	s := a.sets[c]
+	if s == nil || s.fate == claim.Dead {
+		a.find("I4", "a set died that was neither pending nor live")
+		return
+	}
+	if s.fate == claim.Live {
+		a.give("practitioner "+string(s.visit.Practitioner), c, s.visit.Period)
+		a.give("patient "+string(s.visit.Patient), c, s.visit.Period)
+	}
+	s.fate, s.outcome = claim.Dead, a.last
+}
+
+// checkPlaces counts the owners of live claims on a slot (I1).
+func (a *Auditor) checkPlaces(id domain.SlotID) {
+	p := a.slots[id]
+	if p == nil {
+		a.find("I1", fmt.Sprintf("slot %s was never opened", id))
+		return
+	}
+	owners := map[domain.StreamName]bool{}
+	var evidence []Evidence
+	for c, from := range a.held[slot.Stream(id)] {
+		if s := a.sets[c]; s != nil && s.fate == claim.Live && !owners[c.Owner] {
+			owners[c.Owner] = true
+			evidence = append(evidence, from)
+		}
+	}
+	if len(owners) > p.n {
+		a.find("I1", fmt.Sprintf("slot %s has %d live claims on %d places", id, len(owners), p.n), evidence...)
+	}
+}
+
+// take notes live time and finds what overlaps it (I2). What is the same slot
+// or appointment may overlap.
+func (a *Auditor) take(subject, what string, c claim.Claim, p domain.Period) {
+	for _, day := range p.Days() {
+		key := subject + " " + string(day)
+		for _, other := range a.busy[key] {
+			if other.what != what && other.claim.Owner != c.Owner && other.period.Overlaps(p) {
+				a.find("I2", fmt.Sprintf("%s has two live claims at %s", subject, p.Start.Format(time.RFC3339)), other.from)
+			}
+		}
+		a.busy[key] = append(a.busy[key], stretch{p, what, c, a.last})
+	}
+}
+
+func (a *Auditor) give(subject string, c claim.Claim, p domain.Period) {
+	for _, day := range p.Days() {
+		key := subject + " " + string(day)
+		a.busy[key] = slices.DeleteFunc(a.busy[key], func(s stretch) bool { return s.claim == c })
+		if len(a.busy[key]) == 0 {
+			delete(a.busy, key)
+		}
+	}
+}
+
+// effect finds commands that did the same kind of thing twice (I5).
+func (a *Auditor) effect(r domain.Recorded) {
+	switch r.Event.EventType() {
+	case "appointment.booked", "appointment.cancelled", "clinic.registered", "practitioner.registered",
+		"patient.registered", "schedule.set":
+	default:
+		return
+	}
+	key := effect{r.Metadata.Command, r.Event.EventType()}
+	if before, twice := a.effects[key]; twice {
+		a.find("I5", fmt.Sprintf("command %s did this twice", key.command), before)
+		return
+	}
+	a.effects[key] = a.last
+}
