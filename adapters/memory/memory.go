@@ -109,6 +109,9 @@ func (s *Store) encode(ctx context.Context, writes []commands.Write) ([][]eventc
 	encoded := make([][]eventcodec.Encoded, len(writes))
 	events, size := 0, 0
 	for i, w := range writes {
+		if !(eventcodec.Encoded{}).Storable(w.Stream) {
+			return nil, commands.ErrUnstorable
+		}
 		for _, e := range w.Events {
 			b, err := s.config.Codec.Encode(ctx, w.Stream, e)
 			if err != nil {

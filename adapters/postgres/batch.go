@@ -1,0 +1,403 @@
+package postgres
+
+import (
+	"github.com/google/uuid"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// The writer's statements, by their place in the session.
+const (
+	begin = iota
+	commit
+	lockHead
+	readHead
+	readRevisions
+	readByIDs
+	insertEvents
+	insertOne
+)
+
+func writerStatements() []string {
+	return []string{
+		begin:  `begin`,
+		commit: `commit`,
+
+		lockHead: `
+			select floor
+			from slotbook.log_head
+			where id = 1
+			for update`,
+
+		readHead: `
+			select greatest(h.floor, coalesce(l.position, 0)), coalesce(l.position, 0), greatest(clock_timestamp(), l.recorded_at)
+			from slotbook.log_head h
+			left join lateral (
+				select position, recorded_at
+				from slotbook.events
+				order by position desc
+				limit 1
+			) l on true
+			where h.id = 1`,
+
+		readRevisions: `
+			select (
+				select e.revision
+				from slotbook.events e
+				where e.stream = s.stream
+				order by e.revision desc
+				limit 1
+			)
+			from unnest($1::text[]) with ordinality as s(stream, n)
+			order by s.n`,
+
+		readByIDs: `
+			select event_id, position, stream, revision, type, data, metadata
+			from slotbook.events
+			where event_id = any($1::uuid[])`,
+
+		insertEvents: `
+			insert into slotbook.events (position, stream, revision, event_id, type, data, metadata, recorded_at)
+			select $1::bigint + n, stream, revision, event_id, type, data, metadata, $2::timestamptz
+			from unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[], $7::json[], $8::json[])
+				with ordinality as t(stream, revision, event_id, type, data, metadata, n)`,
+
+		// The whole append of one event; no row when the revision does not match.
+		insertOne: `
+			insert into slotbook.events (position, stream, revision, event_id, type, data, metadata, recorded_at)
+			select greatest(h.floor, coalesce(l.position, 0)) + 1, $1::text, $2::bigint + 1, $3::uuid, $4::text, $5::json, $6::json,
+				greatest(clock_timestamp(), l.recorded_at)
+			from slotbook.log_head h
+			left join lateral (
+				select position, recorded_at
+				from slotbook.events
+				order by position desc
+				limit 1
+			) l on true
+			where h.id = 1
+				and $2::bigint = coalesce((
+					select revision
+					from slotbook.events
+					where stream = $1::text
+					order by revision desc
+					limit 1
+				), -1)
+			returning position`,
+	}
+}
+
+// batch is one transaction of the writer. Its buffers are used again.
+type batch struct {
+	requests []*request
+	accepted []*request
+	doubtful []*request
+	answers  map[*request]answer
+
+	streams    []domain.StreamName // each once, in the order of their parameters
+	ledger     ledger
+	first      int64  // the last position before the batch
+	recordedAt []byte // as the database sent it
+
+	parameters [3]parameters
+}
+
+// run stores the requests in one transaction of two round trips. On success
+// every request has its answer in b.answers, but for those whose caller left
+// before the database could have stored anything. pause is for tests; it is
+// called while the lock is held.
+func (b *batch) run(s *session, pause func()) error {
+	b.accepted, b.doubtful = b.accepted[:0], b.doubtful[:0]
+	b.answers = make(map[*request]answer, len(b.requests))
+	if err := b.read(s); err != nil {
+		return err
+	}
+	if pause != nil {
+		pause()
+	}
+	b.decide()
+	if err := b.write(s); err != nil {
+		return err
+	}
+	for _, r := range b.doubtful {
+		r.byIDs = true
+		_, position, err := b.ledger.decide(r)
+		b.answers[r] = answer{position, err}
+	}
+	return nil
+}
+
+// read takes the head lock and reads what the decisions need.
+func (b *batch) read(s *session) error {
+	b.ledger = ledger{revisions: make(map[domain.StreamName]domain.Revision, len(b.requests))}
+	b.nameStreams()
+	x, err := s.pipeline()
+	if err != nil {
+		return err
+	}
+	x.send(begin, nil)
+	x.send(lockHead, nil)
+	x.send(readHead, nil)
+	x.send(readRevisions, &b.parameters[0])
+	lookUp := b.idsOf(b.requests, func(r *request) bool { return r.byIDs })
+	if lookUp {
+		x.send(readByIDs, &b.parameters[1])
+	}
+	return x.done(b.readResults(x, lookUp))
+}
+
+func (b *batch) readResults(x *exchange, lookUp bool) error {
+	if err := x.p.Sync(); err != nil {
+		return err
+	}
+	if err := x.skip(); err != nil { // begin
+		return err
+	}
+	if err := x.skip(); err != nil { // the lock
+		return err
+	}
+	if err := x.rows(b.readHead); err != nil {
+		return err
+	}
+	n := 0
+	err := x.rows(func(row [][]byte) (err error) {
+		revision := int64(domain.NoStream)
+		if row[0] != nil {
+			revision, err = readInt64(row[0])
+		}
+		b.ledger.revisions[b.streams[n]] = domain.Revision(revision)
+		n++
+		return err
+	})
+	if err != nil || !lookUp {
+		return err
+	}
+	return x.rows(b.readStored)
+}
+
+func (b *batch) readHead(row [][]byte) (err error) {
+	if b.ledger.last, err = readInt64(row[0]); err != nil {
+		return err
+	}
+	if b.ledger.head, err = readInt64(row[1]); err != nil {
+		return err
+	}
+	b.first, b.recordedAt = b.ledger.last, append(b.recordedAt[:0], row[2]...)
+	return nil
+}
+
+// readStored enters an event that was looked up by its id.
+func (b *batch) readStored(row [][]byte) error {
+	id, err := readUUID(row[0])
+	if err != nil {
+		return err
+	}
+	position, err := readInt64(row[1])
+	if err != nil {
+		return err
+	}
+	revision, err := readInt64(row[3])
+	if err != nil {
+		return err
+	}
+	bytes := append(append([]byte(nil), row[5]...), row[6]...)
+	b.ledger.stored[id] = stored{position, domain.StreamName(row[2]), domain.Revision(revision),
+		event{id, string(row[4]), bytes[:len(row[5])], bytes[len(row[5]):]}}
+	return nil
+}
+
+// nameStreams sets the parameter of readRevisions: every stream once.
+func (b *batch) nameStreams() {
+	b.streams = b.streams[:0]
+	for _, r := range b.requests {
+		for _, w := range r.writes {
+			if _, there := b.ledger.revisions[w.stream]; !there {
+				b.ledger.revisions[w.stream] = domain.NoStream
+				b.streams = append(b.streams, w.stream)
+			}
+		}
+	}
+	p := &b.parameters[0]
+	p.reset()
+	p.array(textType, len(b.streams))
+	for _, stream := range b.streams {
+		p.textElement(string(stream))
+	}
+	p.end()
+}
+
+// idsOf sets the parameter of readByIDs to the ids of the chosen requests and
+// reports whether there are any.
+func (b *batch) idsOf(requests []*request, chosen func(*request) bool) bool {
+	n := 0
+	for _, r := range requests {
+		if chosen(r) {
+			n += r.events
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	if b.ledger.stored == nil {
+		b.ledger.stored = make(map[uuid.UUID]stored, n)
+	}
+	p := &b.parameters[1]
+	p.reset()
+	p.array(uuidType, n)
+	for _, r := range requests {
+		if !chosen(r) {
+			continue
+		}
+		for _, w := range r.writes {
+			for i := range w.events {
+				p.bytesElement(w.events[i].id[:])
+			}
+		}
+	}
+	p.end()
+	return true
+}
+
+// decide gives every request whose caller still waits its verdict.
+func (b *batch) decide() {
+	for _, r := range b.requests {
+		if !r.take() {
+			continue
+		}
+		verdict, position, err := b.ledger.decide(r)
+		switch verdict {
+		case answered:
+			b.answers[r] = answer{position, err}
+		case accepted:
+			b.answers[r] = answer{position, nil}
+			b.accepted = append(b.accepted, r)
+		case doubtful:
+			b.doubtful = append(b.doubtful, r)
+		}
+	}
+}
+
+// write inserts what was accepted, looks the doubtful up behind it, and commits.
+func (b *batch) write(s *session) error {
+	x, err := s.pipeline()
+	if err != nil {
+		return err
+	}
+	inserts := len(b.accepted) > 0
+	if inserts {
+		b.insertParameters()
+		x.send(insertEvents, &b.parameters[2])
+	}
+	lookUp := b.idsOf(b.doubtful, func(*request) bool { return true })
+	if lookUp {
+		x.send(readByIDs, &b.parameters[1])
+	}
+	x.send(commit, nil)
+	return x.done(b.writeResults(x, inserts, lookUp))
+}
+
+func (b *batch) writeResults(x *exchange, inserts, lookUp bool) error {
+	if err := x.p.Sync(); err != nil {
+		return err
+	}
+	if inserts {
+		if err := x.skip(); err != nil {
+			return err
+		}
+	}
+	if lookUp {
+		if err := x.rows(b.readStored); err != nil {
+			return err
+		}
+	}
+	return x.skip() // commit
+}
+
+// insertParameters sets the parameters of insertEvents, in the order in which
+// the requests were decided.
+func (b *batch) insertParameters() {
+	n := 0
+	for _, r := range b.accepted {
+		n += r.events
+	}
+	p := &b.parameters[2]
+	p.reset()
+	p.int64(b.first)
+	p.bytes(b.recordedAt)
+	b.column(textType, n, func(w *write, _ int) { p.textElement(string(w.stream)) })
+	b.revisions(n)
+	b.column(uuidType, n, func(w *write, i int) { p.bytesElement(w.events[i].id[:]) })
+	b.column(textType, n, func(w *write, i int) { p.textElement(w.events[i].kind) })
+	b.column(jsonType, n, func(w *write, i int) { p.bytesElement(w.events[i].data) })
+	b.column(jsonType, n, func(w *write, i int) { p.bytesElement(w.events[i].metadata) })
+}
+
+// column writes one array parameter with an element for each accepted event.
+func (b *batch) column(element uint32, n int, add func(w *write, i int)) {
+	p := &b.parameters[2]
+	p.array(element, n)
+	for _, r := range b.accepted {
+		for w := range r.writes {
+			for i := range r.writes[w].events {
+				add(&r.writes[w], i)
+			}
+		}
+	}
+	p.end()
+}
+
+// revisions writes the column of revisions. A stream's revisions in the batch
+// end where the ledger has arrived.
+func (b *batch) revisions(n int) {
+	p := &b.parameters[2]
+	next := make(map[domain.StreamName]domain.Revision, len(b.streams))
+	for _, r := range b.accepted {
+		for _, w := range r.writes {
+			next[w.stream] += domain.Revision(len(w.events))
+		}
+	}
+	for stream, events := range next {
+		next[stream] = b.ledger.revisions[stream] - events
+	}
+	b.column(int8Type, n, func(w *write, _ int) {
+		next[w.stream]++
+		p.int64Element(int64(next[w.stream]))
+	})
+}
+
+// runOne stores one request of one event in one round trip. It reports false
+// when the general way has to decide.
+func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err error) {
+	w := &r.writes[0]
+	e := &w.events[0]
+	p := &b.parameters[0]
+	p.reset()
+	p.text(string(w.stream))
+	p.int64(int64(w.expected))
+	p.bytes(e.id[:])
+	p.text(e.kind)
+	p.bytes(e.data)
+	p.bytes(e.metadata)
+	x, err := s.pipeline()
+	if err != nil {
+		return 0, false, err
+	}
+	x.send(lockHead, nil)
+	x.send(insertOne, p)
+	err = x.done(func() error {
+		if err := x.p.Sync(); err != nil {
+			return err
+		}
+		if err := x.skip(); err != nil { // the lock
+			return err
+		}
+		return x.rows(func(row [][]byte) (err error) {
+			position, err = readInt64(row[0])
+			return err
+		})
+	}())
+	return position, position > 0 && err == nil, err
+}
+
+// fast reports whether runOne can take the request.
+func fast(r *request) bool {
+	return !r.byIDs && len(r.writes) == 1 && len(r.writes[0].events) == 1
+}

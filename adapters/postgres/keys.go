@@ -1,0 +1,175 @@
+package postgres
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/commands"
+)
+
+const (
+	keySize    = 32 // bytes, for AES-256
+	cachedKeys = 4096
+	// cachedFor is how long another process may go on using a key after it was
+	// destroyed here.
+	cachedFor = 10 * time.Second
+)
+
+// Keys holds the key of each person, wrapped with AES-256-GCM under the master
+// key and bound to the person. It implements [eventcodec.Keys]. It is safe for
+// concurrent use.
+type Keys struct {
+	pool   *pgxpool.Pool
+	master cipher.AEAD
+
+	mu    sync.Mutex
+	cache map[string]cachedKey
+}
+
+type cachedKey struct {
+	key   []byte
+	until time.Time
+}
+
+var _ eventcodec.Keys = (*Keys)(nil)
+
+// NewKeys returns the keys in a database. master is 32 bytes; without it every
+// sealed text is lost.
+func NewKeys(pool *pgxpool.Pool, master []byte) (*Keys, error) {
+	if len(master) != keySize {
+		return nil, fmt.Errorf("the master key has %d bytes instead of %d", len(master), keySize)
+	}
+	block, err := aes.NewCipher(master)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{pool: pool, master: aead, cache: map[string]cachedKey{}}, nil
+}
+
+// Key returns the person's key. With create, a person who never had one gets
+// one, and it is durable before Key returns. A destroyed key is never made
+// anew. Errors: [eventcodec.ErrNoKey], [commands.ErrUnstorable] for a person
+// that is no text, [commands.ErrUnavailable].
+func (k *Keys) Key(ctx context.Context, person string, create bool) ([]byte, error) {
+	if key := k.cached(person); key != nil {
+		return key, nil
+	}
+	if !utf8.ValidString(person) || strings.IndexByte(person, 0) >= 0 {
+		return nil, commands.ErrUnstorable
+	}
+	wrapped, err := k.load(ctx, person)
+	if errors.Is(err, pgx.ErrNoRows) && create {
+		wrapped, err = k.create(ctx, person)
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), err == nil && wrapped == nil:
+		return nil, eventcodec.ErrNoKey
+	case err != nil:
+		return nil, unavailable(err)
+	}
+	key, err := k.unwrap(person, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	k.remember(person, key)
+	return key, nil
+}
+
+// Destroy destroys the person's key for good; what it sealed cannot be read by
+// anybody any more. Other processes may use the key for another 10 seconds.
+// Destroying a key twice, or one that never was, is a success: the person
+// never gets another. Errors: [commands.ErrUnavailable].
+func (k *Keys) Destroy(ctx context.Context, person string) error {
+	_, err := k.pool.Exec(ctx, `
+		insert into slotbook.person_key (person, wrapped, destroyed_at)
+		values ($1, null, now())
+		on conflict (person) do update
+		set wrapped = null, destroyed_at = now()
+		where person_key.destroyed_at is null`, person)
+	k.mu.Lock()
+	delete(k.cache, person)
+	k.mu.Unlock()
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func (k *Keys) load(ctx context.Context, person string) (wrapped []byte, err error) {
+	err = k.pool.QueryRow(ctx, `
+		select wrapped
+		from slotbook.person_key
+		where person = $1`, person).Scan(&wrapped)
+	return wrapped, err
+}
+
+// create stores a new key, unless somebody else has been faster, and returns
+// the one that is stored.
+func (k *Keys) create(ctx context.Context, person string) ([]byte, error) {
+	wrapped := k.wrap(person)
+	inserted, err := k.pool.Exec(ctx, `
+		insert into slotbook.person_key (person, wrapped)
+		values ($1, $2)
+		on conflict (person) do nothing`, person, wrapped)
+	if err != nil || inserted.RowsAffected() == 1 {
+		return wrapped, err
+	}
+	return k.load(ctx, person)
+}
+
+// wrap makes a key and returns it as nonce and ciphertext.
+func (k *Keys) wrap(person string) []byte {
+	var key [keySize]byte
+	nonce := make([]byte, k.master.NonceSize())
+	_, _ = rand.Read(key[:]) // never fails
+	_, _ = rand.Read(nonce)
+	return k.master.Seal(nonce, nonce, key[:], []byte(person))
+}
+
+func (k *Keys) unwrap(person string, wrapped []byte) ([]byte, error) {
+	n := k.master.NonceSize()
+	if len(wrapped) < n {
+		return nil, errors.New("a person's key is damaged")
+	}
+	key, err := k.master.Open(nil, wrapped[:n], wrapped[n:], []byte(person))
+	if err != nil {
+		return nil, errors.New("a person's key does not open: the master key is another one, or the key is damaged")
+	}
+	return key, nil
+}
+
+func (k *Keys) cached(person string) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c, there := k.cache[person]
+	if !there || time.Now().After(c.until) {
+		return nil
+	}
+	return c.key
+}
+
+// remember keeps the key for a while. A full cache starts anew: that is rare
+// and costs one query per person.
+func (k *Keys) remember(person string, key []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.cache) >= cachedKeys {
+		clear(k.cache)
+	}
+	k.cache[person] = cachedKey{key, time.Now().Add(cachedFor)}
+}

@@ -1,0 +1,243 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// row is a stored event as bytes.
+type row struct {
+	id         uuid.UUID
+	stream     domain.StreamName
+	revision   int64
+	position   int64
+	recordedAt time.Time
+	kind       string
+	data       []byte
+	metadata   []byte // empty when it was not asked for
+}
+
+// decode returns the event. A follower gets [domain.Undecodable] in place of
+// an event of a known type that cannot be read.
+func (r *row) decode(codec *eventcodec.Codec, follower bool) (domain.Recorded, error) {
+	recorded := domain.Recorded{
+		ID: r.id.String(), Stream: r.stream, Revision: domain.Revision(r.revision),
+		Position: domain.Position(r.position), RecordedAt: r.recordedAt, //nolint:gosec // positions are positive
+	}
+	var err error
+	if len(r.metadata) > 0 {
+		if recorded.Metadata, err = codec.DecodeMetadata(r.metadata); err != nil {
+			return recorded, err
+		}
+	}
+	recorded.Event, err = codec.Decode(r.kind, r.data)
+	if err != nil && follower && !errors.Is(err, commands.ErrUpgradeRunning) {
+		recorded.Event, err = domain.Undecodable{Type: r.kind, Err: err}, nil
+	}
+	return recorded, err
+}
+
+// read fills the row from: event_id, stream, revision, position, recorded_at,
+// type, data, metadata. It keeps copies.
+func (r *row) read(values [][]byte) (err error) {
+	if r.id, err = readUUID(values[0]); err != nil {
+		return err
+	}
+	if r.revision, err = readInt64(values[2]); err != nil {
+		return err
+	}
+	if r.position, err = readInt64(values[3]); err != nil {
+		return err
+	}
+	if r.recordedAt, err = readTime(values[4]); err != nil {
+		return err
+	}
+	r.stream, r.kind = domain.StreamName(values[1]), string(values[5])
+	n := len(values[6])
+	bytes := append(append(make([]byte, 0, n+len(values[7])), values[6]...), values[7]...)
+	r.data, r.metadata = bytes[:n:n], bytes[n:]
+	return nil
+}
+
+const readStreams = `
+	select event_id, stream, revision, position, recorded_at, type, data, metadata
+	from slotbook.events
+	where stream = any($1::text[])
+	order by stream, revision`
+
+// maxLoads bounds how many loads share a query.
+const maxLoads = 256
+
+// reader loads streams. One goroutine, in run, gathers the loads that are
+// queued into one query; decoding is left to the callers.
+type reader struct {
+	config  *pgx.ConnConfig
+	log     *slog.Logger
+	queue   chan *loading
+	stopped chan struct{} // closed when run has ended
+
+	// Of run alone:
+	session    *session
+	parameters parameters
+	away       bool
+}
+
+// loading is one load on its way through the reader.
+type loading struct {
+	streams []domain.StreamName
+	answer  chan loaded // has room: nobody waits for a caller that has gone
+}
+
+// loaded is shared by the callers of one query, who only read it.
+type loaded struct {
+	rows map[domain.StreamName][]row
+	err  error
+}
+
+func newReader(config *pgx.ConnConfig, log *slog.Logger) *reader {
+	return &reader{config: config, log: log, queue: make(chan *loading, maxLoads), stopped: make(chan struct{})}
+}
+
+// load returns the rows of the streams, and maybe of others.
+func (r *reader) load(ctx context.Context, streams []domain.StreamName) (map[domain.StreamName][]row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
+	}
+	// A name that cannot be stored has no events, and would fail the neighbours.
+	streams = slices.DeleteFunc(slices.Clone(streams), func(name domain.StreamName) bool {
+		return !eventcodec.Encoded{}.Storable(name)
+	})
+	if len(streams) == 0 {
+		return nil, nil
+	}
+	l := &loading{streams, make(chan loaded, 1)}
+	select {
+	case r.queue <- l:
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	case <-r.stopped:
+		return nil, unavailable(errStopped)
+	}
+	select {
+	case a := <-l.answer:
+		return a.rows, a.err
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	case <-r.stopped:
+		return nil, unavailable(errStopped)
+	}
+}
+
+func unavailable(cause error) error { return fmt.Errorf("%w: %w", commands.ErrUnavailable, cause) }
+
+// run loads what is queued until ctx ends.
+func (r *reader) run(ctx context.Context) {
+	defer close(r.stopped)
+	defer r.disconnect()
+	var loads []*loading
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case l := <-r.queue:
+			loads = r.gather(append(loads[:0], l))
+			r.serve(ctx, loads)
+		}
+	}
+}
+
+func (r *reader) gather(loads []*loading) []*loading {
+	for len(loads) < maxLoads {
+		select {
+		case l := <-r.queue:
+			loads = append(loads, l)
+		default:
+			return loads
+		}
+	}
+	return loads
+}
+
+// serve answers the loads. A connection that has died unnoticed is opened
+// anew once; loading twice does no harm.
+func (r *reader) serve(ctx context.Context, loads []*loading) {
+	fresh := r.session == nil
+	rows, err := r.query(ctx, loads)
+	if err != nil && !fresh {
+		r.disconnect()
+		rows, err = r.query(ctx, loads)
+	}
+	if err != nil {
+		r.disconnect()
+		err = unavailable(err)
+	}
+	if r.away != (err != nil) {
+		r.away = err != nil
+		r.log.Warn("the database's reachability for loads has changed", "reachable", !r.away, "error", err)
+	}
+	for _, l := range loads {
+		l.answer <- loaded{rows, err}
+	}
+}
+
+func (r *reader) query(ctx context.Context, loads []*loading) (_ map[domain.StreamName][]row, err error) {
+	if r.session == nil {
+		if r.session, err = openSession(ctx, r.config, readStreams); err != nil {
+			return nil, err
+		}
+	}
+	rows := make(map[domain.StreamName][]row, 4*len(loads))
+	r.name(loads)
+	x, err := r.session.pipeline()
+	if err != nil {
+		return nil, err
+	}
+	x.send(0, &r.parameters)
+	err = x.done(func() error {
+		if err := x.p.Sync(); err != nil {
+			return err
+		}
+		return x.rows(func(values [][]byte) error {
+			var one row
+			if err := one.read(values); err != nil {
+				return err
+			}
+			rows[one.stream] = append(rows[one.stream], one)
+			return nil
+		})
+	}())
+	return rows, err
+}
+
+// name sets the parameter to the streams of all loads.
+func (r *reader) name(loads []*loading) {
+	n := 0
+	for _, l := range loads {
+		n += len(l.streams)
+	}
+	r.parameters.reset()
+	r.parameters.array(textType, n)
+	for _, l := range loads {
+		for _, stream := range l.streams {
+			r.parameters.textElement(string(stream))
+		}
+	}
+	r.parameters.end()
+}
+
+func (r *reader) disconnect() {
+	if r.session != nil {
+		r.session.close()
+		r.session = nil
+	}
+}
