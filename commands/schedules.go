@@ -60,9 +60,9 @@ func (h *Handler) SetSchedule(ctx context.Context, req Request, c schedule.Set) 
 		return done, Opening{}, err
 	}
 	now := h.Now()
-	days := make([]domain.Day, 0, schedule.MaxHorizonDays+2)
-	for n := range schedule.MaxHorizonDays + 2 {
-		days = append(days, domain.DayOf(now).Add(n))
+	days := make([]domain.Day, schedule.MaxHorizonDays+2)
+	for n := range days {
+		days[n] = domain.DayOf(now).Add(n)
 	}
 	opening, err := h.alignDays(ctx, req, c.Practitioner, days, &done)
 	return done, opening, err
@@ -76,8 +76,8 @@ func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.Practitio
 	if err != nil {
 		return Opening{}, err
 	}
-	state := domain.Replay(schedule.Evolve, schedule.State{}, loaded[stream])
-	return h.alignDays(ctx, req, id, state.Days(h.Now()), nil)
+	current := answer(domain.Replay(schedule.Evolve, schedule.State{}, loaded[stream]), loaded[stream])
+	return h.alignDays(ctx, req, id, current.State.Days(h.Now()), &current)
 }
 
 // OpenReleased opens what waited for a period of a practitioner's time.
@@ -86,12 +86,13 @@ func (h *Handler) OpenReleased(ctx context.Context, req Request, id domain.Pract
 }
 
 // alignDays makes each day what the schedule wants of it, in order: an opener
-// that still has an older pattern then loses on every day. planned is the
-// schedule as a dry run would leave it, else nil or the schedule as stored.
+// that still has an older schedule then loses on every day. Given the current
+// schedule, or the one that a dry run plans, days that are as it wants them
+// are passed over; without, every day is looked at.
 func (h *Handler) alignDays(
-	ctx context.Context, req Request, id domain.PractitionerID, days []domain.Day, planned *Answer[schedule.State],
+	ctx context.Context, req Request, id domain.PractitionerID, days []domain.Day, current *Answer[schedule.State],
 ) (Opening, error) {
-	touched, err := h.daysToAlign(ctx, id, days, planned)
+	touched, err := h.daysToAlign(ctx, id, days, current)
 	if err != nil {
 		return Opening{}, err
 	}
@@ -100,7 +101,7 @@ func (h *Handler) alignDays(
 		opening, err := again(ctx, h, func(ctx context.Context) (Opening, error) {
 			a := &alignment{req: req, practitioner: id, day: day, now: h.Now().UTC()}
 			if req.DryRun {
-				a.planned = planned
+				a.planned = current
 			}
 			return h.align(ctx, a)
 		})
@@ -112,12 +113,13 @@ func (h *Handler) alignDays(
 	return all, nil
 }
 
-// daysToAlign leaves out the days that were never opened and that the schedule
+// daysToAlign leaves out the days that were wholly opened under the current
+// schedule and wait for nothing, and those that were never opened and that the schedule
 // does not reach.
 func (h *Handler) daysToAlign(
-	ctx context.Context, id domain.PractitionerID, days []domain.Day, planned *Answer[schedule.State],
+	ctx context.Context, id domain.PractitionerID, days []domain.Day, current *Answer[schedule.State],
 ) ([]domain.Day, error) {
-	if planned == nil {
+	if current == nil {
 		return days, nil
 	}
 	names := make([]domain.StreamName, len(days))
@@ -128,9 +130,13 @@ func (h *Handler) daysToAlign(
 	if err != nil {
 		return nil, err
 	}
-	reached := planned.State.Days(h.Now())
+	reached := current.State.Days(h.Now())
 	return slices.DeleteFunc(slices.Clone(days), func(day domain.Day) bool {
-		return len(loaded[schedule.DayStream(id, day)]) == 0 && !slices.Contains(reached, day)
+		d := domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[schedule.DayStream(id, day)])
+		if !d.Opened {
+			return !slices.Contains(reached, day)
+		}
+		return d.Schedule == current.Revision && len(d.Waiting) == 0 && !d.Partial
 	}), nil
 }
 
@@ -148,6 +154,7 @@ type alignment struct {
 	near      []schedule.Slot // of the neighbouring days, as far as they touch what is wanted
 	wanted    []schedule.Want
 	overlaps  []schedule.Want
+	partial   bool
 	kept      []domain.SlotID
 	withdrawn []domain.SlotID
 	owned     []domain.Period
@@ -165,7 +172,7 @@ func (h *Handler) align(ctx context.Context, a *alignment) (Opening, error) {
 	}
 	events, err := schedule.DecideDay(a.state, schedule.Open{
 		Practitioner: a.practitioner, Day: a.day, Schedule: a.schedule, Wanted: a.wanted, Overlaps: a.overlaps,
-		Withdrawn: a.withdrawn, Kept: a.kept, Owned: a.owned,
+		Withdrawn: a.withdrawn, Kept: a.kept, Owned: a.owned, Partial: a.partial,
 	})
 	if errors.Is(err, schedule.ErrOvertaken) {
 		return Opening{}, ErrWrongRevision // somebody opened the day under a schedule that we have not seen
@@ -215,6 +222,7 @@ func (h *Handler) loadDay(ctx context.Context, a *alignment) error {
 		state, a.schedule = a.planned.State, a.planned.Revision
 	}
 	a.wanted, a.overlaps = state.Wanted(a.day, a.now)
+	a.partial = state.Partial(a.day, a.now)
 	a.state = domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[on])
 	a.revision = last(loaded[on])
 	for _, name := range []domain.StreamName{before, after} {

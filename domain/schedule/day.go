@@ -47,6 +47,7 @@ type Day struct {
 	Schedule domain.Revision // the latest revision of the schedule that the day was opened under
 	Slots    []Slot          // every slot that was ever opened, the withdrawn ones too
 	Waiting  []Want          // wanted over time that a slot owned
+	Partial  bool            // some pattern's horizon ended within the day when it was opened
 }
 
 // Open makes the day what the schedule wants of it.
@@ -55,6 +56,7 @@ type Open struct {
 	Day          domain.Day
 	Schedule     domain.Revision // the schedule's revision that Wanted was made from
 	Wanted       []Want
+	Partial      bool            // some pattern's horizon ends within the day
 	Overlaps     []Want          // lost to a pattern that was configured earlier
 	Withdrawn    []domain.SlotID // withdrawn for this change
 	Kept         []domain.SlotID // slots of this day that are not withdrawn
@@ -69,6 +71,7 @@ type DayOpened struct {
 	Slots        []Slot                `json:"slots,omitempty"`
 	Withdrawn    []domain.SlotID       `json:"withdrawn,omitempty"`
 	Waiting      []Want                `json:"waiting,omitempty"`
+	Partial      bool                  `json:"partial,omitempty"`
 	Overlaps     []Want                `json:"overlaps,omitempty"`
 }
 
@@ -78,14 +81,15 @@ func (DayOpened) EventType() string { return "schedule.day-opened" }
 // DecideDay returns what Open does to the day. It returns [ErrOvertaken] when
 // the day was opened under a later revision of the schedule.
 //
-// A day that was never opened is opened even when nothing is wanted, so that
-// an opener with an older pattern finds it opened and loses.
+// A day is opened once for every revision of the schedule, even when nothing
+// changes for it, so that an opener with an older schedule finds it and loses.
 func DecideDay(d Day, c Open) ([]DayOpened, error) {
 	if d.Opened && d.Schedule > c.Schedule {
 		return nil, ErrOvertaken
 	}
 	opened := DayOpened{
 		Practitioner: c.Practitioner, Day: c.Day, Schedule: c.Schedule, Withdrawn: c.Withdrawn, Overlaps: c.Overlaps,
+		Partial: c.Partial,
 	}
 	for _, w := range c.Wanted {
 		switch {
@@ -97,11 +101,11 @@ func DecideDay(d Day, c Open) ([]DayOpened, error) {
 			opened.Slots = append(opened.Slots, Slot{id, w.Clinic, w.Capacity, w.Period})
 		}
 	}
-	same := d.Opened && len(opened.Slots) == 0 && len(opened.Withdrawn) == 0 && slices.EqualFunc(opened.Waiting, d.Waiting, Want.equal)
-	if same {
-		return nil, nil
+	changed := len(opened.Slots) > 0 || len(opened.Withdrawn) > 0 || !slices.EqualFunc(opened.Waiting, d.Waiting, Want.equal)
+	if changed || !d.Opened || d.Schedule < c.Schedule || d.Partial != c.Partial {
+		return []DayOpened{opened}, nil
 	}
-	return []DayOpened{opened}, nil
+	return nil, nil
 }
 
 // Is reports whether the slot is what is wanted, its capacity aside.
@@ -109,7 +113,7 @@ func (s Slot) Is(w Want) bool { return s.Clinic == w.Clinic && s.Period.Equal(w.
 
 // EvolveDay returns the day after the event.
 func EvolveDay(d Day, e DayOpened) Day {
-	d.Opened, d.Schedule, d.Waiting = true, e.Schedule, e.Waiting
+	d.Opened, d.Schedule, d.Waiting, d.Partial = true, e.Schedule, e.Waiting, e.Partial
 	d.Slots = append(slices.Clone(d.Slots), e.Slots...)
 	return d
 }

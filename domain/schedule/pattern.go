@@ -46,6 +46,12 @@ func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want) {
 	return wanted, overlaps
 }
 
+// Partial reports whether some pattern's horizon ends within the UTC day, so
+// that the day has more to open later.
+func (s State) Partial(day domain.Day, now time.Time) bool {
+	return slices.ContainsFunc(s.Patterns, func(p Pattern) bool { return p.horizon(now).Before(day.Add(1).Start()) })
+}
+
 // Days returns the UTC days that the patterns reach from now on, in order.
 func (s State) Days(now time.Time) []domain.Day {
 	first, last := domain.DayOf(now), domain.DayOf(now)

@@ -1,0 +1,236 @@
+package commands_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+)
+
+func TestASchedulesDaysAreOpenedOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		opening := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 14))
+		require.Len(t, opening.Opened, 10*6, "ten weekdays in fourteen days")
+		before := len(w.log())
+		require.Zero(t, w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 14)), "twice is once")
+		again, err := w.h.OpenDays(w.ctx, w.request(), w.silva)
+		require.NoError(t, err)
+		require.Zero(t, again)
+		require.Len(t, w.log(), before)
+	})
+}
+
+func TestTheHorizonRolls(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 2))
+		w.clock.advance(3 * 24 * time.Hour) // the process slept from Monday to Thursday
+		opening, err := w.h.OpenDays(w.ctx, w.request(), w.silva)
+		require.NoError(t, err)
+		require.Len(t, opening.Opened, 2*6, "Thursday and Friday")
+	})
+}
+
+func TestADayOfTheClinicThatSpansTwoUTCDaysIsOpenedWholly(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.clinic = domain.ClinicID(domain.NewID("seoul"))
+		_, err := w.h.RegisterClinic(w.ctx, w.request(), clinic.Register{Clinic: w.clinic, Profile: clinic.Profile{Name: "Seoul", Zone: "Asia/Seoul"}})
+		require.NoError(t, err)
+		w.silva = domain.PractitionerID(domain.NewID("kim"))
+		_, err = w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{
+			Practitioner: w.silva, Profile: practitioner.Profile{Name: "Dr. Kim", Clinics: []domain.ClinicID{w.clinic}},
+		})
+		require.NoError(t, err)
+		opening := w.set(w.silva, w.weekdays("08:00", "10:00", 30, 1, 2)) // it is four in the afternoon: tomorrow is left
+		require.Len(t, opening.Opened, 4)
+		for range 3 {
+			w.clock.advance(24 * time.Hour)
+			opening, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+			require.NoError(t, err)
+			require.Len(t, opening.Opened, 4, "each day opens one more day: two slots on either side of midnight UTC")
+		}
+	})
+}
+
+func TestADayThatHasBegunOpensOnlyWhatIsAhead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.clock.advance(2*time.Hour + 10*time.Minute) // ten past ten in Lisbon
+	require.Len(t, w.open(w.silva, 1), 3)
+}
+
+func TestAChangeWithdrawsWhatNoLongerFitsAndOpensTheRest(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		old := w.open(w.silva, 1) // 9:00, 9:30 ... 11:30
+		opening := w.set(w.silva, w.weekdays("10:00", "12:00", 30, 1, 1))
+		require.Equal(t, []domain.SlotID{old[0].ID, old[1].ID}, opening.Withdrawn)
+		require.Empty(t, opening.Opened, "the others still fit")
+		_, err := w.book(w.ana, old[0].ID)
+		require.ErrorIs(t, err, slot.ErrWithdrawn)
+		_, err = w.book(w.ana, old[2].ID)
+		require.NoError(t, err)
+	})
+}
+
+func TestABookedSlotOfAnOldPatternKeepsItsTimeUnderANewOne(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		old := w.open(w.silva, 1)
+		booked, err := w.book(w.ana, old[0].ID) // 9:00 to 9:30
+		require.NoError(t, err)
+		opening := w.set(w.silva, w.weekdays("09:00", "12:00", 60, 1, 1))
+		require.Len(t, opening.Withdrawn, 6)
+		require.Len(t, opening.Opened, 2, "ten and eleven")
+		require.Len(t, opening.Waiting, 1, "nine waits for the booked visit")
+		require.Equal(t, old[0].Start, opening.Waiting[0].Start)
+		w.audit()
+
+		_, err = w.cancel(booked.State.Sets[0].Appointment)
+		require.NoError(t, err)
+		require.Equal(t, 0, w.slot(old[0].ID).Free(), "the last release leaves the slot gone, never free")
+		released, err := w.h.OpenReleased(w.ctx, w.request(), w.silva, old[0].Period)
+		require.NoError(t, err)
+		require.Len(t, released.Opened, 1)
+		require.Equal(t, old[0].Start, released.Opened[0].Start)
+		require.Empty(t, released.Waiting)
+		_, err = w.book(w.boris, released.Opened[0].ID)
+		require.NoError(t, err)
+		w.audit()
+	})
+}
+
+func TestAPatternTakenBackDoesNotReviveAWithdrawnSlot(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		old := w.open(w.silva, 1)
+		_, err := w.book(w.ana, old[0].ID)
+		require.NoError(t, err)
+		w.set(w.silva, w.weekdays("10:00", "12:00", 30, 1, 1))
+		opening := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 1))
+		require.Len(t, opening.Opened, 1, "half past nine, as a new slot")
+		require.Len(t, opening.Waiting, 1, "nine is still ana's")
+		require.NotEqual(t, old[1].ID, opening.Opened[0].ID)
+		w.audit()
+	})
+}
+
+func TestMorePlacesKeepTheSlot(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.open(w.silva, 1)[0]
+		_, err := w.book(w.ana, s.ID)
+		require.NoError(t, err)
+		opening := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 2, 1))
+		require.Zero(t, opening, "nothing is withdrawn and nothing new")
+		_, err = w.book(w.boris, s.ID)
+		require.NoError(t, err)
+		w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 1))
+		require.Equal(t, 2, w.slot(s.ID).Places, "an occupied place is never removed")
+		w.audit()
+	})
+}
+
+func TestTwoClinicsNeverShareAPractitionersTime(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		second := domain.ClinicID(domain.NewID("second"))
+		_, err := w.h.RegisterClinic(w.ctx, w.request(), clinic.Register{Clinic: second, Profile: clinic.Profile{Name: "Madrid", Zone: "Europe/Madrid"}})
+		require.NoError(t, err)
+		_, err = w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{
+			Practitioner: domain.PractitionerID(domain.NewID("both")),
+			Profile:      practitioner.Profile{Name: "Dr.", Clinics: []domain.ClinicID{w.clinic, second}},
+		})
+		require.NoError(t, err)
+		w.silva = domain.PractitionerID(domain.NewID("both"))
+		require.Len(t, w.open(w.silva, 1), 6) // 9:00 to 12:00 in Lisbon is 10:00 to 13:00 in Madrid
+		madrid := w.weekdays("12:30", "14:00", 30, 1, 1)
+		madrid.Clinic = second
+		opening := w.set(w.silva, madrid)
+		require.Len(t, opening.Opened, 2)
+		require.Len(t, opening.Overlaps, 1)
+
+		_, _, err = w.h.SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.souza, Pattern: madrid})
+		require.ErrorIs(t, err, practitioner.ErrElsewhere)
+	})
+}
+
+// TestBookAgainstChangeAgainstOpener interleaves the three at every append, in
+// every order: whoever pauses, no time is given twice and no booking is lost.
+func TestBookAgainstChangeAgainstOpener(t *testing.T) {
+	t.Parallel()
+	actors := map[string]func(w *world, h *commands.Handler, s schedule.Slot) error{
+		"book": func(w *world, h *commands.Handler, s schedule.Slot) error {
+			_, err := h.Book(w.ctx, w.request(), w.booking(w.ana, s.ID))
+			return err
+		},
+		"change": func(w *world, h *commands.Handler, _ schedule.Slot) error {
+			_, _, err := h.SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.silva, Pattern: w.weekdays("09:00", "12:00", 60, 1, 2)})
+			return err
+		},
+		"open": func(w *world, h *commands.Handler, _ schedule.Slot) error {
+			_, err := h.OpenDays(w.ctx, w.request(), w.silva)
+			return err
+		},
+	}
+	orders := [][3]string{
+		{"book", "change", "open"}, {"book", "open", "change"}, {"change", "book", "open"},
+		{"change", "open", "book"}, {"open", "book", "change"}, {"open", "change", "book"},
+	}
+	for _, order := range orders {
+		for at := 1; at <= 8; at++ {
+			t.Run(fmt.Sprintf("%s pauses before append %d", order, at), func(t *testing.T) {
+				t.Parallel()
+				both(t, func(t *testing.T, w *world) {
+					s := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 2)).Opened[6] // Tuesday, nine
+					w.clock.advance(23 * time.Hour)                                       // Wednesday is to be opened
+					paused := &pausing{Store: w.store, at: at, pause: func() {
+						_ = actors[order[1]](w, w.handler(w.store), s)
+						_ = actors[order[2]](w, w.handler(w.store), s)
+					}}
+					err := actors[order[0]](w, w.handler(paused), s)
+					if order[0] != "book" {
+						require.NoError(t, err)
+					}
+					_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+					require.NoError(t, err)
+					w.audit()
+					noOverlap(w)
+				})
+			})
+		}
+	}
+}
+
+// noOverlap fails the test when two slots that are open, or still occupied,
+// share time.
+func noOverlap(w *world) {
+	var owned []domain.Period
+	for _, r := range w.log() {
+		opened, ok := r.Event.(schedule.DayOpened)
+		if !ok || opened.Practitioner != w.silva {
+			continue
+		}
+		for _, s := range opened.Slots {
+			now := w.slot(s.ID)
+			if now.Withdrawn && now.Taken == 0 {
+				continue
+			}
+			for _, p := range owned {
+				require.False(w.t, p.Overlaps(s.Period), "%v and %v", p, s.Period)
+			}
+			owned = append(owned, s.Period)
+		}
+	}
+	require.NotEmpty(w.t, owned)
+}
