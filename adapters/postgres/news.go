@@ -107,7 +107,10 @@ func (n *news) send(ctx context.Context, head domain.Position) {
 	ctx, cancel := context.WithTimeout(ctx, newsPatience)
 	defer cancel()
 	position := strconv.FormatUint(uint64(head), 10)
-	if _, err := n.pool.Exec(ctx, "select pg_notify($1, $2)", newsChannel, position); err != nil {
+	// News need not be durable: the commit of a notification waits for no disk.
+	_, err := n.pool.Exec(ctx, `
+		select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, newsChannel, position)
+	if err != nil {
 		n.log.Debug("news of an append was not sent", "error", err)
 	}
 }

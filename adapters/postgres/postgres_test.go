@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func openPool(t testing.TB, url string) *pgxpool.Pool {
 // run returns a store that runs until the test ends.
 func run(t testing.TB, pool *pgxpool.Pool, codec *eventcodec.Codec) *postgres.Store {
 	t.Helper()
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: codec})
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: codec, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	require.NoError(t, err)
 	start(t, store)
 	return store
