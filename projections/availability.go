@@ -1,0 +1,412 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// AvailabilityModel returns the read model of slots.
+func AvailabilityModel() engine.Model {
+	return engine.Model{
+		Name:    "availability",
+		Version: 1,
+		Interest: domain.Filter{
+			Categories: []string{appointment.Category, schedule.Category, slot.Category},
+			Types: []string{
+				schedule.DayOpened{}.EventType(),
+				slot.Booked{}.EventType(), slot.Released{}.EventType(),
+				slot.Withdrawn{}.EventType(), slot.Resized{}.EventType(),
+				appointment.WasProposed{}.EventType(), appointment.WasBooked{}.EventType(), appointment.WasRefused{}.EventType(),
+				appointment.HasLapsed{}.EventType(), appointment.WasCancelled{}.EventType(),
+			},
+		},
+		Tables: []engine.Table{engine.NewTable("slot", slotDDL, slotKeys, evolveSlot)},
+	}
+}
+
+const slotDDL = `
+create table slot (
+	slot         text collate "C" not null primary key,
+	practitioner text collate "C" not null,
+	clinic       text collate "C" not null,
+	start        timestamptz      not null,
+	"end"        timestamptz      not null,
+	places       bigint           not null,
+	withdrawn    boolean          not null,
+	taken_by     text[] collate "C",
+	taken_until  timestamptz[]
+) with (fillfactor = 80);
+create index slot_practitioner on slot (practitioner, start, slot);
+create index slot_clinic on slot (clinic, start, slot);
+create index slot_start on slot (start, slot)`
+
+// slotRow is a slot with its claims: taken_by says whose, and taken_until, in
+// the same order, until when a claim can be live.
+type slotRow struct {
+	Slot         domain.SlotID         `db:"slot"`
+	Practitioner domain.PractitionerID `db:"practitioner"`
+	Clinic       domain.ClinicID       `db:"clinic"`
+	Start        time.Time             `db:"start"`
+	End          time.Time             `db:"end"`
+	Places       int                   `db:"places"`
+	Withdrawn    bool                  `db:"withdrawn"`
+	TakenBy      []string              `db:"taken_by"`    // owner/set
+	TakenUntil   []time.Time           `db:"taken_until"` // a pending set's deadline; forever or never when its fate is known
+}
+
+// forever ends a claim whose set is live, or of which nothing else is known.
+func forever() time.Time { return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }
+
+// never ends a claim whose set is dead. It is kept until it is released: the
+// claim itself may be recorded after its set has died, and is worth nothing
+// then, as the write path sees it, too.
+func never() time.Time { return time.Unix(0, 0).UTC() }
+
+func slotKeys(r domain.Recorded) []string {
+	switch e := r.Event.(type) {
+	case schedule.DayOpened:
+		keys := make([]string, len(e.Slots))
+		for i, s := range e.Slots {
+			keys[i] = string(s.ID)
+		}
+		return keys
+	case slot.Booked:
+		return []string{string(e.Slot)}
+	case slot.Released:
+		return []string{string(e.Slot)}
+	case slot.Withdrawn:
+		return []string{string(e.Slot)}
+	case slot.Resized:
+		return []string{string(e.Slot)}
+	case appointment.Event:
+		return slotsOf(e)
+	}
+	return nil
+}
+
+func slotsOf(e appointment.Event) []string {
+	visit, _ := visitOf(e)
+	keys := make([]string, len(visit.Slots))
+	for i, s := range visit.Slots {
+		keys[i] = string(s)
+	}
+	return keys
+}
+
+// visitOf returns what every event of an appointment repeats.
+func visitOf(e appointment.Event) (appointment.Visit, int) {
+	switch e := e.(type) {
+	case appointment.WasProposed:
+		return e.Visit, e.Set
+	case appointment.WasBooked:
+		return e.Visit, e.Set
+	case appointment.WasRefused:
+		return e.Visit, e.Set
+	case appointment.HasLapsed:
+		return e.Visit, e.Set
+	case appointment.WasCancelled:
+		return e.Visit, e.Set
+	}
+	return appointment.Visit{}, 0
+}
+
+// evolveSlot folds what a day opened, what happened to the slot, and what
+// became of the sets that want it. Appointment and slot events of one booking
+// come in either order.
+func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
+	if !exists {
+		return openedSlot(s.Slot, r)
+	}
+	switch e := r.Event.(type) {
+	case slot.Booked:
+		s.Places = e.Places
+		if !slices.Contains(s.TakenBy, claimText(e.Claim)) {
+			s = s.taken(e.Claim, forever())
+		}
+	case slot.Released:
+		s = s.released(e.Claim)
+	case slot.Withdrawn:
+		s.Withdrawn = true
+	case slot.Resized:
+		s.Places = e.Places
+	case appointment.Event:
+		s = s.decided(e)
+	}
+	return s, true
+}
+
+func (s slotRow) decided(e appointment.Event) slotRow {
+	visit, set := visitOf(e)
+	c := claim.Claim{Owner: appointment.Stream(visit.Appointment), Set: set}
+	switch e := e.(type) {
+	case appointment.WasProposed:
+		return s.taken(c, e.Deadline)
+	case appointment.WasBooked:
+		return s.taken(c, forever())
+	case appointment.WasRefused, appointment.HasLapsed, appointment.WasCancelled:
+		if slices.Contains(s.TakenBy, claimText(c)) {
+			return s.taken(c, never())
+		}
+	}
+	return s
+}
+
+func openedSlot(id domain.SlotID, r domain.Recorded) (slotRow, bool) {
+	e, ok := r.Event.(schedule.DayOpened)
+	if !ok {
+		return slotRow{}, false
+	}
+	i := slices.IndexFunc(e.Slots, func(s schedule.Slot) bool { return s.ID == id })
+	if i < 0 {
+		return slotRow{}, false
+	}
+	s := e.Slots[i]
+	return slotRow{Slot: id, Practitioner: e.Practitioner, Clinic: s.Clinic, Start: s.Start, End: s.End, Places: s.Capacity}, true
+}
+
+func claimText(c claim.Claim) string { return string(c.Owner) + "/" + strconv.Itoa(c.Set) }
+
+func (s slotRow) taken(c claim.Claim, until time.Time) slotRow {
+	text := claimText(c)
+	s.TakenUntil = slices.Clone(s.TakenUntil)
+	if i := slices.Index(s.TakenBy, text); i >= 0 {
+		s.TakenUntil[i] = until
+		return s
+	}
+	s.TakenBy = append(slices.Clone(s.TakenBy), text)
+	s.TakenUntil = append(s.TakenUntil, until)
+	return s
+}
+
+func (s slotRow) released(c claim.Claim) slotRow {
+	i := slices.Index(s.TakenBy, claimText(c))
+	if i < 0 {
+		return s
+	}
+	if len(s.TakenBy) == 1 {
+		s.TakenBy, s.TakenUntil = nil, nil
+		return s
+	}
+	s.TakenBy = slices.Delete(slices.Clone(s.TakenBy), i, i+1)
+	s.TakenUntil = slices.Delete(slices.Clone(s.TakenUntil), i, i+1)
+	return s
+}
+
+// SlotStatus is FHIR R4's Slot.status.
+type SlotStatus string
+
+// The statuses.
+const (
+	Free            SlotStatus = "free"             // a place can be had
+	Busy            SlotStatus = "busy"             // every place is taken for good
+	BusyTentative   SlotStatus = "busy-tentative"   // every place is taken, some only until a deadline
+	BusyUnavailable SlotStatus = "busy-unavailable" // withdrawn by the clinic
+	AnyStatus       SlotStatus = "any"              // of a filter only: all of these
+)
+
+// Slot is a slot as it is at the time of asking.
+type Slot struct {
+	ID           domain.SlotID
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID
+	Zone         string // the clinic's, an IANA name; empty while the clinic is unknown
+	domain.Period
+	Places int // in all
+	Free   int // that can be had; 0 when withdrawn
+	Status SlotStatus
+}
+
+// Cursor returns the slot's place in a list.
+func (s Slot) Cursor() TimeCursor { return TimeCursor{s.Start, string(s.ID)} }
+
+// SlotFilter says which slots a list has; zero fields do not narrow it.
+type SlotFilter struct {
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID
+	Specialty    string     // of the practitioner
+	From         time.Time  // the first start
+	To           time.Time  // starts lie before it
+	Status       SlotStatus // "" is Free
+	After        TimeCursor
+	Limit        int // 0 is 50; at most 1000
+}
+
+// Availability answers what is free.
+type Availability struct{ views Viewer }
+
+// NewAvailability returns the queries over the models availability and directory.
+func NewAvailability(v Viewer) Availability { return Availability{v} }
+
+// slotQuery gives every slot as it is at @now: a claim counts until ClockSlack
+// after its deadline, and the claims of one owner count once.
+const slotQuery = `
+select *
+from (
+	select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
+		case when s.withdrawn then 0 else greatest(s.places - claims.taken, 0) end as free,
+		case
+			when s.withdrawn then 'busy-unavailable'
+			when claims.taken < s.places then 'free'
+			when claims.pending > 0 then 'busy-tentative'
+			else 'busy'
+		end as status
+	from slot s
+	left join clinic c on c.clinic = s.clinic
+	cross join lateral (
+		select count(distinct split_part(claim.owner, '/', 1)) as taken,
+			count(*) filter (where claim.until < @forever) as pending
+		from unnest(s.taken_by, s.taken_until) as claim (owner, until)
+		where claim.until > @expired
+	) claims
+) slots
+where true`
+
+func slotArguments(now time.Time) pgx.NamedArgs {
+	return pgx.NamedArgs{"forever": forever(), "expired": now.Add(-appointment.ClockSlack), "now": now}
+}
+
+// List returns the slots of the filter as they are at an instant, in the order
+// of start and id.
+func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
+	sql, args := slotQuery, slotArguments(now)
+	narrow := func(wanted bool, name string, value any, condition string) {
+		if wanted {
+			sql, args[name] = sql+"\n\tand "+condition, value
+		}
+	}
+	if f.Status == "" {
+		f.Status = Free
+	}
+	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "practitioner = @practitioner")
+	narrow(f.Clinic != "", "clinic", f.Clinic, "clinic = @clinic")
+	narrow(f.Specialty != "", "specialty", f.Specialty, `practitioner in (
+		select p.practitioner
+		from practitioner p
+		where p.specialties @> array[@specialty::text]
+	)`)
+	narrow(!f.From.IsZero(), "from", f.From, "start >= @from")
+	narrow(!f.To.IsZero(), "to", f.To, "start < @to")
+	narrow(f.Status != AnyStatus, "status", f.Status, "status = @status")
+	narrow(f.After.ID != "", "after", f.After.Start, "(start, id) > (@after, @after_id)")
+	limit := limited(f.Limit)
+	args["after_id"], args["limit"] = f.After.ID, limit+1
+	slots, at, err := a.slots(ctx, sql+"\norder by start, id\nlimit @limit", args, least)
+	if err != nil {
+		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
+	}
+	return list(slots, limit, at), nil
+}
+
+func (a Availability) slots(ctx context.Context, sql string, args pgx.NamedArgs, least domain.Position) ([]Slot, domain.Position, error) {
+	var slots []Slot
+	at, err := a.views.View(ctx, least, []string{"availability", "directory"}, func(r engine.Reader) (err error) {
+		slots, err = querySlots(ctx, r, sql, args)
+		return err
+	})
+	return slots, at, err
+}
+
+func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
+	rows, _ := r.Query(ctx, sql, args)
+	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
+	for i, s := range slots {
+		slots[i].Period = domain.Period{Start: s.Start.UTC(), End: s.End.UTC()}
+	}
+	return slots, err
+}
+
+// Wish is a time that somebody wanted.
+type Wish struct {
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID
+	Start        time.Time
+	Duration     time.Duration // of the slot; 0 is any
+}
+
+// Nearest returns up to n free slots that start after now, those that suit
+// best first: of the same practitioner, then of others at the same clinic who
+// share a specialty with the practitioner (anybody there, when the practitioner
+// has none), then of others elsewhere who share one; among each, by the distance of
+// the start from the wanted one, then by start and id.
+func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
+	args := slotArguments(now)
+	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
+	duration := ""
+	if w.Duration > 0 {
+		args["duration"], duration = w.Duration, "\n\tand \"end\" - start = @duration"
+	}
+	var nearest []Slot
+	_, err := a.views.View(ctx, 0, []string{"availability", "directory"}, func(r engine.Reader) error {
+		nearest = nil
+		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
+			slots, err := querySlots(ctx, r, around(slotQuery+duration+suits), args)
+			if err != nil {
+				return err
+			}
+			if nearest = append(nearest, slots...); len(nearest) >= n {
+				nearest = nearest[:n]
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nearest slots: %w", err)
+	}
+	return nearest, nil
+}
+
+// The groups that Nearest tries in turn.
+const (
+	samePractitioner = `
+	and practitioner = @practitioner`
+
+	colleagues = `
+	and practitioner <> @practitioner
+	and exists (
+		select
+		from practitioner p
+		left join practitioner wanted on wanted.practitioner = @practitioner
+		where p.practitioner = slots.practitioner and `
+
+	sameClinic = `
+	and clinic = @clinic` + colleagues + `(wanted.specialties is null or p.specialties && wanted.specialties)
+	)`
+
+	elsewhere = `
+	and clinic <> @clinic` + colleagues + `p.specialties && wanted.specialties
+	)`
+)
+
+// around returns the free slots of a query that start nearest to @start, read
+// from there in both directions.
+func around(slots string) string {
+	const free = "\n\tand status = 'free'\n\tand start > @now"
+	return `
+select *
+from (
+	(` + slots + free + `
+	and start >= @start
+	order by start, id
+	limit @limit)
+	union all
+	(` + slots + free + `
+	and start < @start
+	order by start desc, id
+	limit @limit)
+) near
+order by greatest(start - @start, @start - start), start, id
+limit @limit`
+}

@@ -1,0 +1,226 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// DirectoryModel returns the read model of clinics and practitioners.
+func DirectoryModel() engine.Model {
+	return engine.Model{
+		Name:     "directory",
+		Version:  1,
+		Interest: domain.Filter{Categories: []string{clinic.Category, practitioner.Category}},
+		Tables: []engine.Table{
+			engine.NewTable("clinic", clinicDDL, clinicKeys, evolveClinic),
+			engine.NewTable("practitioner", practitionerDDL, practitionerKeys, evolvePractitioner),
+		},
+	}
+}
+
+const clinicDDL = `
+create table clinic (
+	clinic    text collate "C" not null primary key,
+	name      text collate "C" not null,
+	zone      text collate "C" not null,
+	address   text collate "C",
+	latitude  double precision,
+	longitude double precision
+);
+create index clinic_name on clinic (name, clinic)`
+
+type clinicRow struct {
+	Clinic    domain.ClinicID `db:"clinic"`
+	Name      string          `db:"name"`
+	Zone      string          `db:"zone"`
+	Address   string          `db:"address"`
+	Latitude  *float64        `db:"latitude"`
+	Longitude *float64        `db:"longitude"`
+}
+
+func clinicKeys(r domain.Recorded) []string {
+	if e, ok := r.Event.(clinic.Registered); ok {
+		return []string{string(e.Clinic)}
+	}
+	return nil
+}
+
+func evolveClinic(c clinicRow, exists bool, r domain.Recorded) (clinicRow, bool) {
+	e, ok := r.Event.(clinic.Registered)
+	if !ok {
+		return c, exists
+	}
+	c = clinicRow{Clinic: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address}
+	if at := e.Location; at != nil {
+		c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
+	}
+	return c, true
+}
+
+const practitionerDDL = `
+create table practitioner (
+	practitioner text collate "C" not null primary key,
+	name         text collate "C" not null,
+	specialties  text[],
+	clinics      text[]
+);
+create index practitioner_name on practitioner (name, practitioner)`
+
+type practitionerRow struct {
+	Practitioner domain.PractitionerID `db:"practitioner"`
+	Name         string                `db:"name"`
+	Specialties  []string              `db:"specialties"`
+	Clinics      []domain.ClinicID     `db:"clinics"`
+}
+
+func practitionerKeys(r domain.Recorded) []string {
+	if e, ok := r.Event.(practitioner.Registered); ok {
+		return []string{string(e.Practitioner)}
+	}
+	return nil
+}
+
+func evolvePractitioner(p practitionerRow, exists bool, r domain.Recorded) (practitionerRow, bool) {
+	e, ok := r.Event.(practitioner.Registered)
+	if !ok {
+		return p, exists
+	}
+	p = practitionerRow{Practitioner: e.Practitioner, Name: e.Name}
+	if len(e.Specialties) > 0 {
+		p.Specialties = e.Specialties
+	}
+	if len(e.Clinics) > 0 {
+		p.Clinics = e.Clinics
+	}
+	return p, true
+}
+
+// Clinic is a clinic of the directory.
+type Clinic struct {
+	ID        domain.ClinicID
+	Name      string
+	Zone      string // IANA name
+	Address   string
+	Latitude  *float64 // WGS 84 degrees; nil with Longitude when unknown
+	Longitude *float64
+}
+
+// Cursor returns the clinic's place in a list.
+func (c Clinic) Cursor() NameCursor { return NameCursor{c.Name, string(c.ID)} }
+
+// Practitioner is a practitioner of the directory.
+type Practitioner struct {
+	ID          domain.PractitionerID
+	Name        string
+	Specialties []string
+	Clinics     []domain.ClinicID
+}
+
+// Cursor returns the practitioner's place in a list.
+func (p Practitioner) Cursor() NameCursor { return NameCursor{p.Name, string(p.ID)} }
+
+// ClinicFilter says which clinics a list has.
+type ClinicFilter struct {
+	After NameCursor
+	Limit int // 0 is 50; at most 1000
+}
+
+// PractitionerFilter says which practitioners a list has; zero fields do not
+// narrow it.
+type PractitionerFilter struct {
+	Clinic    domain.ClinicID
+	Specialty string
+	After     NameCursor
+	Limit     int // 0 is 50; at most 1000
+}
+
+// Directory answers who works where.
+type Directory struct{ views Viewer }
+
+// NewDirectory returns the queries over the model directory.
+func NewDirectory(v Viewer) Directory { return Directory{v} }
+
+const clinicQuery = `
+select clinic as id, name, zone, coalesce(address, '') as address, latitude, longitude
+from clinic`
+
+const practitionerQuery = `
+select practitioner as id, name, specialties, clinics
+from practitioner`
+
+// Clinics returns the clinics in the order of name and id, names by code point.
+func (d Directory) Clinics(ctx context.Context, f ClinicFilter, least domain.Position) (List[Clinic], error) {
+	limit := limited(f.Limit)
+	clinics, at, err := directory[Clinic](ctx, d.views, least, clinicQuery+`
+		where (name, clinic) > (@name, @id)
+		order by name, clinic
+		limit @limit`, pgx.NamedArgs{"name": f.After.Name, "id": f.After.ID, "limit": limit + 1})
+	if err != nil {
+		return List[Clinic]{}, fmt.Errorf("list clinics: %w", err)
+	}
+	return list(clinics, limit, at), nil
+}
+
+// Practitioners returns the practitioners in the order of name and id, names
+// by code point.
+func (d Directory) Practitioners(ctx context.Context, f PractitionerFilter, least domain.Position) (List[Practitioner], error) {
+	limit := limited(f.Limit)
+	sql := practitionerQuery + "\nwhere (name, practitioner) > (@name, @id)"
+	if f.Clinic != "" {
+		sql += "\n\tand clinics @> array[@clinic::text]"
+	}
+	if f.Specialty != "" {
+		sql += "\n\tand specialties @> array[@specialty::text]"
+	}
+	practitioners, at, err := directory[Practitioner](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
+		"name": f.After.Name, "id": f.After.ID, "clinic": f.Clinic, "specialty": f.Specialty, "limit": limit + 1,
+	})
+	if err != nil {
+		return List[Practitioner]{}, fmt.Errorf("list practitioners: %w", err)
+	}
+	return list(practitioners, limit, at), nil
+}
+
+// Clinic returns a clinic and the position that it reflects, or
+// [clinic.ErrNotFound].
+func (d Directory) Clinic(ctx context.Context, id domain.ClinicID, least domain.Position) (Clinic, domain.Position, error) {
+	clinics, at, err := directory[Clinic](ctx, d.views, least, clinicQuery+"\nwhere clinic = @id", pgx.NamedArgs{"id": id})
+	c, err := one(clinics, err, clinic.ErrNotFound)
+	return c, at, err
+}
+
+// Practitioner returns a practitioner and the position that it reflects, or
+// [practitioner.ErrNotFound].
+func (d Directory) Practitioner(ctx context.Context, id domain.PractitionerID, least domain.Position) (Practitioner, domain.Position, error) {
+	found, at, err := directory[Practitioner](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
+	p, err := one(found, err, practitioner.ErrNotFound)
+	return p, at, err
+}
+
+func one[T any](items []T, err error, missing *domain.Error) (T, error) {
+	var none T
+	switch {
+	case err != nil:
+		return none, fmt.Errorf("read the directory: %w", err)
+	case len(items) == 0:
+		return none, missing
+	}
+	return items[0], nil
+}
+
+func directory[T any](ctx context.Context, v Viewer, least domain.Position, sql string, args pgx.NamedArgs) ([]T, domain.Position, error) {
+	var items []T
+	at, err := v.View(ctx, least, []string{"directory"}, func(r engine.Reader) (err error) {
+		rows, _ := r.Query(ctx, sql, args)
+		items, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		return err
+	})
+	return items, at, err
+}

@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// builder is the one loop: it takes a model's tables in one schema from where
+// they are to a later position.
+type builder struct {
+	engine  *Engine
+	model   Model
+	schema  string
+	folders []folder
+
+	epoch    int64           // under which this process holds the schema; 0 when it does not
+	stored   domain.Position // the checkpoint in the database
+	position domain.Position // what is folded in memory
+	seen     time.Time       // when the last event that was seen was recorded
+	parking  *parking
+	batch    []domain.Recorded // reused
+}
+
+// errLost says that another process, or a swap, has taken the schema.
+var errLost = errors.New("the read model has another owner now")
+
+// writeTimeout bounds a write that goes on after its caller's context ended.
+const writeTimeout = time.Minute
+
+func (e *Engine) open(m Model, schema string) *builder {
+	b := &builder{engine: e, model: m, schema: schema, parking: newParking(nil)}
+	for _, t := range m.Tables {
+		b.folders = append(b.folders, t.open(schema, e.memory))
+	}
+	return b
+}
+
+// advance folds one page and writes it. It reports whether there was one. An
+// error leaves the builder without its hold on the schema.
+func (b *builder) advance(ctx context.Context, page domain.Page) error {
+	err := b.fold(ctx, page)
+	if err == nil {
+		err = b.flush(ctx)
+	}
+	if err != nil {
+		b.forget()
+	}
+	return err
+}
+
+// forget gives up what this process believes to know.
+func (b *builder) forget() {
+	b.epoch = 0
+	for _, f := range b.folders {
+		f.reset(false)
+	}
+}
+
+// fold folds a page in memory. Events at or before the builder's position,
+// handed out again, are passed over.
+func (b *builder) fold(ctx context.Context, page domain.Page) error {
+	if page.Next <= b.position {
+		return nil
+	}
+	clear(b.batch)
+	b.batch = b.batch[:0]
+	for _, r := range page.Events {
+		if r.Position <= b.position {
+			continue
+		}
+		b.seen = r.RecordedAt
+		if b.takes(r) {
+			b.batch = append(b.batch, r)
+			b.touch(len(b.batch)-1, r)
+		}
+	}
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	for _, f := range b.folders {
+		f.fold(b.batch, b.parking)
+	}
+	b.position = page.Next
+	return nil
+}
+
+// takes reports whether the folds get the event. An event that cannot be read
+// parks its stream.
+func (b *builder) takes(r domain.Recorded) bool {
+	if b.parking.skip("", string(r.Stream)) {
+		return false
+	}
+	if u, ok := r.Event.(domain.Undecodable); ok {
+		if b.model.Interest.Wants(r.Stream, u.Type) {
+			b.parking.park("", string(r.Stream), r.Position, u.Err)
+		}
+		return false
+	}
+	return true
+}
+
+func (b *builder) touch(i int, r domain.Recorded) {
+	for _, f := range b.folders {
+		if err := f.touch(i, r); err != nil {
+			b.parking.park("", string(r.Stream), r.Position, err)
+			return
+		}
+	}
+}
+
+// forcePlans are the planner settings of a projector's transactions: fresh
+// tables have no statistics, and batches come as arrays, so that PostgreSQL
+// would plan every one of them anew and prefer to scan.
+const forcePlans = `
+select set_config('plan_cache_mode', 'force_generic_plan', true),
+	set_config('enable_seqscan', 'off', true),
+	set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true)`
+
+// load fetches the touched rows that no cache holds, in one round trip. What
+// it reads stays true until the epoch changes, which the flush checks.
+func (b *builder) load(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	for _, f := range b.folders {
+		if keys := f.unknown(); len(keys) > 0 {
+			batch.Queue(f.statements().load, keys).Query(f.load)
+		}
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	all := &pgx.Batch{}
+	all.Queue("begin read only")
+	all.Queue(forcePlans)
+	all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
+	all.Queue("commit")
+	if err := b.engine.config.Pool.SendBatch(ctx, all).Close(); err != nil {
+		return fmt.Errorf("load rows of %s: %w", b.schema, err)
+	}
+	return nil
+}
+
+// move moves the checkpoint. A transaction whose owner is no longer the owner,
+// or that began elsewhere, fails here by a division by zero, so that statements
+// sent after it in the same round trip do nothing.
+const move = `
+with moved as (
+	update slotbook.projection_checkpoint
+	set position = $3, recorded_at = coalesce($5::timestamptz, recorded_at), lease_until = clock_timestamp() + $6::interval
+	where schema = $1 and epoch = $2 and position = $4 and position < $3
+	returning 1
+)
+select 1 / count(*)
+from moved`
+
+const divisionByZero = "22012"
+
+// flush writes what the fold changed and moves the checkpoint, in one
+// transaction. It goes on when ctx ends.
+func (b *builder) flush(ctx context.Context) error {
+	if b.position == b.stored {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	all := make([]changes, len(b.folders))
+	for i, f := range b.folders {
+		var err error
+		if all[i], err = f.changes(); err != nil {
+			return err
+		}
+	}
+	err := b.engine.config.Pool.AcquireFunc(ctx, func(conn poolConn) error { return b.write(ctx, conn.Conn(), all) })
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && failure.Code == divisionByZero {
+		return errLost
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", b.schema, err)
+	}
+	b.stored = b.position
+	b.parking.settle()
+	for _, f := range b.folders {
+		f.settle()
+	}
+	b.engine.news.tell()
+	return nil
+}
+
+// write sends everything in one round trip, or, when there is something to
+// COPY, in one before and one after.
+func (b *builder) write(ctx context.Context, conn *pgx.Conn, all []changes) error {
+	p, err := b.begin(ctx, conn)
+	if err != nil {
+		return err
+	}
+	copies := false
+	for _, c := range all {
+		copies = copies || c.copied != nil
+	}
+	if copies {
+		if err := p.send(); err != nil {
+			return err
+		}
+		for i, c := range all {
+			if c.copied == nil {
+				continue
+			}
+			if _, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(c.copied), b.folders[i].statements().copy); err != nil {
+				return err
+			}
+		}
+	}
+	for i, c := range all {
+		if err := p.changes(b.folders[i].statements(), c); err != nil {
+			return err
+		}
+	}
+	if err := p.query("commit"); err != nil {
+		return err
+	}
+	return p.send()
+}
+
+func (b *builder) begin(ctx context.Context, conn *pgx.Conn) (*pipeline, error) {
+	parked, err := b.parking.unsaved()
+	if err != nil {
+		return nil, err
+	}
+	p := &pipeline{ctx: ctx, conn: conn}
+	var seen []byte
+	if !b.seen.IsZero() {
+		seen = int64Value(micros(b.seen))
+	}
+	lease := append(int64Value(b.engine.config.Lease.Microseconds()), 0, 0, 0, 0, 0, 0, 0, 0) // an interval: days and months follow
+	err = errors.Join(
+		p.query("begin"),
+		p.query(forcePlans),
+		p.query(move, []byte(b.schema), int64Value(b.epoch), positionValue(b.position), positionValue(b.stored), seen, lease),
+	)
+	if parked != nil {
+		err = errors.Join(err, p.query(upsertParked, []byte(b.schema), append([]byte{1}, parked...))) // jsonb, version 1
+	}
+	return p, err
+}
+
+func int64Value(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) } //nolint:gosec // the bits
+
+func positionValue(p domain.Position) []byte { return binary.BigEndian.AppendUint64(nil, uint64(p)) }

@@ -1,0 +1,165 @@
+// Package engine fills the derived tables of read models from the log, and is
+// the only code that writes them.
+//
+// A [Model] is a set of tables, each with a pure fold. Everything the engine
+// does is one loop, from a position to a position in one schema:
+//
+//	read a page of the log -> load the touched rows -> fold in memory
+//	  -> write the changed rows and move the checkpoint, in one transaction
+//
+//	Run, CatchUp   the loop over the live schema {model}_v{version}
+//	Rebuild        the loop over {model}_v{version}_next, then a swap of names
+//	Verify         the loop over {model}_v{version}_verify, then a comparison
+//
+// # Invariants
+//
+//   - Exactly once: rows and checkpoint move in one transaction, which is
+//     refused unless the checkpoint is where the fold began and the epoch is
+//     the one under which this process got hold of the model.
+//   - Rows that were read or written under an epoch are as they were until the
+//     epoch changes, so they are cached between transactions. Whoever finds
+//     the epoch changed forgets its cache.
+//   - Readers see rows and checkpoint of one moment, and a swap never takes
+//     them back (see [Engine.View]).
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Log is the event store as projections read it.
+type Log interface {
+	// ReadAll returns up to limit events that the filter wants, after a
+	// position and in commit order. A page that moves nothing is the head.
+	ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error)
+	// Head returns the position of the last event.
+	Head(ctx context.Context) (domain.Position, error)
+	// Wait returns when there may be an event after the position, or with the
+	// error of ctx when it ends.
+	Wait(ctx context.Context, after domain.Position) error
+}
+
+// Model is a read model. Its tables live in the schema {Name}_v{Version}; a
+// change of any table or fold is a new version, built from zero.
+type Model struct {
+	// Name names the model: lower-case letters.
+	Name string
+	// Version is raised with every change of the tables or folds.
+	Version int
+	// Interest is what of the log can matter to the model; the zero value is
+	// everything. Its tables' folds choose more finely.
+	Interest domain.Filter
+	// Tables are the model's tables. Names are unique among all models that
+	// are viewed together.
+	Tables []Table
+}
+
+// Schema returns the name of the schema that holds the live tables.
+func (m Model) Schema() string { return fmt.Sprintf("%s_v%d", m.Name, m.Version) }
+
+// Config configures an engine.
+type Config struct {
+	// Pool connects to the database of the read models, migrated. Required.
+	// Projectors borrow a connection for each batch and each view.
+	Pool *pgxpool.Pool
+	// Log is the event store. Required.
+	Log Log
+	// Models are the read models. Required; names are unique.
+	Models []Model
+	// Owner names this process among those that share the database, uniquely,
+	// also across restarts. Required.
+	Owner string
+	// Batch is how many events one transaction takes at most while a model is
+	// behind. At the head a batch is what has arrived. 0 is 5000.
+	Batch int
+	// Lease is how long a model stays with a process that has died: another
+	// takes over within this time and a fifth. 0 is 5 s.
+	Lease time.Duration
+	// CacheBytes is what the rows kept in memory may use, over all models.
+	// 0 is 512 MiB.
+	CacheBytes int64
+	// Patience is how long a view waits for the position that it demands, at
+	// most 5 s. 0 is 1 s.
+	Patience time.Duration
+	// KeepParked lets a rebuild go on past events that it cannot fold. By
+	// default it stops there and the live tables stay.
+	KeepParked bool
+	// Now is the clock, for the lag in [Status]. Required.
+	Now func() time.Time
+	// Logger gets a line when a model is taken, lost or stopped. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Engine keeps read models. It is safe for concurrent use.
+type Engine struct {
+	config     Config
+	memory     *memory
+	pages      *pages
+	projectors []*projector
+	news       *news
+}
+
+// The refusals of a view.
+var (
+	ErrNotYet          = domain.Refusal(domain.Unavailable, "projection.behind", "the list has not caught up with the demanded position yet")
+	ErrPositionUnknown = domain.Refusal(domain.Refused, "position.unknown", "the demanded position lies beyond the last event")
+)
+
+// New returns an engine that has done nothing yet. [Engine.Prepare] comes first.
+func New(c Config) *Engine {
+	if c.Batch == 0 {
+		c.Batch = 5000
+	}
+	if c.Lease == 0 {
+		c.Lease = 5 * time.Second
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 512 << 20
+	}
+	if c.Patience == 0 {
+		c.Patience = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Patience = min(c.Patience, 5*time.Second)
+	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews()}
+	e.pages = newPages(c.Log, interest(c.Models), c.Batch)
+	for _, m := range c.Models {
+		e.projectors = append(e.projectors, &projector{engine: e, builder: e.open(m, m.Schema()), turn: make(chan struct{}, 1)})
+	}
+	return e
+}
+
+// interest returns a filter that wants what any of the models wants, in whole
+// categories: a type that this program does not know must be met, not missed.
+func interest(models []Model) domain.Filter {
+	f := domain.Filter{Bare: true}
+	for _, m := range models {
+		if len(m.Interest.Categories) == 0 {
+			return domain.Filter{Bare: true}
+		}
+		for _, category := range m.Interest.Categories {
+			if !(domain.Filter{Categories: f.Categories}).Wants(domain.StreamName(category), "") || len(f.Categories) == 0 {
+				f.Categories = append(f.Categories, category)
+			}
+		}
+	}
+	return f
+}
+
+func (e *Engine) model(name string) (Model, error) {
+	for _, m := range e.config.Models {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Model{}, fmt.Errorf("there is no read model %q", name)
+}

@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// projector keeps one live read model.
+type projector struct {
+	*builder
+	engine *Engine
+	turn   chan struct{} // held by whoever works with the builder
+}
+
+// Run keeps every model that this process can get hold of at the head of the
+// log until ctx ends, then finishes its batch and lets go of its models. A
+// model that another process holds is taken over when that one stops or dies.
+//
+// Run returns nil when ctx ends. An event type that this program does not know
+// was written by a newer one: the models that meet it are let go, and when all
+// models have ended Run returns that error, a domain error of the rule
+// "upgrade.running". Any other fault is logged and tried again.
+func (e *Engine) Run(ctx context.Context) error {
+	errs := make([]error, len(e.projectors))
+	var wait sync.WaitGroup
+	for i, p := range e.projectors {
+		wait.Go(func() { errs[i] = p.run(ctx) })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+func (p *projector) run(ctx context.Context) error {
+	defer p.letGo(ctx)
+	log, pause, owned := p.engine.config.Logger.With("model", p.schema), p.engine.config.Lease/5, false
+	for ctx.Err() == nil {
+		_, moved, err := p.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case upgradeRunning(err):
+			log.Error("read model stopped: a newer version of the program is running", "error", err)
+			return err
+		case errors.Is(err, errElsewhere):
+			sleep(ctx, pause)
+		case errors.Is(err, errLost):
+			log.Info("read model lost")
+		case err != nil:
+			log.Error("read model stalled", "error", err)
+			sleep(ctx, pause)
+		case !owned:
+			log.Info("read model taken")
+		case !moved:
+			p.idle(ctx)
+		}
+		owned = err == nil
+	}
+	return nil
+}
+
+func upgradeRunning(err error) bool {
+	rule := domain.RuleOf(err)
+	return rule != nil && rule.Rule == "upgrade.running"
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// step takes the model over one page of the log, getting hold of it first
+// when need be. It returns where the model is then, and whether it moved.
+func (p *projector) step(ctx context.Context) (at domain.Position, moved bool, err error) {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+	defer func() { <-p.turn }()
+	defer func() {
+		if !moved {
+			p.engine.pages.leave(p.builder)
+		}
+	}()
+	if p.epoch == 0 {
+		if err := p.acquire(ctx); err != nil {
+			return 0, false, err
+		}
+	}
+	page, err := p.engine.pages.next(ctx, p.builder)
+	if upgradeRunning(err) {
+		return 0, false, errors.Join(err, p.release(context.WithoutCancel(ctx)))
+	}
+	if err != nil || page.Next <= p.position {
+		return p.position, false, err
+	}
+	err = p.advance(ctx, page)
+	return p.position, err == nil, err
+}
+
+// idle waits at the head for news, renewing the lease meanwhile.
+func (p *projector) idle(ctx context.Context) {
+	at, epoch := p.standing()
+	waiting, cancel := context.WithTimeout(ctx, p.engine.config.Lease/3)
+	defer cancel()
+	err := p.engine.config.Log.Wait(waiting, at)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if waiting.Err() == nil {
+		p.engine.config.Logger.Warn("waiting for the log failed", "error", err)
+		sleep(ctx, p.engine.config.Lease/5)
+	}
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	if p.epoch == epoch && epoch != 0 {
+		if err := p.renew(ctx); err != nil && !errors.Is(err, errLost) && ctx.Err() == nil {
+			p.engine.config.Logger.Warn("lease not renewed", "model", p.schema, "error", err)
+		}
+	}
+}
+
+func (p *projector) standing() (domain.Position, int64) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	return p.position, p.epoch
+}
+
+// letGo ends the hold on the model, so that another process need not wait for
+// the lease to end.
+func (p *projector) letGo(ctx context.Context) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	p.engine.pages.leave(p.builder)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.engine.config.Lease)
+	defer cancel()
+	if err := p.release(ctx); err != nil && !errors.Is(err, errLost) {
+		p.engine.config.Logger.Warn("read model not let go", "model", p.schema, "error", err)
+	}
+}
+
+// CatchUp takes every model to where the head of the log is now, and returns
+// when they are there. A model that another process holds is waited for.
+// CatchUp and Run may work at once.
+func (e *Engine) CatchUp(ctx context.Context) error {
+	head, err := e.config.Log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	for _, p := range e.projectors {
+		wait.Go(func() {
+			if err := p.catchUp(ctx, head); err != nil {
+				cancel(fmt.Errorf("catch up %s: %w", p.schema, err))
+			}
+		})
+	}
+	wait.Wait()
+	return context.Cause(ctx)
+}
+
+func (p *projector) catchUp(ctx context.Context, head domain.Position) error {
+	defer p.engine.pages.leave(p.builder)
+	for {
+		at, moved, err := p.step(ctx)
+		switch {
+		case errors.Is(err, errElsewhere):
+			if at, err = p.elsewhere(ctx); err != nil {
+				return err
+			}
+			if at < head {
+				sleep(ctx, p.engine.config.Lease/100)
+			}
+		case errors.Is(err, errLost):
+			continue
+		case err != nil:
+			return err
+		case !moved && at < head:
+			return fmt.Errorf("the log ends at position %d, before its head %d", at, head)
+		}
+		if at >= head {
+			return nil
+		}
+	}
+}
+
+// elsewhere returns where the process that holds the model has taken it.
+func (p *projector) elsewhere(ctx context.Context) (domain.Position, error) {
+	var at domain.Position
+	err := p.engine.config.Pool.QueryRow(ctx, `
+		select position
+		from slotbook.projection_checkpoint
+		where schema = $1`, p.schema).Scan(&at)
+	return at, err
+}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Status is how a model is doing.
+type Status struct {
+	Model    string
+	Version  int
+	Position domain.Position // the tables hold every event up to here
+	Head     domain.Position // of the log
+	// Behind is how many positions lie between the two; events, in a log whose
+	// positions are dense.
+	Behind uint64
+	// Lag is how long ago the last event that the model has seen was recorded,
+	// and zero at the head: no event that it lacks is older.
+	Lag    time.Duration
+	Owner  string // of the process that holds the model; empty when none does
+	Parked int    // rows and streams that could not be folded
+}
+
+// Status returns how every model is doing, in the order of Config.Models.
+func (e *Engine) Status(ctx context.Context) ([]Status, error) {
+	head, err := e.config.Log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses := make([]Status, 0, len(e.config.Models))
+	for _, m := range e.config.Models {
+		s := Status{Model: m.Name, Version: m.Version, Head: head}
+		var seen *time.Time
+		err := e.config.Pool.QueryRow(ctx, `
+			select c.position, c.recorded_at,
+				case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
+				(select count(*) from slotbook.projection_parked p where p.schema = c.schema)
+			from slotbook.projection_checkpoint c
+			where c.schema = $1`, m.Schema()).Scan(&s.Position, &seen, &s.Owner, &s.Parked)
+		if err != nil {
+			return nil, fmt.Errorf("status of %s: %w", m.Schema(), err)
+		}
+		if s.Position < head {
+			s.Behind = uint64(head - s.Position)
+			if seen != nil {
+				s.Lag = e.config.Now().Sub(*seen)
+			}
+		}
+		statuses = append(statuses, s)
+	}
+	return statuses, nil
+}
+
+// Parked returns what could not be folded into the model's live tables, in the
+// order of table and key.
+func (e *Engine) Parked(ctx context.Context, name string) ([]Parked, error) {
+	m, err := e.model(name)
+	if err != nil {
+		return nil, err
+	}
+	return parkedIn(ctx, e.config.Pool, m.Schema())
+}
+
+// ReadBack compares every row that this process has in memory with the row
+// that the database gives back; the first difference is an error. It is for
+// tests of read models: a row that comes back different, such as a time with
+// nanoseconds, is a defect of its fold.
+func (e *Engine) ReadBack(ctx context.Context, name string) error {
+	for _, p := range e.projectors {
+		if p.model.Name != name {
+			continue
+		}
+		p.turn <- struct{}{}
+		defer func() { <-p.turn }()
+		return p.readBack(ctx)
+	}
+	return fmt.Errorf("there is no read model %q", name)
+}
+
+func (b *builder) readBack(ctx context.Context) error {
+	for _, f := range b.folders {
+		rows, err := b.engine.config.Pool.Query(ctx, f.statements().all, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+		if err != nil {
+			return err
+		}
+		err = f.readBack(rows)
+		rows.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

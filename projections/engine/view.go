@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Reader is what a view can do: read.
+type Reader interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// errBehind says that a view saw a checkpoint before the demanded position.
+var errBehind = errors.New("behind the demanded position")
+
+// View runs read with the rows of the named models as they were at one
+// moment, and returns the position that they reflect: the smallest of the
+// models' checkpoints at that moment. The models' tables are on the search
+// path, by their bare names. read may run queries until it returns; its error
+// is returned as it is.
+//
+// least is the position that the rows must reflect at least; 0 demands nothing.
+// View waits for it, for Config.Patience, and then returns [ErrNotYet]; beyond
+// the head of the log it is [ErrPositionUnknown] at once.
+//
+// Views never step back: a swap waits for the views that have begun, and those
+// that begin later see the new tables.
+func (e *Engine) View(ctx context.Context, least domain.Position, models []string, read func(Reader) error) (domain.Position, error) {
+	v, err := e.newView(models)
+	if err != nil {
+		return 0, err
+	}
+	changed := e.news.wait()
+	at, err := v.once(ctx, e, least, read)
+	if !errors.Is(err, errBehind) {
+		return at, err
+	}
+	head, err := e.config.Log.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if least > head {
+		return 0, ErrPositionUnknown
+	}
+	return v.wait(ctx, e, least, read, changed)
+}
+
+// view is what the views of one set of models send.
+type view struct {
+	path    string
+	lock    string
+	schemas []string
+}
+
+func (e *Engine) newView(models []string) (view, error) {
+	var v view
+	var tables []string
+	for _, name := range models {
+		m, err := e.model(name)
+		if err != nil {
+			return v, err
+		}
+		v.schemas = append(v.schemas, m.Schema())
+		for _, t := range m.Tables {
+			tables = append(tables, `"`+m.Schema()+`"."`+t.tableName()+`"`)
+		}
+	}
+	v.path = `set local search_path to "` + strings.Join(v.schemas, `", "`) + `", public`
+	v.lock = "lock table " + strings.Join(tables, ", ") + " in access share mode"
+	return v, nil
+}
+
+// wait tries again whenever a checkpoint has moved in this process, and every
+// so often for those that move in others.
+func (v view) wait(
+	ctx context.Context, e *Engine, least domain.Position, read func(Reader) error, changed <-chan struct{},
+) (domain.Position, error) {
+	const poll = 20 * time.Millisecond
+	patience := time.NewTimer(e.config.Patience)
+	defer patience.Stop()
+	ticks := time.NewTicker(poll)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-changed:
+		case <-ticks.C:
+		case <-patience.C:
+			return 0, ErrNotYet
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		changed = e.news.wait()
+		if at, err := v.once(ctx, e, least, read); !errors.Is(err, errBehind) {
+			return at, err
+		}
+	}
+}
+
+// once reads in one snapshot. The tables are locked against a swap before the
+// snapshot is taken, by the first select: were it the other way round, a swap
+// in between would give tables that the snapshot sees only half of.
+func (v view) once(ctx context.Context, e *Engine, least domain.Position, read func(Reader) error) (domain.Position, error) {
+	var at domain.Position
+	err := e.config.Pool.AcquireFunc(ctx, func(conn poolConn) error {
+		err := v.begin(ctx, conn.Conn(), &at)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("view %s: %w", strings.Join(v.schemas, ", "), err)
+		case at < least:
+			err = errBehind
+		default:
+			err = read(conn)
+		}
+		_, ended := conn.Exec(ctx, "rollback") // nothing was written; it is the cheaper end after a failure, too
+		if err == nil {
+			err = ended
+		}
+		return err
+	})
+	return at, err
+}
+
+func (v view) begin(ctx context.Context, conn *pgx.Conn, at *domain.Position) error {
+	batch := &pgx.Batch{}
+	batch.Queue("begin isolation level repeatable read read only")
+	batch.Queue(v.path)
+	batch.Queue(v.lock)
+	batch.Queue(`
+		select coalesce(min(position), 0)
+		from slotbook.projection_checkpoint
+		where schema = any($1)`, v.schemas).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
+	return conn.SendBatch(ctx, batch).Close()
+}

@@ -1,0 +1,161 @@
+package projections_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/projectionstest"
+)
+
+func TestWhoComesWhen(t *testing.T) {
+	t.Parallel()
+	v, w := visit(visitA, pat, ana, 0, half(9, 0)), visit(visitB, quinn, bo, 1, half(11, 0))
+	deadline := at(8, 10)
+	listed := func(t *testing.T, e *engine.Engine, f projections.AppointmentFilter) []domain.AppointmentID {
+		t.Helper()
+		visits, err := projections.NewAppointments(e).List(t.Context(), f, 0)
+		require.NoError(t, err)
+		var ids []domain.AppointmentID
+		for _, a := range visits.Items {
+			ids = append(ids, a.ID)
+		}
+		return ids
+	}
+	none := func(t *testing.T, e *engine.Engine) { require.Empty(t, listed(t, e, projections.AppointmentFilter{})) }
+
+	t.Run("a booked visit says what was booked",
+		given(clinicFact(centre, "Centre", "Europe/Lisbon"), proposed(v, 1, deadline), booked(v, 1)).
+			Then(func(t *testing.T, e *engine.Engine) {
+				visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{}, 3)
+				require.NoError(t, err)
+				require.Len(t, visits.Items, 1)
+				got := visits.Items[0]
+				require.Equal(t, string(pat), got.Reason.Person)
+				require.NotEmpty(t, got.Reason.Box)
+				got.Reason = domain.Sealed{}
+				require.Equal(t, projections.Appointment{
+					ID: visitA, Status: appointment.Booked, Revision: 1, Patient: pat, Practitioner: ana, Clinic: centre, Zone: "Europe/Lisbon",
+					Slots: v.Slots, Period: v.Period, BookedAt: projectionstest.RecordedAt(),
+				}, got)
+			}))
+	t.Run("a visit that is only proposed is not listed", given(proposed(v, 1, deadline)).Then(none))
+	t.Run("a visit that lost its race is not listed", given(proposed(v, 1, deadline), refused(v, 1)).Then(none))
+	t.Run("a visit that was not completed in time is not listed", given(proposed(v, 1, deadline), lapsed(v, 1)).Then(none))
+	t.Run("a visit that is booked at the second try is listed once",
+		given(proposed(v, 1, deadline), refused(v, 1), proposed(v, 2, deadline), booked(v, 2)).
+			Then(func(t *testing.T, e *engine.Engine) {
+				require.Equal(t, []domain.AppointmentID{visitA}, listed(t, e, projections.AppointmentFilter{Status: appointment.Booked}))
+			}))
+	t.Run("a cancelled visit says who cancelled and why",
+		given(proposed(v, 1, deadline), booked(v, 1), cancelled(v, 1)).Then(func(t *testing.T, e *engine.Engine) {
+			visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{Status: appointment.Cancelled}, 0)
+			require.NoError(t, err)
+			require.Len(t, visits.Items, 1)
+			require.Equal(t, appointment.ByPatient, visits.Items[0].Initiator)
+			require.NotEmpty(t, visits.Items[0].CancelReason.Box)
+			require.Equal(t, projectionstest.RecordedAt(), visits.Items[0].CancelledAt)
+			require.Empty(t, visits.Items[0].Zone, "the clinic is unknown here")
+		}))
+	t.Run("visits are found by patient, practitioner, clinic and time, and read on after a cursor",
+		given(proposed(v, 1, deadline), booked(v, 1), proposed(w, 1, deadline), booked(w, 1)).
+			Then(func(t *testing.T, e *engine.Engine) {
+				a, b := []domain.AppointmentID{visitA}, []domain.AppointmentID{visitB}
+				require.Equal(t, a, listed(t, e, projections.AppointmentFilter{Patient: pat}))
+				require.Equal(t, b, listed(t, e, projections.AppointmentFilter{Practitioner: bo, Clinic: centre}))
+				require.Equal(t, a, listed(t, e, projections.AppointmentFilter{Clinic: centre, To: at(10, 0)}))
+				require.Equal(t, b, listed(t, e, projections.AppointmentFilter{From: at(9, 1)}))
+				require.Equal(t, a, listed(t, e, projections.AppointmentFilter{Limit: 1}))
+				require.Equal(t, b, listed(t, e, projections.AppointmentFilter{After: projections.TimeCursor{Start: v.Start, ID: string(visitA)}}))
+			}))
+}
+
+func TestWhoWorksWhere(t *testing.T) {
+	t.Parallel()
+	t.Run("clinics are listed by name and found by id", given(
+		clinicFact(harbor, "Harbor", "Asia/Tokyo"),
+		on(clinic.Stream(centre), clinic.Registered{Clinic: centre, Profile: clinic.Profile{
+			Name: "Centre", Zone: "Europe/Lisbon", Address: "1 Main St", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1},
+		}}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		d := projections.NewDirectory(e)
+		first, err := d.Clinics(t.Context(), projections.ClinicFilter{Limit: 1}, 0)
+		require.NoError(t, err)
+		require.Equal(t, projections.List[projections.Clinic]{More: true, Position: 2, Items: []projections.Clinic{{
+			ID: centre, Name: "Centre", Zone: "Europe/Lisbon", Address: "1 Main St", Latitude: new(38.7), Longitude: new(-9.1),
+		}}}, first)
+		rest, err := d.Clinics(t.Context(), projections.ClinicFilter{After: first.Items[0].Cursor()}, 0)
+		require.NoError(t, err)
+		require.Equal(t, []projections.Clinic{{ID: harbor, Name: "Harbor", Zone: "Asia/Tokyo"}}, rest.Items)
+		found, _, err := d.Clinic(t.Context(), harbor, 0)
+		require.NoError(t, err)
+		require.Equal(t, "Harbor", found.Name)
+		_, _, err = d.Clinic(t.Context(), "nowhere", 0)
+		require.ErrorIs(t, err, clinic.ErrNotFound)
+	}))
+	t.Run("practitioners are found by clinic, specialty and id", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
+		d := projections.NewDirectory(e)
+		named := func(f projections.PractitionerFilter) (names []string) {
+			list, err := d.Practitioners(t.Context(), f, 0)
+			require.NoError(t, err)
+			for _, p := range list.Items {
+				names = append(names, p.Name)
+			}
+			return names
+		}
+		require.Equal(t, []string{"Ana", "Bo", "Cy", "Dee"}, named(projections.PractitionerFilter{}))
+		require.Equal(t, []string{"Dee"}, named(projections.PractitionerFilter{Clinic: harbor}))
+		require.Equal(t, []string{"Ana", "Bo"}, named(projections.PractitionerFilter{Clinic: centre, Specialty: "dermatology"}))
+		require.Equal(t, []string{"Cy", "Dee"}, named(projections.PractitionerFilter{After: projections.NameCursor{Name: "Bo", ID: string(bo)}}))
+		found, _, err := d.Practitioner(t.Context(), bo, 0)
+		require.NoError(t, err)
+		require.Equal(t, projections.Practitioner{
+			ID: bo, Name: "Bo", Specialties: []string{"dermatology", "surgery"}, Clinics: []domain.ClinicID{centre},
+		}, found)
+		_, _, err = d.Practitioner(t.Context(), "nobody", 0)
+		require.ErrorIs(t, err, practitioner.ErrNotFound)
+	}))
+}
+
+func TestWhoIsRegistered(t *testing.T) {
+	t.Parallel()
+	t.Run("patients are found by a part of the name or of the number, in any spelling", given(
+		patientFact(quinn, "Quinn 100% O'Neil", "+351 21 555-0199"),
+		patientFact(pat, "Pat Ävila", "(555) 0100"),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		found := func(f projections.PatientFilter) (ids []domain.PatientID) {
+			list, err := projections.NewPatients(e).Search(t.Context(), f, 0)
+			require.NoError(t, err)
+			for _, p := range list.Items {
+				require.NotEmpty(t, p.Name.Box)
+				ids = append(ids, p.ID)
+			}
+			return ids
+		}
+		require.Equal(t, []domain.PatientID{pat, quinn}, found(projections.PatientFilter{}))
+		require.Equal(t, []domain.PatientID{pat}, found(projections.PatientFilter{Query: "ÄVI"}))
+		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "100%"}))
+		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "351 215"}))
+		require.Equal(t, []domain.PatientID{pat, quinn}, found(projections.PatientFilter{Query: "555-01"}))
+		require.Empty(t, found(projections.PatientFilter{Query: "_"}))
+		list, err := projections.NewPatients(e).Search(t.Context(), projections.PatientFilter{Limit: 1}, 0)
+		require.NoError(t, err)
+		require.True(t, list.More)
+		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{After: list.Items[0].Cursor()}))
+	}))
+}
+
+func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
+		names = append(names, m.Schema())
+	}
+	require.Equal(t, []string{"availability_v1", "appointments_v1", "directory_v1", "patients_v1"}, names)
+}

@@ -1,0 +1,136 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// PatientsModel returns the read model of patients. It is the only one that
+// holds opened text, for the search; open gives it, or "" for text that is
+// gone for good.
+func PatientsModel(open func(domain.Sealed) string) engine.Model {
+	return engine.Model{
+		Name:     "patients",
+		Version:  1,
+		Interest: domain.Filter{Categories: []string{patient.Category}},
+		Tables:   []engine.Table{engine.NewTable("patient", patientDDL, patientKeys, evolvePatient(open))},
+	}
+}
+
+const patientDDL = `
+create table patient (
+	patient text collate "C" not null primary key,
+	name    text,
+	email   text,
+	phone   text,
+	search  text collate "C" not null
+);
+create index patient_search on patient using gin (search gin_trgm_ops);
+create index patient_name on patient (search, patient)`
+
+// patientRow is a patient. Search is the name in lower case and then the
+// digits of the telephone number: lists are ordered by it.
+type patientRow struct {
+	Patient domain.PatientID `db:"patient"`
+	Name    domain.Sealed    `db:"name"`
+	Email   domain.Sealed    `db:"email"`
+	Phone   domain.Sealed    `db:"phone"`
+	Search  string           `db:"search"`
+}
+
+func patientKeys(r domain.Recorded) []string {
+	if e, ok := r.Event.(patient.Registered); ok {
+		return []string{string(e.Patient)}
+	}
+	return nil
+}
+
+func evolvePatient(open func(domain.Sealed) string) func(patientRow, bool, domain.Recorded) (patientRow, bool) {
+	return func(p patientRow, exists bool, r domain.Recorded) (patientRow, bool) {
+		e, ok := r.Event.(patient.Registered)
+		if !ok {
+			return p, exists
+		}
+		search := strings.ToLower(open(e.Name)) + " " + digits(open(e.Phone))
+		return patientRow{e.Patient, e.Name, e.Email, e.Phone, search}, true
+	}
+}
+
+func digits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// Patient is a patient of a list, still sealed.
+type Patient struct {
+	ID     domain.PatientID
+	Name   domain.Sealed
+	Email  domain.Sealed
+	Phone  domain.Sealed
+	Search string // the order of lists; personal, not to be shown
+}
+
+// Cursor returns the patient's place in a list. It holds personal text: seal
+// it before it leaves the program.
+func (p Patient) Cursor() NameCursor { return NameCursor{p.Search, string(p.ID)} }
+
+// PatientFilter says which patients a list has.
+type PatientFilter struct {
+	// Query is a part of the name, in any case, or of the telephone number,
+	// however it is punctuated. Empty is everybody.
+	Query string
+	After NameCursor
+	Limit int // 0 is 50; at most 1000
+}
+
+// Patients answers who is registered.
+type Patients struct{ views Viewer }
+
+// NewPatients returns the queries over the model patients.
+func NewPatients(v Viewer) Patients { return Patients{v} }
+
+// Search returns the patients of the filter in the order of name and id, names
+// in lower case and by code point. A query that can be a telephone number is
+// matched by its digits alone.
+func (p Patients) Search(ctx context.Context, f PatientFilter, least domain.Position) (List[Patient], error) {
+	limit := limited(f.Limit)
+	sql := `
+select patient as id, coalesce(name, 'null')::json as name, coalesce(email, 'null')::json as email,
+	coalesce(phone, 'null')::json as phone, search
+from patient
+where (search, patient) > (@after, @after_id)`
+	args := pgx.NamedArgs{"after": f.After.Name, "after_id": f.After.ID, "limit": limit + 1}
+	if f.Query != "" {
+		sql += "\n\tand search like @pattern"
+		args["pattern"] = pattern(f.Query)
+	}
+	var patients []Patient
+	at, err := p.views.View(ctx, least, []string{"patients"}, func(r engine.Reader) (err error) {
+		rows, _ := r.Query(ctx, sql+"\norder by search, patient\nlimit @limit", args)
+		patients, err = pgx.CollectRows(rows, pgx.RowToStructByName[Patient])
+		return err
+	})
+	if err != nil {
+		return List[Patient]{}, fmt.Errorf("search patients: %w", err)
+	}
+	return list(patients, limit, at), nil
+}
+
+// pattern returns the query as a pattern of SQL's like.
+func pattern(query string) string {
+	if strings.Trim(query, "0123456789 +-()./") == "" && digits(query) != "" {
+		query = digits(query)
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(query)) + "%"
+}

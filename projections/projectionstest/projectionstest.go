@@ -1,0 +1,143 @@
+// Package projectionstest states what read models answer as sentences: given
+// these events, then this is the answer. It asks three ways, which must agree:
+// after folding the events once; after folding them one by one, each handed
+// out again and again and every row read from its table; and after a rebuild
+// from zero.
+//
+// Each time every row is read back and compared with its fold, and the model
+// is verified against a fresh fold. A package that uses it has
+//
+//	func TestMain(m *testing.M) { postgrestest.Main(m) }
+package projectionstest
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/memory"
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// Fact is an event and the stream that holds it.
+type Fact struct {
+	Stream domain.StreamName
+	Event  domain.Event
+}
+
+// Models makes the models under test; open opens what the log has sealed.
+type Models func(open func(domain.Sealed) string) []engine.Model
+
+// RecordedAt is when every fact is recorded.
+func RecordedAt() time.Time { return time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC) }
+
+// Given starts a sentence with what has happened, in order.
+func Given(models Models, facts ...Fact) Sentence { return Sentence{models, facts} }
+
+// Sentence is what has happened, and who has to answer.
+type Sentence struct {
+	models Models
+	facts  []Fact
+}
+
+// Then ends the sentence: the answer holds, whichever way the models came to
+// be. The answer looks at the engine's views.
+func (s Sentence) Then(answer func(t *testing.T, e *engine.Engine)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		t.Run("once", s.way(answer, func(c *engine.Config) {}, false))
+		t.Run("redelivered", s.way(answer, func(c *engine.Config) {
+			c.Log, c.Batch, c.CacheBytes = again{c.Log}, 1, 1
+		}, false))
+		t.Run("rebuilt", s.way(answer, func(c *engine.Config) { c.Batch = 2 }, true))
+	}
+}
+
+func (s Sentence) way(answer func(*testing.T, *engine.Engine), change func(*engine.Config), rebuild bool) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		codec := eventcodec.New(&eventcodec.MemoryKeys{})
+		open := func(sealed domain.Sealed) string {
+			text, err := codec.Open(context.Background(), sealed)
+			if err != nil {
+				return ""
+			}
+			return text
+		}
+		config := engine.Config{Pool: Pool(t), Log: Log(t, codec, s.facts...), Models: s.models(open), Owner: "test", Now: RecordedAt}
+		change(&config)
+		e := engine.New(config)
+		require.NoError(t, e.Prepare(t.Context()))
+		require.NoError(t, e.CatchUp(t.Context()))
+		if rebuild {
+			for _, m := range config.Models {
+				require.NoError(t, e.Rebuild(t.Context(), m.Name))
+			}
+			require.NoError(t, e.CatchUp(t.Context()))
+		}
+		answer(t, e)
+		for _, m := range config.Models {
+			proven(t, e, m.Name)
+		}
+	}
+}
+
+func proven(t *testing.T, e *engine.Engine, model string) {
+	t.Helper()
+	require.NoError(t, e.ReadBack(t.Context(), model), "the table gives back what was folded")
+	report, err := e.Verify(t.Context(), model)
+	require.NoError(t, err)
+	require.Empty(t, report.Differs(), "a fresh fold makes the same tables")
+	require.Empty(t, report.Parked)
+}
+
+// Pool returns connections to a fresh database.
+func Pool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), postgrestest.Database(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Log returns a store that holds the facts, one append each.
+func Log(t testing.TB, codec *eventcodec.Codec, facts ...Fact) *memory.Store {
+	t.Helper()
+	store := memory.New(memory.Config{Codec: codec, Now: RecordedAt})
+	Append(t, store, facts...)
+	return store
+}
+
+// Append adds facts to a store, one append each.
+func Append(t testing.TB, store commands.Store, facts ...Fact) {
+	t.Helper()
+	for _, f := range facts {
+		id := domain.NewID(t.Name(), strconv.Itoa(int(time.Now().UnixNano())), string(f.Stream), f.Event.EventType())
+		_, err := store.Append(t.Context(), commands.Write{
+			Stream: f.Stream, Expected: domain.Any, Events: []commands.NewEvent{{ID: id, Event: f.Event}},
+		})
+		require.NoError(t, err)
+	}
+}
+
+// again is a log that hands out with every page what came before it.
+type again struct{ engine.Log }
+
+// ReadAll returns the page with everything before it.
+func (a again) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
+	before, err := a.Log.ReadAll(ctx, 0, f, int(after)) //nolint:gosec // small
+	if err != nil {
+		return domain.Page{}, err
+	}
+	page, err := a.Log.ReadAll(ctx, after, f, limit)
+	page.Events = append(before.Events, page.Events...)
+	return page, err
+}
