@@ -87,6 +87,13 @@ const someoneWaits = `
 			and wait_event_type = 'Lock'
 	)`
 
+const whoWaits = `
+	select pid
+	from pg_stat_activity
+	where datname = current_database()
+		and wait_event_type = 'Lock'
+	limit 1`
+
 // While somebody else holds the lock, requests queue up. When it is released,
 // each gets its own right answer, and no loser fails a neighbour.
 func TestRequestsQueueWhileTheLockIsHeld(t *testing.T) {
@@ -164,24 +171,43 @@ func TestOnlyTheCulpritOfABatchFails(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Who waits longer than lock_timeout for the lock tries again. When the
-// caller's patience ends first, nothing is stored.
+// Who waits longer than lock_timeout for the lock tries again, on a new
+// connection, and succeeds when the lock is free.
 func TestALockThatIsHeldForLong(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t)
-	pool := openPool(t, url)
-	codec := eventcodec.New(&eventcodec.MemoryKeys{})
-	patient := run(t, pool, codec)
-	impatient, err := postgres.New(postgres.Config{Pool: pool, Codec: codec, Patience: time.Nanosecond})
-	require.NoError(t, err)
-	start(t, impatient)
-
+	store := run(t, openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{}))
 	release := lockHead(t, url)
-	short, cancel := context.WithCancel(t.Context())
-	waiting := later(t.Context(), patient, write("slot-1", domain.NoStream, resized(1), resized(2)))
-	refused := later(t.Context(), impatient, write("slot-2", domain.NoStream, resized(1), resized(2)))
+	waiting := later(t.Context(), store, write("slot-1", domain.NoStream, resized(1), resized(2)))
+	until := watch(t, url)
+	until(someoneWaits)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // the test is over
+	var first int
+	require.NoError(t, conn.QueryRow(t.Context(), whoWaits).Scan(&first))
+	until("select coalesce(("+whoWaits+"), $1) <> $1", first)
+	release()
+	_, err = waiting()
+	require.NoError(t, err)
+	loaded, err := store.Load(t.Context(), "slot-1")
+	require.NoError(t, err)
+	require.Len(t, loaded["slot-1"], 2)
+}
+
+// When patience ends before the lock is free, or the caller leaves, nothing is
+// stored, and the answer says so.
+func TestALockThatIsHeldForTooLong(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	store, err := postgres.New(postgres.Config{Pool: openPool(t, url), Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Patience: time.Nanosecond})
+	require.NoError(t, err)
+	start(t, store)
+	release := lockHead(t, url)
+	refused := later(t.Context(), store, write("slot-1", domain.NoStream, resized(1), resized(2)))
 	watch(t, url)(someoneWaits)
-	left := later(short, patient, write("slot-3", domain.NoStream, resized(1)))
+	ctx, cancel := context.WithCancel(t.Context())
+	left := later(ctx, store, write("slot-2", domain.NoStream, resized(1)))
 	cancel()
 	_, err = left()
 	require.ErrorIs(t, err, commands.ErrUnavailable)
@@ -190,12 +216,11 @@ func TestALockThatIsHeldForLong(t *testing.T) {
 	require.ErrorIs(t, err, commands.ErrUnavailable)
 	require.NotContains(t, domain.RuleOf(err).Text, "lock")
 	release()
-	_, err = waiting()
+	_, err = store.Append(t.Context(), write("slot-3", domain.NoStream, resized(1)))
 	require.NoError(t, err)
-	loaded, err := patient.Load(t.Context(), "slot-1", "slot-2", "slot-3")
+	head, err := store.Head(t.Context())
 	require.NoError(t, err)
-	require.Len(t, loaded, 1)
-	require.Len(t, loaded["slot-1"], 2)
+	require.EqualValues(t, 1, head)
 }
 
 // proxied is a store behind a proxy that can do harm.
