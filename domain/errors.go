@@ -36,7 +36,7 @@ func (e *Error) Error() string { return e.Rule + ": " + e.Text }
 // Is reports whether target is the same rule, so that a copy with a more
 // precise text still matches its sentinel.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is has unwrapped already
+	t, ok := target.(*Error)
 	return ok && t.Rule == e.Rule
 }
 
