@@ -1,0 +1,21 @@
+package httpapi_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDocument holds the committed OpenAPI document to the code: run
+// go test ./adapters/httpapi -update after a change, and read the difference.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	document := newWorld(t).document
+	if *update {
+		require.NoError(t, os.WriteFile("openapi.json", document, 0o600))
+	}
+	committed, err := os.ReadFile("openapi.json")
+	require.NoError(t, err)
+	require.Equal(t, string(committed), string(document))
+}

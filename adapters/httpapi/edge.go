@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/slotbook/slotbook/commands"
+)
+
+// maxBody is the most bytes that a body may have.
+const maxBody = 1 << 20
+
+// recovered turns a panic into a 500 and the request's log line.
+func (a *api) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler { //nolint:errorlint // the very value means: say nothing
+				panic(v)
+			}
+			x := exchangeOf(r.Context())
+			x.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			if !x.answered {
+				a.write(w, internal.problem(""))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headAsGet lets HEAD have what GET has; the server leaves the body out.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.WithContext(r.Context())
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkURL refuses text in the address that nothing can store or find.
+func (a *api) checkURL(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := urlQuery(r)
+		if err != nil {
+			a.write(w, malformed.problem("the query of the address cannot be read"))
+			return
+		}
+		if !storable(r.URL.Path) || !storable(query) {
+			a.write(w, ruleOf(commands.ErrUnstorable).problem(""))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// urlQuery returns the query's names and values, unescaped, as one text.
+func urlQuery(r *http.Request) (string, error) {
+	values, err := parseQuery(r.URL.RawQuery)
+	var all strings.Builder
+	for name, list := range values {
+		all.WriteString(name + strings.Join(list, ""))
+	}
+	return all.String(), err
+}
+
+func storable(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
+
+// methodNotAllowed answers which methods the address takes.
+func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if m := match(a.router, probe); m {
+			allowed = append(allowed, method)
+		}
+	}
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	a.write(w, wrongMethod.problem(""))
+}
+
+// readBody reads the body of a request that changes something, checks that it
+// is JSON that every store takes, and keeps its bytes.
+func (a *api) readBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err == nil {
+			err = checkBody(r.Header.Get("Content-Type"), body)
+		}
+		if err != nil {
+			a.write(w, bodyProblem(err))
+			return
+		}
+		exchangeOf(r.Context()).body = body
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func bodyProblem(err error) *Problem {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge.problem("")
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	return malformed.problem("the body could not be read to its end")
+}
+
+func checkBody(contentType string, body []byte) error {
+	if len(body) == 0 {
+		return nil // huma says whether a body is needed
+	}
+	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
+		return mediaType.problem("")
+	}
+	if !utf8.Valid(body) {
+		return malformed.problem("the body is not UTF-8")
+	}
+	return checkJSON(body)
+}
+
+// checkJSON refuses what encoding/json lets pass: a second value after the
+// first, a name that appears twice in one object, and U+0000 in text.
+func checkJSON(body []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if err := checkValue(decoder); err != nil {
+		if p, ok := errors.AsType[*Problem](err); ok {
+			return p
+		}
+		return malformed.problem("the body is not JSON: " + strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return malformed.problem("the body goes on after its JSON value")
+	}
+	return nil
+}
+
+func checkValue(d *json.Decoder) error {
+	token, err := d.Token()
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
+	}
+	switch t := token.(type) {
+	case json.Delim:
+		return checkMembers(d, t == '{')
+	case string:
+		if strings.IndexByte(t, 0) >= 0 {
+			return ruleOf(commands.ErrUnstorable).problem("")
+		}
+	}
+	return nil
+}
+
+// checkMembers checks what lies inside an object or an array, and the bracket
+// that ends it.
+func checkMembers(d *json.Decoder, object bool) error {
+	seen := map[string]bool{}
+	for d.More() {
+		if object {
+			token, err := d.Token()
+			if err != nil {
+				return err
+			}
+			name, _ := token.(string)
+			if !storable(name) {
+				return ruleOf(commands.ErrUnstorable).problem("")
+			}
+			if seen[name] {
+				return malformed.problem(fmt.Sprintf("the body names the field %q twice", name))
+			}
+			seen[name] = true
+		}
+		if err := checkValue(d); err != nil {
+			return err
+		}
+	}
+	_, err := d.Token()
+	return err
+}

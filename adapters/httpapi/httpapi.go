@@ -1,0 +1,199 @@
+// Package httpapi is Slotbook over HTTP: it decodes, names the command, hands
+// it over, and tells what became of it.
+//
+//	request -> observe -> recover -> CORS -> route -> body -> huma -> one handler -> commands or read models
+//
+// Every route is one declaration ([command], [one] or [list]) and a handler of
+// a few lines. What all routes share lives here once: Idempotency-Key, ETag
+// and If-Match, positions, dry runs, cursors, problem+json. The OpenAPI 3.1
+// document comes out of the declarations; openapi.json is its committed copy.
+//
+// A value that cannot be decoded is 400; a well-formed request whose values
+// are wrong, unknown JSON fields and unknown query parameters among them, is
+// 422 request.invalid with the places that are wrong.
+package httpapi
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/cors"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Config configures the HTTP interface.
+type Config struct {
+	Commands     *commands.Handler                                  // executes commands and reads single things; required
+	Codec        *eventcodec.Codec                                  // opens personal text on the way out; required
+	Slots        Slots                                              // the slot list; required
+	Appointments Appointments                                       // the appointment list; required
+	Directory    Directory                                          // clinics and practitioners; required
+	Patients     Patients                                           // the patient list; required
+	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
+	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
+	Now          func() time.Time                                   // the clock; required
+	NewID        func() string                                      // a fresh UUIDv7 in lower case; required
+	HashKey      []byte                                             // key of the hash that tells whether a retried body is the same; the same in every process, for ever; required
+	Actor        func(r *http.Request) (string, error)              // who asks, or a refusal; nil = "local"
+	Metrics      *prometheus.Registry                               // gets this package's metrics and is served at /metrics; required
+	Logger       *slog.Logger                                       // gets one line per request; nil = none
+	CORSOrigins  []string                                           // origins of browsers that may call, "*" for all; empty = none
+	Version      string                                             // of the program, shown in the OpenAPI document; "" = "dev"
+}
+
+// api is what the handlers share.
+type api struct {
+	Config
+	huma    huma.API
+	router  *mux.Router
+	metrics metrics
+	rules   map[string]rule // every rule that an answer may name
+	zones   zones
+	cursors cursors
+}
+
+// strictNames makes huma refuse JSON fields whose names differ only in case.
+// huma keeps that choice in a package variable.
+var strictNames = sync.OnceFunc(func() { huma.ValidateStrictCasing = true })
+
+// New returns the HTTP interface. It returns an error when something required
+// is missing, or when Metrics holds the metrics of another handler.
+func New(c Config) (http.Handler, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	strictNames()
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}}
+	var err error
+	if a.metrics, err = newMetrics(c.Metrics); err != nil {
+		return nil, err
+	}
+	if a.cursors, err = newCursors(c.HashKey); err != nil {
+		return nil, err
+	}
+	a.huma = humamux.New(a.router, a.humaConfig())
+	a.routes()
+	document, err := a.document()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.pages(document); err != nil {
+		return nil, err
+	}
+	return a.wrapped(), nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
+		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
+	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil:
+		return errors.New("httpapi: Slots, Appointments, Directory and Patients are required")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Actor == nil {
+		c.Actor = func(*http.Request) (string, error) { return "local", nil }
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	return nil
+}
+
+// routes declares every route of the API.
+func (a *api) routes() {
+	a.clinicRoutes()
+	a.practitionerRoutes()
+	a.scheduleRoutes()
+	a.patientRoutes()
+	a.slotRoutes()
+	a.appointmentRoutes()
+	a.historyRoutes()
+}
+
+// wrapped puts around the router what happens to every request.
+func (a *api) wrapped() http.Handler {
+	a.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.write(w, routeNotFound.problem("")) })
+	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
+	a.router.Use(a.remember, a.readBody)
+	var h http.Handler = a.router
+	h = headAsGet(h)
+	h = a.checkURL(h)
+	if len(a.CORSOrigins) > 0 {
+		h = a.cors().Handler(h)
+	}
+	return a.observe(a.recovered(h))
+}
+
+func (a *api) cors() *cors.Cors {
+	return cors.New(cors.Options{
+		AllowedOrigins: a.CORSOrigins,
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut},
+		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Authorization"},
+		ExposedHeaders: []string{"ETag", "Location", "Link", "Retry-After", "Slotbook-Position"},
+		MaxAge:         600, // seconds
+	})
+}
+
+func (a *api) hash(body []byte) string {
+	return hex.EncodeToString(digest(a.HashKey, body))
+}
+
+// zones remembers the zones of clinics, which never change once registered,
+// and the zones of the time zone database by name. The zero value is ready.
+type zones struct {
+	clinics sync.Map // domain.ClinicID to *time.Location
+	names   sync.Map // string to *time.Location
+}
+
+func (a *api) zoneOf(ctx context.Context, id domain.ClinicID) (*time.Location, error) {
+	if z, ok := a.zones.clinics.Load(id); ok {
+		return z.(*time.Location), nil //nolint:forcetypeassert // only this method stores
+	}
+	c, err := a.Commands.Clinic(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	z, err := a.zone(c.State.Zone)
+	if err == nil {
+		a.zones.clinics.Store(id, z)
+	}
+	return z, err
+}
+
+// rowZone returns the zone that a row of a list names, or the clinic's own when
+// the list does not know the clinic yet.
+func (a *api) rowZone(ctx context.Context, name string, id domain.ClinicID) (*time.Location, error) {
+	if name == "" {
+		return a.zoneOf(ctx, id)
+	}
+	return a.zone(name)
+}
+
+func (a *api) zone(name string) (*time.Location, error) {
+	if z, ok := a.zones.names.Load(name); ok {
+		return z.(*time.Location), nil //nolint:forcetypeassert // only this method stores
+	}
+	z, err := domain.Zone(name)
+	if err == nil {
+		a.zones.names.Store(name, z)
+	}
+	return z, err
+}

@@ -1,0 +1,424 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/httpapi"
+	"github.com/slotbook/slotbook/adapters/memory"
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+// world is the API over a memory store, with a clock that stands still and ids
+// that count.
+type world struct {
+	handler  http.Handler
+	commands *commands.Handler
+	store    *switched
+	keys     *eventcodec.MemoryKeys
+	now      func() time.Time
+	setNow   func(time.Time)
+	log      *bytes.Buffer
+	document []byte
+	router   routers.Router
+}
+
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
+	t.Helper()
+	var clock atomic.Pointer[time.Time]
+	w := &world{
+		keys: &eventcodec.MemoryKeys{}, log: &bytes.Buffer{},
+		now: func() time.Time { return *clock.Load() }, setNow: func(t time.Time) { clock.Store(&t) },
+	}
+	w.setNow(at("2026-03-02T08:00:00Z"))
+	var ids atomic.Int64
+	newID := func() string { return fmt.Sprintf("00000000-0000-7000-8000-%012d", ids.Add(1)) }
+	codec := eventcodec.New(w.keys)
+	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
+	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newID})
+	lists := &folded{w.commands, w.store, codec}
+	c := httpapi.Config{
+		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
+		Directory: lists, Patients: lists, Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
+		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	var err error
+	w.handler, err = httpapi.New(c)
+	require.NoError(t, err)
+	w.learn(t)
+	return w
+}
+
+// learn reads the OpenAPI document with a second library.
+func (w *world) learn(t testing.TB) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+	require.Equal(t, http.StatusOK, answer.Code)
+	w.document = answer.Body.Bytes()
+	document, err := openapi3.NewLoader().LoadFromData(w.document)
+	require.NoError(t, err)
+	require.NoError(t, document.Validate(t.Context()))
+	w.router, err = gorillamux.NewRouter(document)
+	require.NoError(t, err)
+}
+
+// locked lets a buffer be written by several requests.
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+// switched is a store that can be switched off.
+type switched struct {
+	*memory.Store
+	off atomic.Bool
+}
+
+func (s *switched) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
+	if s.off.Load() {
+		return nil, commands.ErrUnavailable
+	}
+	return s.Store.Load(ctx, streams...)
+}
+
+// send has the router answer, and checks the request and the answer against
+// the OpenAPI document: the request when it was accepted, the answer always.
+func (w *world) send(t testing.TB, method, target string, header http.Header, body []byte) *httptest.ResponseRecorder {
+	t.Helper()
+	request := func() *http.Request {
+		r := httptest.NewRequest(method, target, bytes.NewReader(body))
+		for name, values := range header {
+			r.Header[http.CanonicalHeaderKey(name)] = values
+		}
+		return r
+	}
+	answer := httptest.NewRecorder()
+	w.handler.ServeHTTP(answer, request())
+	route, params, err := w.router.FindRoute(request())
+	if err != nil {
+		require.NotEqual(t, http.StatusInternalServerError, answer.Code)
+		return answer
+	}
+	asked := &openapi3filter.RequestValidationInput{
+		Request: request(), Route: route, PathParams: params, Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	if answer.Code < 300 || answer.Code == http.StatusConflict {
+		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), asked), "%s %s", method, target)
+	}
+	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: asked, Status: answer.Code, Header: answer.Header(), Options: asked.Options,
+		Body: io.NopCloser(bytes.NewReader(answer.Body.Bytes())),
+	}), "%s %s: %s", method, target, answer.Body)
+	return answer
+}
+
+// call sends a body with headers given as name, value pairs.
+func (w *world) call(t testing.TB, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	h := http.Header{}
+	if body != "" {
+		h.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return w.send(t, method, target, h, []byte(body))
+}
+
+func rule(t testing.TB, answer *httptest.ResponseRecorder) string {
+	t.Helper()
+	require.Equal(t, "application/problem+json", answer.Header().Get("Content-Type"), answer.Body.String())
+	var p httpapi.Problem
+	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &p))
+	require.Equal(t, answer.Code, p.Status)
+	require.Equal(t, "/problems/"+p.Rule, p.Type)
+	return p.Rule
+}
+
+// TestExchanges replays the golden exchanges of testdata: a request, and the
+// whole answer. {{name}} stands for the id that the answer of the exchange of
+// that name gave.
+func TestExchanges(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.http")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
+			t.Parallel()
+			golden, err := os.ReadFile(file)
+			require.NoError(t, err)
+			now := newWorld(t).replay(t, string(golden))
+			if *update {
+				require.NoError(t, os.WriteFile(file, []byte(now), 0o600))
+				return
+			}
+			require.Equal(t, string(golden), now)
+		})
+	}
+}
+
+// replay sends the requests of a golden file and returns the file with the
+// answers of now. A title may begin with a name and a colon.
+func (w *world) replay(t testing.TB, golden string) string {
+	var out strings.Builder
+	names := []string{}
+	preamble, rest, _ := strings.Cut(golden, "### ")
+	out.WriteString(preamble)
+	for exchange := range strings.SplitSeq(rest, "\n### ") {
+		request, _, _ := strings.Cut(strings.TrimSuffix(exchange, "\n"), "\n\n<<<")
+		title, text, _ := strings.Cut(request, "\n")
+		head, body, _ := strings.Cut(strings.NewReplacer(names...).Replace(text), "\n\n")
+		lines := strings.Split(head, "\n")
+		method, target, _ := strings.Cut(lines[0], " ")
+		headers := []string{}
+		for _, line := range lines[1:] {
+			name, value, _ := strings.Cut(line, ": ")
+			headers = append(headers, name, value)
+		}
+		answer := w.call(t, method, target, body, headers...)
+		var created struct{ ID string }
+		if name, _, named := strings.Cut(title, ": "); named && json.Unmarshal(answer.Body.Bytes(), &created) == nil {
+			names = append(names, "{{"+name+"}}", created.ID)
+		}
+		fmt.Fprintf(&out, "### %s\n\n<<<\n%s\n", request, shown(answer))
+	}
+	return out.String()
+}
+
+func shown(answer *httptest.ResponseRecorder) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d %s\n", answer.Code, http.StatusText(answer.Code))
+	names := make([]string, 0, len(answer.Header()))
+	for name := range answer.Header() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&out, "%s: %s\n", name, strings.Join(answer.Header()[name], ", "))
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, answer.Body.Bytes(), "", "  ") == nil {
+		return out.String() + "\n" + strings.TrimSpace(pretty.String()) + "\n"
+	}
+	return out.String() + "\n" + strings.TrimSpace(answer.Body.String()) + "\n"
+}
+
+// folded answers lists from the streams themselves, for tests that are about
+// HTTP.
+type folded struct {
+	commands *commands.Handler
+	store    *switched
+	codec    *eventcodec.Codec
+}
+
+type (
+	foldedSlots        struct{ *folded }
+	foldedAppointments struct{ *folded }
+)
+
+// read calls f with every event and returns the head.
+func (l *folded) read(ctx context.Context, least domain.Position, f func(domain.Event) error) (domain.Position, error) {
+	if l.store.off.Load() {
+		return 0, commands.ErrUnavailable
+	}
+	p, err := l.store.ReadAll(ctx, 0, domain.Filter{}, 1_000_000)
+	if least > p.Next {
+		return 0, engine.ErrPositionUnknown
+	}
+	for _, r := range p.Events {
+		err = errors.Join(err, f(r.Event))
+	}
+	return p.Next, err
+}
+
+func cut[T any](items []T, after func(T) bool, limit int, at domain.Position, order func(a, b T) int) projections.List[T] {
+	slices.SortFunc(items, order)
+	items = slices.DeleteFunc(items, func(x T) bool { return !after(x) })
+	if len(items) > limit {
+		return projections.List[T]{Items: items[:limit], More: true, Position: at}
+	}
+	return projections.List[T]{Items: items, Position: at}
+}
+
+func byTime(a, b projections.TimeCursor) int {
+	return cmp.Or(a.Start.Compare(b.Start), strings.Compare(a.ID, b.ID))
+}
+
+func byName(a, b projections.NameCursor) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+}
+
+func (l *folded) all(ctx context.Context, least domain.Position) ([]projections.Slot, domain.Position, error) {
+	var slots []projections.Slot
+	head, err := l.read(ctx, least, func(e domain.Event) error {
+		day, ok := e.(schedule.DayOpened)
+		if !ok {
+			return nil
+		}
+		for _, s := range day.Slots {
+			now, err := l.commands.Slot(ctx, s.ID)
+			if err != nil {
+				return err
+			}
+			status := projections.Busy
+			if now.State.Withdrawn {
+				status = projections.BusyUnavailable
+			} else if now.State.Free() > 0 {
+				status = projections.Free
+			}
+			slots = append(slots, projections.Slot{
+				ID: s.ID, Practitioner: day.Practitioner, Clinic: s.Clinic, Period: s.Period,
+				Places: now.State.Places, Free: now.State.Free(), Status: status,
+			})
+		}
+		return nil
+	})
+	return slots, head, err
+}
+
+func (l foldedSlots) List(ctx context.Context, f projections.SlotFilter, _ time.Time, least domain.Position) (projections.List[projections.Slot], error) {
+	slots, head, err := l.all(ctx, least)
+	return cut(slots, func(s projections.Slot) bool {
+		return (f.Practitioner == "" || s.Practitioner == f.Practitioner) && (f.Clinic == "" || s.Clinic == f.Clinic) &&
+			(f.Status == s.Status || f.Status == projections.AnyStatus) && !s.Start.Before(f.From) && (f.To.IsZero() || s.Start.Before(f.To)) &&
+			(f.After.ID == "" || byTime(s.Cursor(), f.After) > 0)
+	}, f.Limit, head, func(a, b projections.Slot) int { return byTime(a.Cursor(), b.Cursor()) }), err
+}
+
+func (l foldedSlots) Nearest(ctx context.Context, w projections.Wish, now time.Time, n int) ([]projections.Slot, error) {
+	slots, _, err := l.all(ctx, 0)
+	slots = slices.DeleteFunc(slots, func(s projections.Slot) bool {
+		return s.Status != projections.Free || s.Practitioner != w.Practitioner || !s.Start.After(now)
+	})
+	slices.SortStableFunc(slots, func(a, b projections.Slot) int {
+		return cmp.Or(cmp.Compare(a.Start.Sub(w.Start).Abs(), b.Start.Sub(w.Start).Abs()), byTime(a.Cursor(), b.Cursor()))
+	})
+	return slots[:min(n, len(slots))], err
+}
+
+func (l foldedAppointments) List(
+	ctx context.Context, f projections.AppointmentFilter, least domain.Position,
+) (projections.List[projections.Appointment], error) {
+	var visits []projections.Appointment
+	head, err := l.read(ctx, least, func(e domain.Event) error {
+		booked, ok := e.(appointment.WasBooked)
+		if !ok {
+			return nil
+		}
+		now, err := l.commands.Appointment(ctx, booked.Appointment)
+		visits = append(visits, projections.Appointment{
+			ID: booked.Appointment, Status: now.State.Status, Revision: now.Revision, Patient: booked.Patient, Practitioner: booked.Practitioner,
+			Clinic: booked.Clinic, Slots: booked.Slots, Period: booked.Period, Reason: now.State.Reason,
+		})
+		return err
+	})
+	return cut(visits, func(v projections.Appointment) bool {
+		return (f.Practitioner == "" || v.Practitioner == f.Practitioner) && (f.Patient == "" || v.Patient == f.Patient) &&
+			(f.Status == "" || f.Status == v.Status) && !v.Start.Before(f.From) && (f.To.IsZero() || v.Start.Before(f.To)) &&
+			(f.After.ID == "" || byTime(v.Cursor(), f.After) > 0)
+	}, f.Limit, head, func(a, b projections.Appointment) int { return byTime(a.Cursor(), b.Cursor()) }), err
+}
+
+// Clinics lists clinics.
+func (l *folded) Clinics(ctx context.Context, f projections.ClinicFilter, least domain.Position) (projections.List[projections.Clinic], error) {
+	var all []projections.Clinic
+	head, err := l.read(ctx, least, func(e domain.Event) error {
+		if e, ok := e.(clinic.Registered); ok {
+			all = append(all, projections.Clinic{ID: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address})
+		}
+		return nil
+	})
+	return cut(all, func(c projections.Clinic) bool { return byName(c.Cursor(), f.After) > 0 }, f.Limit, head,
+		func(a, b projections.Clinic) int { return byName(a.Cursor(), b.Cursor()) }), err
+}
+
+// Practitioners lists practitioners.
+func (l *folded) Practitioners(
+	ctx context.Context, f projections.PractitionerFilter, least domain.Position,
+) (projections.List[projections.Practitioner], error) {
+	var all []projections.Practitioner
+	head, err := l.read(ctx, least, func(e domain.Event) error {
+		if e, ok := e.(practitioner.Registered); ok {
+			all = append(all, projections.Practitioner{ID: e.Practitioner, Name: e.Name, Specialties: e.Specialties, Clinics: e.Clinics})
+		}
+		return nil
+	})
+	return cut(all, func(p projections.Practitioner) bool {
+		return byName(p.Cursor(), f.After) > 0 && (f.Specialty == "" || slices.Contains(p.Specialties, f.Specialty))
+	}, f.Limit, head, func(a, b projections.Practitioner) int { return byName(a.Cursor(), b.Cursor()) }), err
+}
+
+// Search lists patients.
+func (l *folded) Search(ctx context.Context, f projections.PatientFilter, least domain.Position) (projections.List[projections.Patient], error) {
+	var all []projections.Patient
+	head, err := l.read(ctx, least, func(e domain.Event) error {
+		if e, ok := e.(patient.Registered); ok {
+			name, _ := l.codec.Open(ctx, e.Name) // erased: listed without a name
+			phone, _ := l.codec.Open(ctx, e.Phone)
+			search := strings.ToLower(name) + " " + phone
+			all = append(all, projections.Patient{ID: e.Patient, Name: e.Name, Email: e.Email, Phone: e.Phone, Search: search})
+		}
+		return nil
+	})
+	return cut(all, func(p projections.Patient) bool {
+		return byName(p.Cursor(), f.After) > 0 && strings.Contains(p.Search, strings.ToLower(f.Query))
+	}, f.Limit, head, func(a, b projections.Patient) int { return byName(a.Cursor(), b.Cursor()) }), err
+}

@@ -1,0 +1,286 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed pages.html
+var pagesHTML string
+
+// pages adds what is not part of the API: documents about it, and what
+// operators look at.
+func (a *api) pages(document []byte) error {
+	pages, err := template.New("pages").Parse(pagesHTML)
+	if err != nil {
+		return err
+	}
+	for _, r := range edgeRules() {
+		a.rules[r.Rule] = r
+	}
+	docs, err := render(pages, "docs", docsOf(a.huma.OpenAPI()))
+	if err != nil {
+		return err
+	}
+	get := func(path string, h http.HandlerFunc) { a.router.Path(path).Methods(http.MethodGet).HandlerFunc(h) }
+	get("/openapi.json", static("application/json", document))
+	get("/docs", static("text/html; charset=utf-8", docs))
+	get("/problems", a.problemsPage(pages))
+	get("/problems/{rule}", a.problemPage(pages))
+	get("/livez", static("application/json", []byte("{\"status\":\"ok\"}\n")))
+	get("/readyz", a.readyz)
+	a.router.Path("/metrics").Methods(http.MethodGet).Handler(promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	return nil
+}
+
+func render(pages *template.Template, name string, data any) ([]byte, error) {
+	var page bytes.Buffer
+	err := pages.ExecuteTemplate(&page, name, data)
+	return page.Bytes(), err
+}
+
+func static(contentType string, content []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		_, _ = w.Write(content) // the client has gone
+	}
+}
+
+func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := a.Ready(r.Context()); err != nil {
+		x := exchangeOf(r.Context())
+		x.rule, x.cause = notReady.Rule, err
+		a.write(w, notReady.problem(""))
+		return
+	}
+	static("application/json", []byte("{\"status\":\"ready\"}\n"))(w, r)
+}
+
+// problem is a rule as /problems shows it.
+type problem struct {
+	Type   string `json:"type"`
+	Rule   string `json:"rule"`
+	Kind   string `json:"kind"`
+	Status int    `json:"status"`
+	Text   string `json:"text"`
+}
+
+func (a *api) problems() []problem {
+	rules := slices.SortedFunc(maps.Values(a.rules), func(x, y rule) int { return cmp.Compare(x.Rule, y.Rule) })
+	return mapped(rules, func(r rule) problem { return problem{"/problems/" + r.Rule, r.Rule, r.Kind, r.Status, r.Text} })
+}
+
+func (a *api) problemsPage(pages *template.Template) http.HandlerFunc {
+	all := a.problems()
+	return func(w http.ResponseWriter, r *http.Request) {
+		a.showProblems(w, r, pages, all, struct {
+			Problems []problem `json:"problems"`
+		}{all})
+	}
+}
+
+func (a *api) problemPage(pages *template.Template) http.HandlerFunc {
+	all := a.problems()
+	return func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(all, func(p problem) bool { return p.Rule == mux.Vars(r)["rule"] })
+		if i < 0 {
+			a.write(w, routeNotFound.problem(""))
+			return
+		}
+		a.showProblems(w, r, pages, all[i:i+1], all[i])
+	}
+}
+
+// showProblems answers people with a page and programs with JSON.
+func (a *api) showProblems(w http.ResponseWriter, r *http.Request, pages *template.Template, all []problem, v any) {
+	w.Header().Set("Vary", "Accept")
+	contentType, content, err := "application/json", []byte(nil), error(nil)
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		contentType = "text/html; charset=utf-8"
+		content, err = render(pages, "problems", all)
+	} else {
+		content, err = json.Marshal(v)
+	}
+	if err != nil {
+		a.write(w, a.refused(r.Context(), err))
+		return
+	}
+	static(contentType, content)(w, r)
+}
+
+// docs is the OpenAPI document as /docs shows it.
+type docs struct {
+	Title, Version, Description string
+	Groups                      []docsGroup
+}
+
+type docsGroup struct {
+	Name       string
+	Operations []docsOperation
+}
+
+type docsOperation struct {
+	ID, Method, Path, Summary, Detail, Curl string
+	Parameters, Body                        []docsField
+	Answers                                 []docsAnswer
+}
+
+type docsField struct {
+	Name, Where, Type, Text string
+	Required                bool
+}
+
+type docsAnswer struct {
+	Status string
+	Lines  []string
+	Fields []docsField
+}
+
+func docsOf(o *huma.OpenAPI) docs {
+	d := docs{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
+	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
+		item := o.Paths[path]
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put} {
+			if op != nil {
+				d.add(op.Tags[0], docsOperationOf(o.Components.Schemas, op))
+			}
+		}
+	}
+	return d
+}
+
+func (d *docs) add(group string, op docsOperation) {
+	i := slices.IndexFunc(d.Groups, func(g docsGroup) bool { return g.Name == group })
+	if i < 0 {
+		i, d.Groups = len(d.Groups), append(d.Groups, docsGroup{Name: group})
+	}
+	d.Groups[i].Operations = append(d.Groups[i].Operations, op)
+}
+
+func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
+	d := docsOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Detail: op.Description}
+	for _, p := range op.Parameters {
+		d.Parameters = append(d.Parameters, docsField{p.Name, p.In, typeOf(p.Schema), p.Description, p.Required})
+	}
+	var body *huma.Schema
+	if op.RequestBody != nil {
+		body = resolved(schemas, op.RequestBody.Content["application/json"].Schema)
+		d.Body = fieldsOf(schemas, body, "", 0)
+	}
+	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
+		r := op.Responses[status]
+		answer := docsAnswer{Status: status, Lines: strings.Split(r.Description, "\n\n")}
+		if content := r.Content["application/json"]; content != nil {
+			schema := content.Schema
+			if len(schema.OneOf) > 0 {
+				schema = schema.OneOf[0]
+			}
+			answer.Fields = fieldsOf(schemas, resolved(schemas, schema), "", 0)
+		}
+		d.Answers = append(d.Answers, answer)
+	}
+	d.Curl = curl(schemas, op, body)
+	return d
+}
+
+func resolved(schemas huma.Registry, s *huma.Schema) *huma.Schema {
+	if s != nil && s.Ref != "" {
+		return schemas.SchemaFromRef(s.Ref)
+	}
+	return s
+}
+
+func typeOf(s *huma.Schema) string {
+	switch {
+	case s.Format != "":
+		return s.Type + " (" + s.Format + ")"
+	case len(s.Enum) > 0:
+		return strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Enum), " ", " | "), "[]")
+	}
+	return s.Type
+}
+
+// maxDepth is how deep /docs shows fields inside fields.
+const maxDepth = 4
+
+func fieldsOf(schemas huma.Registry, s *huma.Schema, prefix string, depth int) []docsField {
+	var fields []docsField
+	if s == nil || depth > maxDepth {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		p := s.Properties[name]
+		inner, path := resolved(schemas, p), prefix+name
+		if inner.Type == huma.TypeArray {
+			path += "[]"
+			inner = resolved(schemas, inner.Items)
+		}
+		text := p.Description
+		if text == "" {
+			text = inner.Description
+		}
+		fields = append(fields, docsField{path, "", typeOf(inner), text, slices.Contains(s.Required, name)})
+		fields = append(fields, fieldsOf(schemas, inner, path+".", depth+1)...)
+	}
+	return fields
+}
+
+// curl returns a call of the operation with the examples of its schema.
+func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
+	path := op.Path
+	var query []string
+	for _, p := range op.Parameters {
+		example := exampleOf(schemas, p.Schema)
+		switch {
+		case p.In == "path":
+			path = strings.ReplaceAll(path, "{"+p.Name+"}", fmt.Sprint(example))
+		case p.In == "query" && (p.Name == "from" || p.Name == "specialty" || p.Name == "q"):
+			query = append(query, fmt.Sprintf("%s=%v", p.Name, example))
+		}
+	}
+	if len(query) > 0 {
+		path += "?" + strings.Join(query, "&")
+	}
+	line := "curl -s 'http://127.0.0.1:8080" + path + "'"
+	if body == nil {
+		return line
+	}
+	example, _ := json.Marshal(exampleOf(schemas, body)) // made of JSON values
+	return "curl -s -X " + op.Method + " 'http://127.0.0.1:8080" + path + "' \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: " +
+		op.OperationID + "-1' \\\n  -d '" + string(example) + "'"
+}
+
+func exampleOf(schemas huma.Registry, s *huma.Schema) any {
+	s = resolved(schemas, s)
+	switch {
+	case len(s.Examples) > 0:
+		return s.Examples[0]
+	case s.Type == huma.TypeObject:
+		fields := map[string]any{}
+		for name, p := range s.Properties {
+			inner := resolved(schemas, p)
+			if slices.Contains(s.Required, name) || len(p.Examples) > 0 || inner.Type == huma.TypeObject {
+				fields[name] = exampleOf(schemas, p)
+			}
+		}
+		return fields
+	case s.Type == huma.TypeArray:
+		return []any{exampleOf(schemas, s.Items)}
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	}
+	return s.Default
+}

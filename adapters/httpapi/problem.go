@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Problem is the body of every answer that is not a success: RFC 9457 problem
+// details with Slotbook's extensions.
+type Problem struct {
+	Type         string    `json:"type" format:"uri-reference" doc:"/problems/ and the rule; stable, and a page that explains it" example:"/problems/slot.taken"`
+	Title        string    `json:"title" doc:"The status in words" example:"Conflict"`
+	Status       int       `json:"status" doc:"The HTTP status" example:"409"`
+	Detail       string    `json:"detail" doc:"One sentence for people" example:"every place of the slot is taken"`
+	Rule         string    `json:"rule" doc:"The rule that said no; stable" example:"slot.taken"`
+	Errors       []Fault   `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong, for request.invalid"`
+	Conflict     *Resource `json:"conflict,omitempty" doc:"What stands in the way"`
+	Revision     *int64    `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
+	Alternatives []Slot    `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
+
+	retryAfter int   // seconds; 0 = not worth retrying
+	cause      error // for the log
+}
+
+// Fault is one thing that is wrong with a request.
+type Fault struct {
+	Location string `json:"location" doc:"Where, such as body.weekly[0].from" example:"body.zone"`
+	Message  string `json:"message" doc:"What is wrong" example:"expected required property zone to be present"`
+}
+
+// Resource names a thing.
+type Resource struct {
+	Kind string `json:"kind" enum:"slot,patient,appointment,other" doc:"What sort of thing"`
+	ID   string `json:"id" doc:"Its id"`
+}
+
+// Error returns the rule and its sentence.
+func (p *Problem) Error() string { return p.Rule + ": " + p.Detail }
+
+// GetStatus returns the HTTP status, for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders returns the headers that go with the problem, for huma.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	return h
+}
+
+// ContentType returns application/problem+json, for huma.
+func (*Problem) ContentType(string) string { return problemType }
+
+const problemType = "application/problem+json"
+
+// rule is what an answer may say no with.
+type rule struct {
+	Rule   string
+	Kind   string
+	Status int
+	Text   string
+}
+
+// The rules of the edge: what is refused before a command is known.
+func edgeRules() []rule {
+	return []rule{malformed, invalid, tooLarge, mediaType, routeNotFound, wrongMethod, badCursor, internal, notReady}
+}
+
+var (
+	malformed     = rule{"request.malformed", "malformed", http.StatusBadRequest, "the request cannot be read"}
+	badCursor     = rule{"cursor.malformed", "malformed", http.StatusBadRequest, "the cursor is not one that this list gave out"}
+	invalid       = rule{"request.invalid", kindName(domain.Invalid), http.StatusUnprocessableEntity, "the request says something that cannot be; errors lists the places"}
+	tooLarge      = rule{"request.too-large", "malformed", http.StatusRequestEntityTooLarge, "a body has at most 1 MiB"}
+	mediaType     = rule{"request.media-type", "malformed", http.StatusUnsupportedMediaType, "a body is application/json"}
+	routeNotFound = rule{"route.not-found", kindName(domain.NotFound), http.StatusNotFound, "there is nothing at this address"}
+	wrongMethod   = rule{"method.not-allowed", "malformed", http.StatusMethodNotAllowed, "this address does not take this method; Allow lists those that it takes"}
+	internal      = rule{"internal", kindName(domain.Internal), http.StatusInternalServerError, "something went wrong on our side; it was logged"}
+	notReady      = rule{"process.not-ready", kindName(domain.Unavailable), http.StatusServiceUnavailable, "this process is not ready for requests"}
+)
+
+var (
+	errDuration = domain.Refusal(domain.Invalid, "duration.malformed", "a duration is written in ISO 8601 with days, hours, minutes and seconds, such as PT30M")
+	errPeriod   = domain.ErrBadPeriod.Because("from lies before to")
+)
+
+// retryAfter is how many seconds a client waits after an answer of a kind.
+const retryAfter = 1
+
+func ruleOf(e *domain.Error) rule { return rule{e.Rule, kindName(e.Kind), statusOf(e.Kind), e.Text} }
+
+func (r rule) problem(detail string) *Problem {
+	if detail == "" {
+		detail = r.Text
+	}
+	p := &Problem{Type: "/problems/" + r.Rule, Title: http.StatusText(r.Status), Status: r.Status, Detail: detail, Rule: r.Rule}
+	if r.Status == http.StatusServiceUnavailable {
+		p.retryAfter = retryAfter
+	}
+	return p
+}
+
+func statusOf(k domain.Kind) int {
+	switch k {
+	case domain.Invalid, domain.Refused:
+		return http.StatusUnprocessableEntity
+	case domain.Conflict:
+		return http.StatusConflict
+	case domain.Gone:
+		return http.StatusGone
+	case domain.NotFound:
+		return http.StatusNotFound
+	case domain.Forbidden:
+		return http.StatusForbidden
+	case domain.Stale:
+		return http.StatusPreconditionFailed
+	case domain.Unavailable:
+		return http.StatusServiceUnavailable
+	case domain.Internal:
+	}
+	return http.StatusInternalServerError
+}
+
+func kindName(k domain.Kind) string {
+	names := []string{"internal", "invalid", "refused", "conflict", "gone", "not-found", "forbidden", "stale", "unavailable"}
+	return names[k]
+}
+
+// problemOf returns what an error looks like from outside. What is nobody's
+// fault but ours says nothing; its cause is for the log.
+func problemOf(ctx context.Context, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	refusal := domain.RuleOf(err)
+	if refusal == nil && ctx.Err() != nil {
+		refusal = commands.ErrUnavailable // the caller has gone, or its time is up
+	}
+	if refusal == nil || refusal.Kind == domain.Internal {
+		p := internal.problem("")
+		p.cause = err
+		return p
+	}
+	p := ruleOf(refusal).problem("")
+	if c, ok := errors.AsType[*commands.Conflict](err); ok {
+		revision := int64(c.Revision)
+		p.Conflict, p.Revision = resourceOf(c.Stream), &revision
+	}
+	return p
+}
+
+// resourceOf returns what a stream of the booking protocol is about.
+func resourceOf(s domain.StreamName) *Resource {
+	switch s.Category() {
+	case "slot", "appointment":
+		return &Resource{s.Category(), s.ID()}
+	case "occupancy":
+		kind, rest, _ := strings.Cut(s.ID(), ".")
+		id, _, _ := strings.Cut(rest, ".")
+		if kind == "patient" {
+			return &Resource{kind, id}
+		}
+	}
+	return &Resource{"other", s.ID()}
+}
+
+// ours turns huma's own errors, which say that a request does not fit the
+// OpenAPI document, into problems.
+func ours(_ huma.Context, _ string, v any) (any, error) {
+	e, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	r := invalid
+	switch e.Status {
+	case http.StatusUnprocessableEntity:
+	case http.StatusInternalServerError:
+		r = internal
+	default:
+		r = malformed
+	}
+	p := r.problem("")
+	p.Status, p.Title = e.Status, http.StatusText(e.Status)
+	if r == malformed {
+		p.Detail = e.Detail
+	}
+	for _, d := range e.Errors {
+		if d != nil && r != internal {
+			p.Errors = append(p.Errors, Fault{d.Location, d.Message})
+		}
+	}
+	slices.SortStableFunc(p.Errors, func(x, y Fault) int { return strings.Compare(x.Location, y.Location) })
+	return p, nil
+}
+
+// write answers with a problem outside of huma.
+func (a *api) write(w http.ResponseWriter, p *Problem) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(p.Status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(p) // the client has gone
+}

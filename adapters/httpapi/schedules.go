@@ -1,0 +1,165 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/schedule"
+)
+
+// ScheduleBody is a practitioner's week at a clinic.
+type ScheduleBody struct {
+	Weekly      []IntervalBody `json:"weekly" nullable:"false" maxItems:"100" doc:"When the practitioner sees people; empty = never"`
+	HorizonDays int            `json:"horizonDays" minimum:"1" maximum:"365" doc:"How many days are open for booking, today included" example:"28"`
+}
+
+// IntervalBody is one stretch of a weekday, in the clinic's wall time.
+type IntervalBody struct {
+	Weekday      string      `json:"weekday" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday" example:"monday"`
+	From         string      `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 24:00" example:"09:00"`
+	To           string      `json:"to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 24:00" example:"17:00"`
+	SlotDuration string      `json:"slotDuration" maxLength:"32" doc:"ISO 8601, from 5 minutes to 24 hours, in whole minutes" example:"PT30M"`
+	Capacity     int         `json:"capacity,omitempty" minimum:"1" maximum:"1000" default:"1" doc:"Places of one slot" example:"1"`
+	Breaks       []BreakBody `json:"breaks,omitempty" nullable:"false" maxItems:"50" doc:"When nobody is seen, in order"`
+}
+
+// BreakBody is a stretch in which nobody is seen.
+type BreakBody struct {
+	From string `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" example:"12:00"`
+	To   string `json:"to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" example:"13:00"`
+}
+
+type setScheduleInput struct {
+	CommandParams
+	ID       string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ClinicID string `path:"clinicId" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
+	Body     ScheduleBody
+}
+
+// Schedule is what became of the days that a schedule reaches.
+type Schedule struct {
+	PractitionerID string             `json:"practitionerId"`
+	ClinicID       string             `json:"clinicId"`
+	Opened         Report[OpenedSlot] `json:"opened" doc:"New slots"`
+	Withdrawn      Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
+	Waiting        Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
+	Overlaps       Report[WantedSlot] `json:"overlaps" doc:"Not opened, because another schedule of the practitioner has the time"`
+}
+
+// Report counts things and lists the first of them.
+type Report[T any] struct {
+	Count int  `json:"count" doc:"How many there are"`
+	Items []T  `json:"items" nullable:"false" doc:"The first 200"`
+	Cut   bool `json:"cut,omitempty" doc:"There are more than items lists"`
+}
+
+// maxReported is how many items a report lists.
+const maxReported = 200
+
+// OpenedSlot is a slot that a schedule opened.
+type OpenedSlot struct {
+	ID string `json:"id"`
+	WantedSlot
+}
+
+// WantedSlot is a slot that a schedule asks for.
+type WantedSlot struct {
+	ClinicID   string    `json:"clinicId"`
+	Start      time.Time `json:"start" doc:"UTC"`
+	End        time.Time `json:"end" doc:"UTC"`
+	LocalStart time.Time `json:"localStart" doc:"In the zone of the clinic"`
+	Capacity   int       `json:"capacity"`
+}
+
+func (a *api) scheduleRoutes() {
+	command(a, operation{
+		id: "setSchedule", method: http.MethodPut, path: "/v1/practitioners/{id}/schedules/{clinicId}", tag: "Practitioners",
+		summary: "Set a practitioner's weekly schedule at a clinic",
+		detail: "Replaces the schedule and makes the open days what it asks for. Wall times are the clinic's: a time that the clocks skip is " +
+			"the first instant after the gap, one that they repeat its first occurrence. Of a dry run, the events are those of the schedule " +
+			"itself; the days are told by the result.",
+		refusals: []*domain.Error{
+			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, domain.ErrBadZone, domain.ErrBadWallTime, errDuration,
+			schedule.ErrInterval, schedule.ErrIntervals, schedule.ErrDuration, schedule.ErrCapacity, schedule.ErrBreak, schedule.ErrOverlap,
+			schedule.ErrHorizon, schedule.ErrOvertaken,
+		},
+	}, a.setSchedule)
+}
+
+func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setScheduleInput) (done[Schedule], error) {
+	pattern := schedule.Pattern{Clinic: domain.ClinicID(in.ClinicID), HorizonDays: in.Body.HorizonDays}
+	for _, b := range in.Body.Weekly {
+		interval, err := intervalOf(b)
+		if err != nil {
+			return done[Schedule]{}, err
+		}
+		pattern.Weekly = append(pattern.Weekly, interval)
+	}
+	answer, opening, err := a.Commands.SetSchedule(ctx, req, schedule.Set{Practitioner: domain.PractitionerID(in.ID), Pattern: pattern})
+	if err != nil {
+		return done[Schedule]{}, err
+	}
+	if answer.Position, err = a.Head(ctx); err != nil { // the days came after the schedule's own event
+		return done[Schedule]{}, err
+	}
+	body, err := a.scheduleOf(ctx, in, opening)
+	return finish(answer, body, ""), err
+}
+
+func intervalOf(b IntervalBody) (schedule.Interval, error) {
+	length, err := parseDuration(b.SlotDuration)
+	if err != nil {
+		return schedule.Interval{}, err
+	}
+	if length%time.Minute != 0 {
+		return schedule.Interval{}, schedule.ErrDuration
+	}
+	weekday, _ := domain.ParseWeekday(b.Weekday) // the OpenAPI document lists the names
+	i := schedule.Interval{Weekday: int(weekday), SlotMinutes: int(length / time.Minute), Capacity: b.Capacity}
+	if i.From, i.To, err = wallTimes(b.From, b.To); err != nil {
+		return i, err
+	}
+	for _, brk := range b.Breaks {
+		from, to, err := wallTimes(brk.From, brk.To)
+		if err != nil {
+			return i, err
+		}
+		i.Breaks = append(i.Breaks, schedule.Break{From: from, To: to})
+	}
+	return i, nil
+}
+
+func wallTimes(from, to string) (f, t domain.WallTime, err error) {
+	if f, err = domain.ParseWallTime(from); err == nil {
+		t, err = domain.ParseWallTime(to)
+	}
+	return f, t, err
+}
+
+func (a *api) scheduleOf(ctx context.Context, in *setScheduleInput, o commands.Opening) (Schedule, error) {
+	s := Schedule{PractitionerID: in.ID, ClinicID: in.ClinicID}
+	var err error
+	local := func(w schedule.Want) WantedSlot {
+		zone, e := a.zoneOf(ctx, w.Clinic)
+		if e != nil {
+			err, zone = e, time.UTC
+		}
+		return WantedSlot{string(w.Clinic), w.Start.UTC(), w.End.UTC(), w.Start.In(zone), w.Capacity}
+	}
+	s.Opened = report(o.Opened, func(x schedule.Slot) OpenedSlot {
+		return OpenedSlot{string(x.ID), local(schedule.Want{Clinic: x.Clinic, Capacity: x.Capacity, Period: x.Period})}
+	})
+	s.Withdrawn = report(o.Withdrawn, func(id domain.SlotID) string { return string(id) })
+	s.Waiting, s.Overlaps = report(o.Waiting, local), report(o.Overlaps, local)
+	return s, err
+}
+
+func report[A, B any](items []A, f func(A) B) Report[B] {
+	shown := items[:min(len(items), maxReported)]
+	return Report[B]{Count: len(items), Items: mapped(shown, f), Cut: len(items) > maxReported}
+}
