@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/httpapi"
+	"github.com/slotbook/slotbook/adapters/postgres"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/reactions"
+)
+
+// app is the program put together: the only place that knows everybody.
+type app struct {
+	pool    *pgxpool.Pool
+	codec   *eventcodec.Codec
+	store   *postgres.Store
+	handler *commands.Handler
+	engine  *engine.Engine
+	opener  *reactions.Opener
+	http    http.Handler
+	logger  *slog.Logger
+}
+
+// appConfig is what an app is made of.
+type appConfig struct {
+	url         string   // of a database that was checked and migrated
+	masterKey   []byte   // wraps the keys of persons
+	corsOrigins []string // browsers that may call
+	logger      *slog.Logger
+}
+
+// newApp puts the program together. It starts nothing; [app.run] does.
+func newApp(ctx context.Context, c appConfig) (*app, error) {
+	pool, err := postgres.Pool(ctx, c.url)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{pool: pool, logger: c.logger}
+	if err := a.assemble(ctx, c); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *app) assemble(ctx context.Context, c appConfig) error {
+	keys, err := postgres.NewKeys(a.pool, c.masterKey)
+	if err != nil {
+		return err
+	}
+	a.codec = eventcodec.New(keys)
+	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.handler = commands.New(commands.Config{Store: measured(a.store, registry), Now: time.Now, NewID: newID})
+	a.engine = engine.New(engine.Config{
+		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
+	})
+	registry.MustRegister(lag{a.engine})
+	if err := a.engine.Prepare(ctx); err != nil {
+		return err
+	}
+	a.opener = reactions.NewOpener(reactions.OpenerConfig{
+		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Logger: a.logger,
+	})
+	a.http, err = a.api(c, registry)
+	return err
+}
+
+func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{
+		Commands: a.handler, Codec: a.codec,
+		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
+		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
+		Head: a.store.Head, Ready: a.ready, Now: time.Now, NewID: newID,
+		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
+		CORSOrigins: c.corsOrigins, Version: version(),
+	})
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// owner names this process among those that share the database.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), newID())
+}
+
+// open opens sealed text for the search of patients. What cannot be opened is
+// not found.
+func (a *app) open(s domain.Sealed) string {
+	text, err := a.codec.Open(context.Background(), s)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// practitioners lists everybody who may have a schedule.
+func (a *app) practitioners(ctx context.Context) ([]domain.PractitionerID, error) {
+	directory := projections.NewDirectory(a.engine)
+	filter := projections.PractitionerFilter{Limit: 1000}
+	var all []domain.PractitionerID
+	for {
+		list, err := directory.Practitioners(ctx, filter, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list.Items {
+			all = append(all, p.ID)
+		}
+		if !list.More {
+			return all, nil
+		}
+		filter.After = list.Items[len(list.Items)-1].Cursor()
+	}
+}
+
+// The limits of readiness.
+const (
+	readyClock  = time.Second // between this machine's clock and the database's
+	readyBehind = 10_000      // positions that a read model may lack
+)
+
+var (
+	errClock  = domain.Refusal(domain.Unavailable, "clock.skewed", "this machine's clock differs from the database's by more than a second")
+	errBehind = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
+)
+
+// ready tells why this process should get no traffic.
+func (a *app) ready(ctx context.Context) error {
+	skew, err := a.store.ClockSkew(ctx)
+	if err != nil {
+		return err
+	}
+	if skew.Abs() > readyClock {
+		return errClock
+	}
+	statuses, err := a.engine.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range statuses {
+		if s.Behind > readyBehind {
+			return errBehind
+		}
+	}
+	return nil
+}
+
+// drainTime is how long requests may take to end after a signal.
+const drainTime = 10 * time.Second
+
+// run serves until ctx ends: then requests are drained, projectors finish
+// their batch, and the store ends last.
+func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx context.Context) error) error {
+	storing, stopStore := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStore()
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	failed := make(chan error, 4)
+	store := start(failed, func() error { return a.store.Run(storing) })
+	projector := start(failed, func() error { return a.engine.Run(working) })
+	opener := start(failed, func() error { return a.opener.Run(working) })
+	server := &http.Server{
+		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
+	}
+	web := start(failed, func() error { return serveHTTP(server, listener) })
+	err := ready(ctx)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	}
+	drain, done := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer done()
+	err = errors.Join(err, server.Shutdown(drain))
+	<-web
+	stopWork()
+	<-projector
+	<-opener
+	stopStore()
+	<-store
+	return err
+}
+
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// start runs f in a goroutine that the caller waits for. What fails is
+// reported, so that one part's failure ends the whole.
+func start(failed chan<- error, f func() error) (done <-chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := f(); err != nil {
+			failed <- err
+		}
+	}()
+	return ended
+}
+
+func (a *app) close() { a.pool.Close() }

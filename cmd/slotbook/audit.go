@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/postgres"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/audit"
+)
+
+type auditCmd struct{ database }
+
+// Run audits the log up to where it ends now.
+func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
+	master, err := c.masterKey()
+	if err != nil {
+		return err
+	}
+	url, done, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	pool, err := postgres.Pool(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	keys, err := postgres.NewKeys(pool, master)
+	if err != nil {
+		return err
+	}
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(keys), Logger: out.logger()})
+	if err != nil {
+		return err
+	}
+	auditor, err := auditLog(ctx, store)
+	if err != nil {
+		return err
+	}
+	return report(out.out, auditor)
+}
+
+// auditLog reads the whole log.
+func auditLog(ctx context.Context, store *postgres.Store) (*audit.Auditor, error) {
+	head, err := store.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	auditor := audit.New()
+	for at := domain.Position(0); at < head; {
+		page, err := store.ReadAll(ctx, at, domain.Filter{}, 5000)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Events {
+			auditor.Add(r)
+		}
+		at = page.Next
+	}
+	return auditor, nil
+}
+
+// report prints the findings with their evidence, or that there are none.
+func report(w io.Writer, a *audit.Auditor) error {
+	for _, f := range a.Findings() {
+		if _, err := fmt.Fprintf(w, "%s  %s\n", f.Invariant, f.Text); err != nil {
+			return err
+		}
+		for _, e := range f.Evidence {
+			if _, err := fmt.Fprintf(w, "      position %d  %s revision %d  %s\n", e.Position, e.Stream, e.Revision, e.Type); err != nil {
+				return err
+			}
+		}
+	}
+	if n := len(a.Findings()); n > 0 {
+		_, _ = fmt.Fprintf(w, "%d findings in %d events\n", n, a.Events())
+		return errFound
+	}
+	_, err := fmt.Fprintf(w, "I1 to I5 hold: %d events, %d live appointments\n", a.Events(), a.Live())
+	return err
+}

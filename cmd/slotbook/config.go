@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/adapters/pgembed"
+	"github.com/slotbook/slotbook/adapters/postgres"
+)
+
+// output is where the program writes: answers to out, logs and errors to err.
+type output struct{ out, err io.Writer }
+
+func (o output) logger() *slog.Logger { return slog.New(slog.NewTextHandler(o.err, nil)) }
+
+// database says where the data is. It is part of every command that needs it.
+type database struct {
+	DatabaseURL string `env:"SLOTBOOK_DATABASE_URL" help:"PostgreSQL 15 or later, postgres://...; empty = an embedded one in the data folder." placeholder:"URL"`
+	DataDir     string `env:"SLOTBOOK_DATA_DIR" default:"${datadir}" help:"Folder of the embedded PostgreSQL and of the key file. Commands with the same folder share the database." placeholder:"DIR"`
+	EventStore  string `env:"SLOTBOOK_EVENT_STORE" default:"postgres" enum:"postgres" help:"Where events are kept: postgres."`
+	MasterKey   string `env:"SLOTBOOK_MASTER_KEY" help:"64 hexadecimal digits that wrap every person's key; empty = a key file in the data folder, made on the first start." placeholder:"HEX"`
+}
+
+// defaultDataDir is the user's state folder (XDG Base Directory
+// Specification), and /var/lib/slotbook for root, whose home the user that
+// PostgreSQL runs as may not enter.
+func defaultDataDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/slotbook"
+	}
+	if state := os.Getenv("XDG_STATE_HOME"); state != "" {
+		return filepath.Join(state, "slotbook")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
+	return filepath.Join(home, ".local", "state", "slotbook")
+}
+
+// databaseName is the database inside the embedded PostgreSQL.
+const databaseName = "slotbook"
+
+// open returns the address of a database that fits, migrated, and what to call
+// when it is not needed any more. Errors are usage errors.
+func (d database) open(ctx context.Context) (url string, done func() error, err error) {
+	url, done = d.DatabaseURL, func() error { return nil }
+	if url == "" {
+		if url, done, err = d.embedded(ctx); err != nil {
+			return "", nil, usageError{err}
+		}
+	}
+	err = postgres.Check(ctx, url)
+	if err == nil {
+		err = postgres.Migrate(ctx, url)
+	}
+	if err != nil {
+		return "", nil, usageError{errors.Join(err, done())}
+	}
+	return url, done, nil
+}
+
+// embedded starts the data folder's PostgreSQL, or uses the one that runs.
+func (d database) embedded(ctx context.Context) (string, func() error, error) {
+	if err := makeFolder(d.DataDir); err != nil {
+		return "", nil, err
+	}
+	server, err := pgembed.Open(ctx, pgembed.Config{Folder: filepath.Join(d.DataDir, "postgres")})
+	if err != nil {
+		return "", nil, err
+	}
+	if err := createDatabase(ctx, server.URL("postgres")); err != nil {
+		return "", nil, errors.Join(err, server.Close())
+	}
+	return server.URL(databaseName), server.Close, nil
+}
+
+// makeFolder creates the data folder. It can be searched by others, since the
+// user that PostgreSQL runs as may be another one; what is secret in it has
+// modes of its own.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see above
+		return fmt.Errorf("the data folder cannot be made: %w", err)
+	}
+	return nil
+}
+
+func createDatabase(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("the embedded PostgreSQL does not answer: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing depends on its end
+	var exists bool
+	err = conn.QueryRow(ctx, `select exists (select from pg_database where datname = $1)`, databaseName).Scan(&exists)
+	if err == nil && !exists {
+		_, err = conn.Exec(ctx, `create database `+databaseName)
+	}
+	if isDuplicate(err) {
+		return nil // another process was faster
+	}
+	return err
+}
+
+// masterKey returns the key that wraps the keys of persons.
+func (d database) masterKey() ([]byte, error) {
+	text := d.MasterKey
+	if text == "" {
+		var err error
+		if text, err = d.keyFile(); err != nil {
+			return nil, err
+		}
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(key) != 32 {
+		return nil, usageError{errors.New("the master key is not 64 hexadecimal digits")}
+	}
+	return key, nil
+}
+
+// keyFile reads the key file, or makes it. A file that another process makes
+// at the same time wins.
+func (d database) keyFile() (string, error) {
+	if err := makeFolder(d.DataDir); err != nil {
+		return "", usageError{err}
+	}
+	path := filepath.Join(d.DataDir, "master.key")
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's own folder
+	if err == nil {
+		_, err = file.WriteString(hex.EncodeToString(fresh) + "\n")
+		err = errors.Join(err, file.Sync(), file.Close())
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return "", usageError{fmt.Errorf("the key file cannot be made: %w", err)}
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own folder
+	if err != nil {
+		return "", usageError{fmt.Errorf("the key file cannot be read: %w", err)}
+	}
+	return string(text), nil
+}
+
+// derive returns a key for one purpose.
+func derive(master []byte, purpose string) []byte {
+	mac := hmac.New(sha256.New, master)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
+}

@@ -1,0 +1,116 @@
+// Command slotbook is a booking engine for clinics: commands come in over HTTP,
+// events are kept in PostgreSQL, and read models answer what can be asked.
+//
+//	slotbook serve      the server
+//	slotbook migrate    bring the database to this program's schema
+//	slotbook audit      prove from the log that nobody got the same time twice
+//	slotbook version    what this program is
+//
+// It exits with 0 when all went well, 1 when something failed on the way or an
+// audit found something, and 2 when it was told something that cannot work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line. Every flag has a variable of the environment.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to the schema that this program needs."`
+	Audit   auditCmd   `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// usageError is one clear sentence about what the program was told; it ends
+// the program with status 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// errFound ends the program with status 1 and without a further word.
+var errFound = errors.New("found")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], output{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(status)
+}
+
+// run is the program with its surroundings as parameters.
+func run(ctx context.Context, args []string, out output) int {
+	err := parseAndRun(ctx, args, out)
+	usage, isUsage := errors.AsType[usageError](err)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFound):
+		return 1
+	case isUsage:
+		_, _ = fmt.Fprintln(out.err, "slotbook: "+sentence(usage))
+		return 2
+	}
+	_, _ = fmt.Fprintln(out.err, "slotbook: "+sentence(err))
+	return 1
+}
+
+// sentence puts an error on one line.
+func sentence(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+func parseAndRun(ctx context.Context, args []string, out output) error {
+	exited := false
+	parser, err := kong.New(&cli{},
+		kong.Name("slotbook"),
+		kong.Description("An event-sourced booking engine for clinics."),
+		kong.UsageOnError(),
+		kong.Writers(out.out, out.err),
+		kong.Exit(func(int) { exited = true }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(out),
+		kong.Vars{"datadir": defaultDataDir()},
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return nil // --help has been printed
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("%w; slotbook --help lists what there is", err)}
+	}
+	return parsed.Run()
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(out output) error {
+	_, err := fmt.Fprintln(out.out, "slotbook "+version())
+	return err
+}
+
+// version returns the module's version, or the commit of a build from source.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}
