@@ -103,8 +103,8 @@ func (b *builder) lease(ctx context.Context, sql string, args ...any) error {
 // runTo takes the tables to a position, writing rarely: for schemas that
 // nobody reads yet. It stops at what cannot be folded unless told to go on.
 func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool) error {
-	const writeEvery = 100_000 // events between two writes: what a crash costs
-	filter, folded := interest([]Model{b.model}), 0
+	const pagesPerWrite = 20 // what a crash costs
+	filter, pages := interest([]Model{b.model}), 0
 	for b.position < to {
 		page, err := b.engine.config.Log.ReadAll(ctx, b.position, filter, b.engine.config.Batch)
 		if err != nil {
@@ -119,9 +119,7 @@ func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool
 		if parked := b.parking.list(); len(parked) > 0 && !keepParked {
 			return &ParkedError{parked}
 		}
-		folded += len(page.Events)
-		if folded >= writeEvery || b.engine.memory.used.Load() > b.engine.memory.limit {
-			folded = 0
+		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
 			if err := b.flush(ctx); err != nil {
 				return err
 			}

@@ -53,38 +53,47 @@ type Sentence struct {
 func (s Sentence) Then(answer func(t *testing.T, e *engine.Engine)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Parallel()
-		t.Run("once", s.way(answer, func(c *engine.Config) {}, false))
-		t.Run("redelivered", s.way(answer, func(c *engine.Config) {
-			c.Log, c.Batch, c.CacheBytes = again{c.Log}, 1, 1
-		}, false))
-		t.Run("rebuilt", s.way(answer, func(c *engine.Config) { c.Batch = 2 }, true))
+		codec := eventcodec.New(&eventcodec.MemoryKeys{})
+		config := engine.Config{
+			Pool: Pool(t), Log: Log(t, codec, s.facts...), Models: s.models(opener(codec)), Owner: "test", Now: RecordedAt,
+		}
+		once := caughtUp(t, config)
+		t.Run("once", check(once, config.Models, answer))
+		for _, m := range config.Models {
+			require.NoError(t, once.Rebuild(t.Context(), m.Name))
+		}
+		t.Run("rebuilt", check(once, config.Models, answer))
+		config.Log, config.Batch, config.CacheBytes = again{config.Log}, 1, 1
+		for i := range config.Models {
+			config.Models[i].Version++ // beside the others
+		}
+		t.Run("redelivered", check(caughtUp(t, config), config.Models, answer))
 	}
 }
 
-func (s Sentence) way(answer func(*testing.T, *engine.Engine), change func(*engine.Config), rebuild bool) func(*testing.T) {
+func opener(codec *eventcodec.Codec) func(domain.Sealed) string {
+	return func(sealed domain.Sealed) string {
+		text, err := codec.Open(context.Background(), sealed)
+		if err != nil {
+			return ""
+		}
+		return text
+	}
+}
+
+func caughtUp(t *testing.T, config engine.Config) *engine.Engine {
+	t.Helper()
+	e := engine.New(config)
+	require.NoError(t, e.Prepare(t.Context()))
+	require.NoError(t, e.CatchUp(t.Context()))
+	return e
+}
+
+func check(e *engine.Engine, models []engine.Model, answer func(*testing.T, *engine.Engine)) func(*testing.T) {
 	return func(t *testing.T) {
-		t.Parallel()
-		codec := eventcodec.New(&eventcodec.MemoryKeys{})
-		open := func(sealed domain.Sealed) string {
-			text, err := codec.Open(context.Background(), sealed)
-			if err != nil {
-				return ""
-			}
-			return text
-		}
-		config := engine.Config{Pool: Pool(t), Log: Log(t, codec, s.facts...), Models: s.models(open), Owner: "test", Now: RecordedAt}
-		change(&config)
-		e := engine.New(config)
-		require.NoError(t, e.Prepare(t.Context()))
 		require.NoError(t, e.CatchUp(t.Context()))
-		if rebuild {
-			for _, m := range config.Models {
-				require.NoError(t, e.Rebuild(t.Context(), m.Name))
-			}
-			require.NoError(t, e.CatchUp(t.Context()))
-		}
 		answer(t, e)
-		for _, m := range config.Models {
+		for _, m := range models {
 			proven(t, e, m.Name)
 		}
 	}

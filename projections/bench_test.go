@@ -1,0 +1,139 @@
+package projections_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/projectionstest"
+)
+
+// history is a log of decoded events: what remains is the engine's own work.
+type history []domain.Recorded
+
+func (h history) ReadAll(_ context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
+	p := domain.Page{Next: after}
+	for i := int(after); i < len(h) && len(p.Events) < limit; i++ { //nolint:gosec // small
+		if len(f.Categories) == 0 || f.Wants(h[i].Stream, h[i].Event.EventType()) {
+			p.Events = append(p.Events, h[i])
+		}
+		p.Next = domain.Position(i + 1)
+	}
+	return p, nil
+}
+
+func (h history) Head(context.Context) (domain.Position, error) { return domain.Position(len(h)), nil }
+
+func (h history) Wait(ctx context.Context, _ domain.Position) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func uuid(kind string, n int) string { return domain.NewID(kind, fmt.Sprint(n)) }
+
+// bookings is a history in which each of so many slots is booked once.
+func bookings(slots int) history {
+	var h history
+	add := func(stream domain.StreamName, e domain.Event) {
+		h = append(h, domain.Recorded{
+			Stream: stream, Position: domain.Position(len(h) + 1), RecordedAt: projectionstest.RecordedAt(), Event: e,
+		})
+	}
+	const perDay = 20
+	for n := range slots / perDay {
+		doctor, on := domain.PractitionerID(uuid("practitioner", n%100)), domain.Day("2026-03-02").Add(n/100)
+		opened := schedule.DayOpened{Practitioner: doctor, Day: on}
+		for i := range perDay {
+			start := on.Start().Add(8*time.Hour + time.Duration(i)*20*time.Minute)
+			opened.Slots = append(opened.Slots, schedule.Slot{
+				ID: schedule.SlotID(doctor, on, i), Clinic: centre, Capacity: 1, Period: domain.Period{Start: start, End: start.Add(20 * time.Minute)},
+			})
+		}
+		add(schedule.DayStream(doctor, on), opened)
+		who := domain.PatientID(uuid("patient", n))
+		box := domain.Sealed{Person: string(who), Box: "name/" + uuid("event", n) + "/patient-" + string(who) + "/c2VhbGVkIHRleHQgb2YgdGhlIG5hbWU"}
+		add(patient.Stream(who), patient.Registered{Patient: who, Name: box, Email: box, Phone: box})
+		for i, s := range opened.Slots {
+			v := appointment.Visit{
+				Appointment: domain.AppointmentID(uuid("appointment", n*perDay+i)), Patient: who, Practitioner: doctor, Clinic: centre,
+				Slots: []domain.SlotID{s.ID}, Period: s.Period,
+			}
+			owner := appointment.Stream(v.Appointment)
+			add(owner, appointment.WasProposed{Visit: v, Set: 1, Deadline: s.Start, Reason: box})
+			add(owner, appointment.WasBooked{Visit: v, Set: 1})
+			c := claim.Claim{Owner: owner, Set: 1}
+			add(occupancy.Patient(who).Stream(on), occupancy.Booked{})
+			add(slot.Stream(s.ID), slot.Booked{
+				Terms:  slot.Terms{Slot: s.ID, Practitioner: doctor, Clinic: centre, Period: s.Period},
+				Holder: slot.Holder{Claim: c, Appointment: v.Appointment, Patient: who}, Places: 1,
+			})
+		}
+	}
+	return h
+}
+
+// BenchmarkBuild measures how fast the read models are made: catching up in
+// batches of 5,000, and rebuilding, against COPY of the resulting rows.
+func BenchmarkBuild(b *testing.B) {
+	const events = 200_000
+	h := bookings(events / 4)
+	open := func(domain.Sealed) string { return "pat avila 5550100" }
+	for b.Loop() {
+		pool := projectionstest.Pool(b)
+		e := engine.New(engine.Config{Pool: pool, Log: h, Models: projections.All(open), Owner: "bench", Now: time.Now})
+		require.NoError(b, e.Prepare(b.Context()))
+		began := time.Now()
+		require.NoError(b, e.CatchUp(b.Context()))
+		caught := float64(len(h)) / time.Since(began).Seconds()
+		began = time.Now()
+		for _, m := range projections.All(open) {
+			require.NoError(b, e.Rebuild(b.Context(), m.Name))
+		}
+		rebuilt := float64(len(h)) / time.Since(began).Seconds()
+		rows := copyRate(b, pool)
+		b.ReportMetric(caught, "caught-up/s")
+		b.ReportMetric(rebuilt, "rebuilt/s")
+		b.ReportMetric(rows, "copied/s")
+		b.ReportMetric(caught/rows, "catch-up-ratio")
+		b.ReportMetric(rebuilt/rows, "rebuild-ratio")
+	}
+}
+
+// copyRate returns how many rows a second COPY puts into tables equal to those
+// of the read models, with their indexes.
+func copyRate(b *testing.B, pool *pgxpool.Pool) float64 {
+	b.Helper()
+	var took time.Duration
+	copied := 0
+	for table, schema := range map[string]string{"slot": "availability_v1", "appointment": "appointments_v1", "patient": "patients_v1"} {
+		rows, err := pool.Query(b.Context(), "select * from "+schema+"."+table)
+		require.NoError(b, err)
+		values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
+		require.NoError(b, err)
+		columns := make([]string, len(rows.FieldDescriptions()))
+		for i, f := range rows.FieldDescriptions() {
+			columns[i] = f.Name
+		}
+		_, err = pool.Exec(b.Context(), "create table public."+table+" (like "+schema+"."+table+" including all)")
+		require.NoError(b, err)
+		began := time.Now()
+		_, err = pool.CopyFrom(b.Context(), pgx.Identifier{"public", table}, columns, pgx.CopyFromRows(values))
+		require.NoError(b, err)
+		took, copied = took+time.Since(began), copied+len(values)
+	}
+	return float64(copied) / took.Seconds()
+}

@@ -1,0 +1,550 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/memory"
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/projectionstest"
+)
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+// seat is a row of the toy model: the claims of a slot. It is gone when the
+// slot is withdrawn.
+type seat struct {
+	Slot    string      `db:"slot"`
+	Claims  int         `db:"claims"`
+	Owners  []string    `db:"owners"`
+	At      []time.Time `db:"at"`
+	Full    bool        `db:"full"`
+	Last    time.Time   `db:"last"`
+	Patient string      `db:"patient"`
+}
+
+// total is a row that every event touches.
+type total struct {
+	Clinic string `db:"clinic"`
+	Claims int    `db:"claims"`
+}
+
+const seatDDL = `
+create table seat (
+	slot text collate "C" not null primary key, claims bigint not null, owners text[], at timestamptz[],
+	"full" boolean not null, last timestamptz, patient text
+);
+create index on seat (patient)`
+
+const totalDDL = `create table total (clinic text primary key, claims bigint not null)`
+
+// unlucky is a patient whose claims the toy's fold panics at.
+const unlucky = "unlucky"
+
+func ledger(version int) engine.Model {
+	return engine.Model{
+		Name: "ledger", Version: version, Interest: domain.Filter{Categories: []string{slot.Category}},
+		Tables: []engine.Table{
+			engine.NewTable("seat", seatDDL, func(r domain.Recorded) []string { return []string{r.Stream.ID()} }, evolveSeat),
+			engine.NewTable("total", totalDDL, func(r domain.Recorded) []string { return []string{"all"} }, evolveTotal),
+		},
+	}
+}
+
+func evolveSeat(s seat, exists bool, r domain.Recorded) (seat, bool) {
+	switch e := r.Event.(type) {
+	case slot.Booked:
+		if e.Patient == unlucky {
+			panic("no luck")
+		}
+		s.Claims++
+		s.Owners = append(slices.Clone(s.Owners), string(e.Owner))
+		s.At = append(slices.Clone(s.At), r.RecordedAt)
+		s.Full, s.Last, s.Patient = s.Claims >= e.Places, r.RecordedAt, string(e.Patient)
+		return s, true
+	case slot.Withdrawn:
+		return s, false
+	}
+	return s, exists
+}
+
+func evolveTotal(t total, exists bool, r domain.Recorded) (total, bool) {
+	if _, ok := r.Event.(slot.Booked); ok {
+		t.Claims++
+		return t, true
+	}
+	return t, exists
+}
+
+// book is a claim on the n-th slot.
+func book(n int, patient domain.PatientID) projectionstest.Fact {
+	id := domain.SlotID(fmt.Sprint(n))
+	return projectionstest.Fact{Stream: slot.Stream(id), Event: slot.Booked{
+		Terms:  slot.Terms{Slot: id},
+		Holder: slot.Holder{Claim: claim.Claim{Owner: domain.Stream("appointment", fmt.Sprintf(`a "quoted" \ {%d}`, n)), Set: 1}, Patient: patient},
+		Places: 2,
+	}}
+}
+
+func withdraw(n int) projectionstest.Fact {
+	id := domain.SlotID(fmt.Sprint(n))
+	return projectionstest.Fact{Stream: slot.Stream(id), Event: slot.Withdrawn{Terms: slot.Terms{Slot: id}}}
+}
+
+// boring is an event that the ledger has no interest in.
+func boring(n int) projectionstest.Fact {
+	id := domain.PractitionerID(fmt.Sprint(n))
+	return projectionstest.Fact{Stream: practitioner.Stream(id), Event: practitioner.Registered{Practitioner: id}}
+}
+
+// life is a history of some hundred slots that are booked, withdrawn and
+// booked again.
+func life() []projectionstest.Fact {
+	var facts []projectionstest.Fact
+	for n := range 600 {
+		facts = append(facts, book(n%250, "pat"))
+		switch {
+		case n%7 == 0:
+			facts = append(facts, withdraw((n*31)%250))
+		case n%11 == 0:
+			facts = append(facts, boring(n))
+		}
+	}
+	return facts
+}
+
+func bookings(n int) []projectionstest.Fact {
+	facts := make([]projectionstest.Fact, n)
+	for i := range facts {
+		facts[i] = book(i%40, "pat")
+	}
+	return facts
+}
+
+// world is a database and a log.
+type world struct {
+	*testing.T
+	pool *pgxpool.Pool
+	log  *memory.Store
+}
+
+func newWorld(t *testing.T, facts ...projectionstest.Fact) world {
+	t.Helper()
+	t.Parallel()
+	return world{t, projectionstest.Pool(t), projectionstest.Log(t, eventcodec.New(&eventcodec.MemoryKeys{}), facts...)}
+}
+
+func (w world) config(owner string) engine.Config {
+	return engine.Config{
+		Pool: w.pool, Log: w.log, Models: []engine.Model{ledger(1)}, Owner: owner, Now: projectionstest.RecordedAt,
+		Patience: 5 * time.Second,
+	}
+}
+
+// engine returns a prepared engine.
+func (w world) engine(c engine.Config) *engine.Engine {
+	w.Helper()
+	e := engine.New(c)
+	require.NoError(w, e.Prepare(w.Context()))
+	return e
+}
+
+func (w world) append(facts ...projectionstest.Fact) {
+	w.Helper()
+	projectionstest.Append(w.T, w.log, facts...)
+}
+
+func (w world) head() domain.Position {
+	head, err := w.log.Head(w.Context())
+	require.NoError(w, err)
+	return head
+}
+
+func (w world) exec(sql string, args ...any) {
+	w.Helper()
+	_, err := w.pool.Exec(w.Context(), sql, args...)
+	require.NoError(w, err)
+}
+
+func (w world) number(sql string, args ...any) (n int) {
+	w.Helper()
+	require.NoError(w, w.pool.QueryRow(w.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+// right requires the model's tables to be what the log makes of them, in
+// memory and in the database.
+func (w world) right(e *engine.Engine) {
+	w.Helper()
+	require.NoError(w, e.ReadBack(w.Context(), "ledger"))
+	report, err := e.Verify(w.Context(), "ledger")
+	require.NoError(w, err)
+	require.Empty(w, report.Differs())
+	require.Equal(w, w.head(), report.Position)
+}
+
+// running runs the engine until the returned function has ended it.
+func (w world) running(e *engine.Engine) (stop func()) {
+	ctx, cancel := context.WithCancel(w.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := e.Run(ctx); err != nil {
+			w.Errorf("run: %v", err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); done.Wait() })
+	w.Cleanup(stop)
+	return stop
+}
+
+func claims(ctx context.Context, n *int) func(engine.Reader) error {
+	return func(r engine.Reader) error {
+		return r.QueryRow(ctx, "select coalesce(sum(claims), 0) from seat").Scan(n)
+	}
+}
+
+func TestTheSizeOfBatchesAndCacheMakesNoDifference(t *testing.T) {
+	w := newWorld(t, life()...)
+	var digests []engine.Digest
+	version := 0
+	for _, batch := range []int{1, 7, 100, 5000} {
+		for _, cache := range []int64{1, 20_000, 1 << 20} {
+			version++
+			c := w.config("test")
+			c.Models, c.Batch, c.CacheBytes = []engine.Model{ledger(version)}, batch, cache
+			e := w.engine(c)
+			require.NoError(t, e.CatchUp(t.Context()))
+			report, err := e.Verify(t.Context(), "ledger")
+			require.NoError(t, err)
+			digests = append(digests, report.Tables[0].Live, report.Tables[0].Fresh)
+		}
+	}
+	require.Positive(t, digests[0].Rows)
+	for _, d := range digests {
+		require.Equal(t, digests[0], d)
+	}
+}
+
+func TestTheCheckpointMovesOverEventsOfNoInterest(t *testing.T) {
+	w := newWorld(t, book(1, "pat"), boring(1), boring(2))
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	at, err := e.View(t.Context(), 0, []string{"ledger"}, func(engine.Reader) error { return nil })
+	require.NoError(t, err)
+	require.EqualValues(t, 3, at)
+}
+
+func TestABatchWhoseCommitFailsHappensNotAtAllAndThenOnce(t *testing.T) {
+	w := newWorld(t, bookings(120)...)
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	w.append(append(bookings(300), withdraw(3))...)
+	w.exec(`
+		create function break() returns trigger language plpgsql as 'begin raise exception ''broken''; end';
+		create constraint trigger break after update on slotbook.projection_checkpoint
+		deferrable initially deferred for each row execute function break()`)
+
+	require.ErrorContains(t, e.CatchUp(t.Context()), "broken")
+	require.Equal(t, 120, w.number("select sum(claims) from ledger_v1.seat"))
+	require.Equal(t, 120, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1'"))
+
+	w.exec("drop trigger break on slotbook.projection_checkpoint")
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.Equal(t, 420, w.number("select claims from ledger_v1.total"))
+	w.right(e)
+}
+
+func TestAnotherProcessTakesOverWhenTheLeaseEnds(t *testing.T) {
+	w := newWorld(t, bookings(50)...)
+	first, second := w.engine(w.config("first")), w.engine(w.config("second"))
+	require.NoError(t, first.CatchUp(t.Context()))
+	expire := func() {
+		w.exec("update slotbook.projection_checkpoint set lease_until = clock_timestamp() - interval '1 s'")
+	}
+	owner := func() string {
+		statuses, err := second.Status(t.Context())
+		require.NoError(t, err)
+		return statuses[0].Owner
+	}
+	require.Equal(t, "first", owner())
+
+	expire()
+	w.append(bookings(50)...)
+	require.NoError(t, second.CatchUp(t.Context()))
+	require.Equal(t, "second", owner())
+
+	require.NoError(t, first.CatchUp(t.Context()), "the first finds the work done")
+	require.Equal(t, "second", owner())
+
+	expire()
+	w.append(bookings(50)...)
+	require.NoError(t, first.CatchUp(t.Context()), "what the first had cached is old and is not used")
+	require.Equal(t, "first", owner())
+	w.right(first)
+}
+
+func TestOneOfTwoRunningProcessesKeepsTheModelAndTheOtherFollows(t *testing.T) {
+	w := newWorld(t, bookings(50)...)
+	c := w.config("first")
+	c.Lease = 200 * time.Millisecond
+	first := w.engine(c)
+	c.Owner = "second"
+	second := w.engine(c)
+	stop := w.running(first)
+	w.running(second)
+	nothing := func(engine.Reader) error { return nil }
+	for range 3 {
+		w.append(bookings(20)...)
+		for _, e := range []*engine.Engine{first, second} {
+			_, err := e.View(t.Context(), w.head(), []string{"ledger"}, nothing)
+			require.NoError(t, err)
+		}
+	}
+	stop()
+	w.append(bookings(20)...)
+	_, err := second.View(t.Context(), w.head(), []string{"ledger"}, nothing)
+	require.NoError(t, err)
+	w.right(second)
+}
+
+func TestReadersNeverStepBackWhileTheModelIsRebuilt(t *testing.T) {
+	w := newWorld(t, bookings(50)...)
+	c := w.config("test")
+	c.Batch, c.Lease = 10, 500*time.Millisecond
+	e := w.engine(c)
+	w.running(e)
+	_, err := e.View(t.Context(), 50, []string{"ledger"}, func(engine.Reader) error { return nil })
+	require.NoError(t, err)
+
+	done, over := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			var last domain.Position
+			for done.Err() == nil {
+				var n int
+				at, err := e.View(t.Context(), 0, []string{"ledger"}, claims(t.Context(), &n))
+				if err != nil || at < last || n != int(at) { //nolint:gosec // small
+					t.Errorf("at %d after %d: %d claims, %v", at, last, n, err)
+					return
+				}
+				last = at
+			}
+		})
+	}
+	for range 5 {
+		w.append(bookings(30)...)
+		require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+		w.append(bookings(30)...)
+	}
+	_, err = e.View(t.Context(), w.head(), []string{"ledger"}, func(engine.Reader) error { return nil })
+	require.NoError(t, err)
+	over()
+	readers.Wait()
+	w.right(e)
+}
+
+func TestTheReplacedTablesStayUntilTheNextRebuild(t *testing.T) {
+	w := newWorld(t, bookings(50)...)
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	for range 2 {
+		require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+		require.Equal(t, 50, w.number("select sum(claims) from ledger_v1_prev.seat"))
+		require.Equal(t, 50, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1_prev'"))
+	}
+	require.Zero(t, w.number("select count(*) from pg_namespace where nspname ~ '_next|_verify'"))
+}
+
+// cut is a log that breaks after a position, and can be mended.
+type cut struct {
+	engine.Log
+	after domain.Position
+}
+
+func (c *cut) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
+	if after >= c.after {
+		return domain.Page{}, fmt.Errorf("cut at %d", after)
+	}
+	return c.Log.ReadAll(ctx, after, f, limit)
+}
+
+func TestAnInterruptedRebuildIsResumed(t *testing.T) {
+	w := newWorld(t, bookings(100)...)
+	c := w.config("test")
+	log := &cut{w.log, 1000}
+	c.Log, c.Batch = log, 2
+	e := w.engine(c)
+	require.NoError(t, e.CatchUp(t.Context()))
+	log.after = 70
+	require.ErrorContains(t, e.Rebuild(t.Context(), "ledger"), "cut at 70")
+	require.Equal(t, 40, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1_next'"))
+	require.Equal(t, 40, w.number("select claims from ledger_v1_next.total"))
+	log.after = 1000
+	require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+	w.right(e)
+}
+
+func TestVerifyFindsARowChangedByHand(t *testing.T) {
+	w := newWorld(t, life()...)
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	w.right(e)
+	w.exec("update ledger_v1.seat set claims = claims + 1 where slot = '9'")
+	report, err := e.Verify(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, []string{"seat"}, report.Differs())
+	require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+	w.right(e)
+}
+
+func TestARowThatCannotBeFoldedIsParkedAndTheOthersGoOn(t *testing.T) {
+	w := newWorld(t, book(1, "pat"), book(2, unlucky), book(2, "pat"), book(1, "pat"))
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.Equal(t, 2, w.number("select sum(claims) from ledger_v1.seat"))
+	w.append(book(2, "pat"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	want := []engine.Parked{{Table: "seat", Key: "2", Position: 2, Error: "panic: no luck", Count: 3}}
+	parked, err := e.Parked(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, want, parked)
+	report, err := e.Verify(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Empty(t, report.Differs())
+	require.Equal(t, want, report.Parked)
+
+	stopped := &engine.ParkedError{}
+	require.ErrorAs(t, e.Rebuild(t.Context(), "ledger"), &stopped)
+	require.EqualValues(t, 2, stopped.Parked[0].Position)
+	require.Equal(t, 2, w.number("select sum(claims) from ledger_v1.seat"), "the live tables are as they were")
+
+	c := w.config("test")
+	c.KeepParked = true
+	require.NoError(t, w.engine(c).Rebuild(t.Context(), "ledger"))
+	parked, err = e.Parked(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, want, parked)
+}
+
+// garbled is a log in which one event cannot be read.
+type garbled struct {
+	engine.Log
+	at domain.Position
+}
+
+func (g garbled) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
+	page, err := g.Log.ReadAll(ctx, after, f, limit)
+	for i, r := range page.Events {
+		if r.Position == g.at {
+			page.Events[i].Event = domain.Undecodable{Type: r.Event.EventType(), Err: fmt.Errorf("not JSON")}
+		}
+	}
+	return page, err
+}
+
+func TestAStreamThatCannotBeReadIsParkedAndTheOthersGoOn(t *testing.T) {
+	w := newWorld(t, book(1, "pat"), book(2, "pat"), book(1, "pat"), book(2, "pat"), book(1, "pat"))
+	c := w.config("test")
+	c.Log, c.Batch = garbled{w.log, 3}, 2
+	e := w.engine(c)
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.Equal(t, 2, w.number("select claims from ledger_v1.seat where slot = '2'"))
+	require.Equal(t, 1, w.number("select claims from ledger_v1.seat where slot = '1'"))
+	parked, err := e.Parked(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, []engine.Parked{{Key: "slot-1", Position: 3, Error: "not JSON", Count: 2}}, parked)
+	statuses, err := e.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []engine.Status{{Model: "ledger", Version: 1, Position: 5, Head: 5, Owner: "test", Parked: 1}}, statuses)
+}
+
+// newer is a log that a newer program has written to.
+type newer struct{ engine.Log }
+
+func (n newer) ReadAll(context.Context, domain.Position, domain.Filter, int) (domain.Page, error) {
+	return domain.Page{}, commands.ErrUpgradeRunning
+}
+
+func TestAProjectorStopsAndLetsGoWhenANewerProgramHasWritten(t *testing.T) {
+	w := newWorld(t, book(1, "pat"))
+	c := w.config("old")
+	c.Log = newer{w.log}
+	e := w.engine(c)
+	require.ErrorIs(t, e.Run(t.Context()), commands.ErrUpgradeRunning)
+	statuses, err := e.Status(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, statuses[0].Owner)
+	require.EqualValues(t, 1, statuses[0].Behind)
+}
+
+func TestAViewWaitsForThePositionThatItDemands(t *testing.T) {
+	w := newWorld(t, book(1, "pat"), book(2, "pat"))
+	e := w.engine(w.config("test"))
+	var n int
+	waited := make(chan error)
+	go func() {
+		at, err := e.View(t.Context(), 2, []string{"ledger"}, claims(t.Context(), &n))
+		if err == nil && (at != 2 || n != 2) {
+			err = fmt.Errorf("%d claims at %d", n, at)
+		}
+		waited <- err
+	}()
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.NoError(t, <-waited)
+}
+
+func TestAViewThatDemandsTooMuchIsRefused(t *testing.T) {
+	w := newWorld(t, book(1, "pat"))
+	c := w.config("test")
+	c.Patience = time.Nanosecond
+	e := w.engine(c)
+	never := func(engine.Reader) error { t.Error("read behind its position"); return nil }
+	_, err := e.View(t.Context(), 1, []string{"ledger"}, never)
+	require.ErrorIs(t, err, engine.ErrNotYet)
+	_, err = e.View(t.Context(), 2, []string{"ledger"}, never)
+	require.ErrorIs(t, err, engine.ErrPositionUnknown)
+	_, err = e.View(t.Context(), 0, []string{"ledgers"}, never)
+	require.Error(t, err)
+}
+
+func TestManyProcessesMayPrepareAtOnce(t *testing.T) {
+	w := newWorld(t)
+	errs := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() { errs[i] = engine.New(w.config(fmt.Sprint(i))).Prepare(t.Context()) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+func TestRunningAndCatchingUpGoTogether(t *testing.T) {
+	w := newWorld(t, bookings(30)...)
+	c := w.config("test")
+	c.Batch = 1
+	e := w.engine(c)
+	w.running(e)
+	for range 3 {
+		w.append(bookings(20)...)
+		require.NoError(t, e.CatchUp(t.Context()))
+		require.Equal(t, int(w.head()), w.number("select claims from ledger_v1.total")) //nolint:gosec // small
+	}
+	w.right(e)
+}
