@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+)
+
+// executed is what a process that ended said.
+type executed struct {
+	status   int
+	out, err string
+}
+
+func execute(t *testing.T, args ...string) executed {
+	t.Helper()
+	cmd := program(t, args...)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	_ = cmd.Run() // the status says it
+	return executed{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
+}
+
+// dataDir returns a folder that the embedded server's user may enter.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "slotbook-data-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	require.NoError(t, os.Chmod(folder, 0o755)) //nolint:gosec // see above
+	return folder
+}
+
+func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port to be in the way
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	latin := latinDatabase(t)
+	other := dataDir(t)
+	require.NoError(t, os.MkdirAll(filepath.Join(other, "postgres", "data"), 0o755))                                 //nolint:gosec // see dataDir
+	require.NoError(t, os.WriteFile(filepath.Join(other, "postgres", "data", "PG_VERSION"), []byte("9.6\n"), 0o600)) // of another world
+	cases := []struct {
+		what string
+		args []string
+		says string
+	}{
+		{"a wrong flag", []string{"serve", "--lisen", "x"}, "unknown flag --lisen"},
+		{"a wrong command", []string{"sevre"}, "unexpected argument sevre"},
+		{"an unknown event store", []string{"serve", "--event-store", "stone"}, "--event-store"},
+		{"a port in use", []string{"serve", "--listen", taken.Addr().String()}, "cannot listen on " + taken.Addr().String()},
+		{"an unreachable database", []string{"serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://127.0.0.1:1/x"}, "reach"},
+		{"a database without a UTF-8 locale", []string{"audit", "--database-url", latin}, "UTF-8"},
+		{"a master key that is none", []string{"audit", "--database-url", latin, "--master-key", "x"}, "64 hexadecimal digits"},
+		{"a data folder of another major version", []string{"migrate", "--data-dir", other}, "9.6"},
+	}
+	for _, c := range cases {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			done := execute(t, c.args...)
+			require.Equal(t, 2, done.status, done.err)
+			last := done.err[strings.LastIndex(strings.TrimSpace(done.err), "\n")+1:]
+			require.Contains(t, last, c.says)
+			require.True(t, strings.HasPrefix(last, "slotbook: "), last)
+			require.NotContains(t, done.err, "goroutine")
+		})
+	}
+}
+
+// latinDatabase returns a database whose LC_CTYPE is C.
+func latinDatabase(t *testing.T) string {
+	t.Helper()
+	url := postgrestest.EmptyDatabase(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	name := conn.Config().Database + "_latin"
+	_, err = conn.Exec(t.Context(), "create database "+name+" template template0 lc_ctype 'C' lc_collate 'C'")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := conn.Exec(t.Context(), "drop database "+name+" with (force)")
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(t.Context()))
+	})
+	return strings.Replace(url, "/"+conn.Config().Database, "/"+name, 1)
+}
+
+func TestHelpNamesEveryVariable(t *testing.T) {
+	t.Parallel()
+	done := execute(t, "serve", "--help")
+	require.Zero(t, done.status)
+	for _, name := range []string{"SLOTBOOK_LISTEN", "SLOTBOOK_DATABASE_URL", "SLOTBOOK_DATA_DIR", "SLOTBOOK_EVENT_STORE", "SLOTBOOK_DEMO", "SLOTBOOK_CORS_ORIGINS", "SLOTBOOK_MASTER_KEY"} {
+		require.Contains(t, done.out, name)
+	}
+	version := execute(t, "version")
+	require.Zero(t, version.status)
+	require.True(t, strings.HasPrefix(version.out, "slotbook "), version.out)
+}
+
+func TestOneFolderIsOneDatabase(t *testing.T) {
+	t.Parallel()
+	folder := dataDir(t)
+	s := serve(t, "--demo", "--data-dir", folder)
+	list := s.get("/v1/slots?limit=1")
+	require.Equal(t, 200, list.status)
+	running := execute(t, "audit", "--data-dir", folder)
+	require.Zero(t, running.status, running.err)
+	require.Contains(t, running.out, "I1 to I5 hold")
+	require.Zero(t, s.stop(), s.logs)
+	stopped := execute(t, "audit", "--data-dir", folder)
+	require.Zero(t, stopped.status, stopped.err)
+	require.Equal(t, running.out, stopped.out, "the audit starts the database for as long as it runs")
+	again := serve(t, "--demo", "--data-dir", folder)
+	require.Equal(t, running.out, execute(t, "audit", "--data-dir", folder).out, "the demo data is loaded once")
+	require.Zero(t, again.stop(), again.logs)
+}
+
+func TestAnAuditThatFindsSomethingSaysSo(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	s := serve(t, "--database-url", url)
+	_, slots := clinicWith(s, 1, 1)
+	for range 2 {
+		who := s.patient("Ana")
+		if r := s.post("/v1/appointments", map[string]any{"slotId": slots[0], "patientId": who}); r.status != 201 {
+			require.Equal(t, 409, r.status, r.text)
+		}
+	}
+	require.Zero(t, s.stop())
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `set session_replication_role = replica`) // the table refuses deletes otherwise
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `delete from slotbook.events where type = 'slot.booked'`)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	done := execute(t, "audit", "--database-url", url)
+	require.Equal(t, 1, done.status)
+	require.Contains(t, done.out, "I3  a set went live without its claim on slot-")
+	require.Contains(t, done.out, "appointment.proposed", "the evidence")
+}
