@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func (a *api) recovered(next http.Handler) http.Handler {
 			x := exchangeOf(r.Context())
 			x.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 			if !x.answered {
-				a.write(w, internal.problem(""))
+				a.write(w, r, internal.problem(""))
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -56,11 +57,11 @@ func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query, err := urlQuery(r)
 		if err != nil {
-			a.write(w, malformed.problem("the query of the address cannot be read"))
+			a.write(w, r, malformed.problem("the query of the address cannot be read"))
 			return
 		}
 		if !storable(r.URL.Path) || !storable(query) {
-			a.write(w, ruleOf(commands.ErrUnstorable).problem(""))
+			a.write(w, r, ruleOf(commands.ErrUnstorable).problem(""))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -69,7 +70,7 @@ func (a *api) checkURL(next http.Handler) http.Handler {
 
 // urlQuery returns the query's names and values, unescaped, as one text.
 func urlQuery(r *http.Request) (string, error) {
-	values, err := parseQuery(r.URL.RawQuery)
+	values, err := url.ParseQuery(r.URL.RawQuery)
 	var all strings.Builder
 	for name, list := range values {
 		all.WriteString(name + strings.Join(list, ""))
@@ -85,7 +86,7 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
-		if m := match(a.router, probe); m {
+		if match(a.router, probe) {
 			allowed = append(allowed, method)
 		}
 	}
@@ -93,7 +94,7 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		allowed = append(allowed, http.MethodHead)
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	a.write(w, wrongMethod.problem(""))
+	a.write(w, r, wrongMethod.problem(""))
 }
 
 // readBody reads the body of a request that changes something, checks that it
@@ -109,7 +110,7 @@ func (a *api) readBody(next http.Handler) http.Handler {
 			err = checkBody(r.Header.Get("Content-Type"), body)
 		}
 		if err != nil {
-			a.write(w, bodyProblem(err))
+			a.write(w, r, bodyProblem(err))
 			return
 		}
 		exchangeOf(r.Context()).body = body

@@ -17,13 +17,13 @@ type History struct {
 
 // HistoryEvent is one thing that happened.
 type HistoryEvent struct {
-	Type     string         `json:"type" doc:"What happened" example:"appointment.booked"`
-	Revision int64          `json:"revision" doc:"Its place in this history, from 0" example:"1"`
-	Position uint64         `json:"position" doc:"Its place among everything that happened" example:"42"`
-	Time     time.Time      `json:"time" doc:"When it was stored, UTC" example:"2026-03-02T10:00:00Z"`
-	Actor    string         `json:"actor" doc:"Who did it; system for what nobody asked for" example:"local"`
-	Data     map[string]any `json:"data" doc:"What changed; erased text is null"`
-	Erased   bool           `json:"erased,omitempty" doc:"Text of this event was erased with a patient's personal data"`
+	Type     string    `json:"type" doc:"What happened" example:"appointment.booked"`
+	Revision int64     `json:"revision" doc:"Its place in this history, from 0" example:"1"`
+	Position uint64    `json:"position" doc:"Its place among everything that happened" example:"42"`
+	Time     time.Time `json:"time" doc:"When it was stored, UTC" example:"2026-03-02T10:00:00Z"`
+	Actor    string    `json:"actor" doc:"Who did it; system for what nobody asked for" example:"local"`
+	Data     EventData `json:"data" doc:"What changed; erased text is null"`
+	Erased   bool      `json:"erased,omitempty" doc:"Text of this event was erased with a patient's personal data"`
 }
 
 func (a *api) historyRoutes() {

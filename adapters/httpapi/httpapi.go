@@ -130,7 +130,7 @@ func (a *api) routes() {
 
 // wrapped puts around the router what happens to every request.
 func (a *api) wrapped() http.Handler {
-	a.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.write(w, routeNotFound.problem("")) })
+	a.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.write(w, r, routeNotFound.problem("")) })
 	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
 	a.router.Use(a.remember, a.readBody)
 	var h http.Handler = a.router

@@ -57,8 +57,7 @@ type world struct {
 	now      func() time.Time
 	setNow   func(time.Time)
 	log      *bytes.Buffer
-	document []byte
-	router   routers.Router
+	contract routers.Router
 }
 
 func at(text string) time.Time {
@@ -95,23 +94,22 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	var err error
 	w.handler, err = httpapi.New(c)
 	require.NoError(t, err)
-	w.learn(t)
+	w.contract, err = contract()
+	require.NoError(t, err)
 	return w
 }
 
-// learn reads the OpenAPI document with a second library.
-func (w *world) learn(t testing.TB) {
-	t.Helper()
-	answer := httptest.NewRecorder()
-	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-	require.Equal(t, http.StatusOK, answer.Code)
-	w.document = answer.Body.Bytes()
-	document, err := openapi3.NewLoader().LoadFromData(w.document)
-	require.NoError(t, err)
-	require.NoError(t, document.Validate(t.Context()))
-	w.router, err = gorillamux.NewRouter(document)
-	require.NoError(t, err)
-}
+// contract reads the committed OpenAPI document with a second library.
+var contract = sync.OnceValues(func() (routers.Router, error) {
+	document, err := openapi3.NewLoader().LoadFromFile("openapi.json")
+	if err != nil {
+		return nil, err
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		return nil, err
+	}
+	return gorillamux.NewRouter(document)
+})
 
 // locked lets a buffer be written by several requests.
 type locked struct {
@@ -151,7 +149,7 @@ func (w *world) send(t testing.TB, method, target string, header http.Header, bo
 	}
 	answer := httptest.NewRecorder()
 	w.handler.ServeHTTP(answer, request())
-	route, params, err := w.router.FindRoute(request())
+	route, params, err := w.contract.FindRoute(request())
 	if err != nil {
 		require.NotEqual(t, http.StatusInternalServerError, answer.Code)
 		return answer

@@ -4,8 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +46,9 @@ func (a *api) observe(next http.Handler) http.Handler {
 		began := a.Now()
 		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 		took := a.Now().Sub(began)
+		if x.rule != "" {
+			a.metrics.refused.WithLabelValues(x.rule).Inc()
+		}
 		a.metrics.requests.WithLabelValues(x.label(), knownMethod(x.method), strconv.Itoa(x.status)).Observe(took.Seconds())
 		level, attributes := slog.LevelInfo, []slog.Attr{
 			slog.String("method", knownMethod(x.method)), slog.String("route", x.label()), slog.Int("status", x.status),
@@ -77,28 +80,38 @@ func knownMethod(m string) string {
 	return "other"
 }
 
-// remember notes the route that matched and finds out who asks.
+// remember notes the route that matched and finds out who asks, for those that
+// ask for something of somebody.
 func (a *api) remember(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchangeOf(r.Context())
 		if route := mux.CurrentRoute(r); route != nil {
 			x.route, _ = route.GetPathTemplate()
 		}
-		var err error
-		if x.actor, err = a.Actor(r); err != nil {
-			a.write(w, a.refused(r.Context(), err))
-			return
+		if strings.HasPrefix(x.route, "/v1/") {
+			var err error
+			if x.actor, err = a.Actor(r); err != nil {
+				a.write(w, r, problemOf(r.Context(), err))
+				return
+			}
+			w.Header().Set("Cache-Control", "no-store") // it is personal, and only the server knows whether it is current
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// refused turns an error into a problem and notes it for the log and the metrics.
-func (a *api) refused(ctx context.Context, err error) *Problem {
+// note keeps a problem for the log and the metrics.
+func (x *exchange) note(p *Problem) {
+	x.rule = p.Rule
+	if p.cause != nil {
+		x.cause = p.cause
+	}
+}
+
+// refused turns a handler's error into its answer.
+func refused(ctx context.Context, err error) *Problem {
 	p := problemOf(ctx, err)
-	x := exchangeOf(ctx)
-	x.rule, x.cause = p.Rule, p.cause
-	a.metrics.refused.WithLabelValues(p.Rule).Inc()
+	exchangeOf(ctx).note(p)
 	return p
 }
 
@@ -159,5 +172,3 @@ func match(router *mux.Router, r *http.Request) bool {
 	var m mux.RouteMatch
 	return router.Match(r, &m) && m.MatchErr == nil && m.Route != nil
 }
-
-func parseQuery(raw string) (url.Values, error) { return url.ParseQuery(raw) }

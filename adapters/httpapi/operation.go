@@ -75,9 +75,17 @@ type DryRun[T any] struct {
 
 // PlannedEvent is an event that a dry run did not store.
 type PlannedEvent struct {
-	Stream string         `json:"stream" doc:"The stream that it would be appended to" example:"clinic-018f6b1e-0000-7000-8000-000000000001"`
-	Type   string         `json:"type" doc:"What would have happened" example:"clinic.registered"`
-	Data   map[string]any `json:"data" doc:"The event, personal text open"`
+	Stream string    `json:"stream" doc:"The stream that it would be appended to" example:"clinic-018f6b1e-0000-7000-8000-000000000001"`
+	Type   string    `json:"type" doc:"What would have happened" example:"clinic.registered"`
+	Data   EventData `json:"data" doc:"The event, personal text open"`
+}
+
+// EventData is the data of an event, whatever its type.
+type EventData map[string]any
+
+// Schema says that there may be anything in it, null too.
+func (EventData) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }
 
 type commandOutput struct {
@@ -103,16 +111,19 @@ func command[I commandInput, T any](a *api, op operation, do func(context.Contex
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*commandOutput, error) {
 		req, err := a.request(ctx, *in)
 		if err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
 		d, err := do(ctx, req, in)
 		if err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
-		exchangeOf(ctx).position = d.position
 		if req.DryRun {
 			return planned(ctx, d)
 		}
+		if d.replayed {
+			d.position = a.latest(ctx, d.position)
+		}
+		exchangeOf(ctx).position = d.position
 		out := &commandOutput{Status: http.StatusOK, ETag: etag(d.revision), Position: position(d.position), Body: d.body}
 		if op.creates && !d.replayed {
 			out.Status, out.Location = http.StatusCreated, d.location
@@ -146,6 +157,15 @@ func (a *api) newID(req commands.Request, kind string) string {
 	return domain.NewID(req.Command, kind)
 }
 
+// latest returns a position that is late enough for a repeat: what the command
+// did the first time may reach beyond the event that it was found by.
+func (a *api) latest(ctx context.Context, p domain.Position) domain.Position {
+	if head, err := a.Head(ctx); err == nil {
+		return max(p, head)
+	}
+	return p
+}
+
 // planned answers a dry run. The events pass through a codec whose keys nobody
 // keeps: personal fields are found by being sealed, and opened again.
 func planned[T any](ctx context.Context, d done[T]) (*commandOutput, error) {
@@ -167,8 +187,8 @@ func planned[T any](ctx context.Context, d done[T]) (*commandOutput, error) {
 
 // disclose returns an event's data with its personal text opened: in place of
 // each box the text, or null when its key is gone.
-func disclose(ctx context.Context, codec *eventcodec.Codec, data []byte) (map[string]any, bool, error) {
-	var fields map[string]any
+func disclose(ctx context.Context, codec *eventcodec.Codec, data []byte) (EventData, bool, error) {
+	var fields EventData
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, false, err
 	}
@@ -219,11 +239,11 @@ func one[I readInput, T any](a *api, op operation, ask func(context.Context, *I)
 	h := a.operation(op, slices.Concat(op.refusals, readRefusals()), nil)
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*singleOutput[T], error) {
 		if err := a.known(ctx, (*in).atLeast()); err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
 		s, err := ask(ctx, in)
 		if err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
 		exchangeOf(ctx).position = s.position
 		return &singleOutput[T]{s.etag, position(s.position), s.body}, nil
@@ -304,11 +324,11 @@ func list[I listInput, T, K any](a *api, op operation, ask func(context.Context,
 		p := (*in).list()
 		after, err := parseCursor[K](a.cursors, op.id, p.Cursor)
 		if err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
 		f, err := ask(ctx, in, page[K]{after, p.Limit})
 		if err != nil {
-			return nil, a.refused(ctx, err)
+			return nil, refused(ctx, err)
 		}
 		exchangeOf(ctx).position = f.position
 		out := &listOutput[T]{Position: position(f.position), Body: List[T]{Items: f.items, Position: uint64(f.position)}}
@@ -342,7 +362,8 @@ func (a *api) operation(op operation, refusals []*domain.Error, edge []rule) hum
 	}
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Description: op.detail,
-		Tags: []string{op.tag}, Responses: map[string]*huma.Response{}, RejectUnknownQueryParameters: true, BodyReadTimeout: -1,
+		Tags: []string{op.tag}, Responses: map[string]*huma.Response{}, RejectUnknownQueryParameters: true,
+		BodyReadTimeout: -1, MaxBodyBytes: -1, // the edge reads bodies
 	}
 	for status, rules := range byStatus {
 		h.Responses[strconv.Itoa(status)] = a.problemResponse(rules)

@@ -61,9 +61,9 @@ func static(contentType string, content []byte) http.HandlerFunc {
 
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := a.Ready(r.Context()); err != nil {
-		x := exchangeOf(r.Context())
-		x.rule, x.cause = notReady.Rule, err
-		a.write(w, notReady.problem(""))
+		p := notReady.problem("")
+		p.cause = err
+		a.write(w, r, p)
 		return
 	}
 	static("application/json", []byte("{\"status\":\"ready\"}\n"))(w, r)
@@ -97,7 +97,7 @@ func (a *api) problemPage(pages *template.Template) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		i := slices.IndexFunc(all, func(p problem) bool { return p.Rule == mux.Vars(r)["rule"] })
 		if i < 0 {
-			a.write(w, routeNotFound.problem(""))
+			a.write(w, r, routeNotFound.problem(""))
 			return
 		}
 		a.showProblems(w, r, pages, all[i:i+1], all[i])
@@ -115,7 +115,7 @@ func (a *api) showProblems(w http.ResponseWriter, r *http.Request, pages *templa
 		content, err = json.Marshal(v)
 	}
 	if err != nil {
-		a.write(w, a.refused(r.Context(), err))
+		a.write(w, r, problemOf(r.Context(), err))
 		return
 	}
 	static(contentType, content)(w, r)

@@ -176,7 +176,7 @@ func resourceOf(s domain.StreamName) *Resource {
 
 // ours turns huma's own errors, which say that a request does not fit the
 // OpenAPI document, into problems.
-func ours(_ huma.Context, _ string, v any) (any, error) {
+func ours(ctx huma.Context, _ string, v any) (any, error) {
 	e, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
@@ -200,11 +200,13 @@ func ours(_ huma.Context, _ string, v any) (any, error) {
 		}
 	}
 	slices.SortStableFunc(p.Errors, func(x, y Fault) int { return strings.Compare(x.Location, y.Location) })
+	exchangeOf(ctx.Context()).note(p)
 	return p, nil
 }
 
 // write answers with a problem outside of huma.
-func (a *api) write(w http.ResponseWriter, p *Problem) {
+func (a *api) write(w http.ResponseWriter, r *http.Request, p *Problem) {
+	exchangeOf(r.Context()).note(p)
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
