@@ -184,8 +184,12 @@ func TestBookAgainstChangeAgainstOpener(t *testing.T) {
 		},
 	}
 	orders := [][3]string{
-		{"book", "change", "open"}, {"book", "open", "change"}, {"change", "book", "open"},
-		{"change", "open", "book"}, {"open", "book", "change"}, {"open", "change", "book"},
+		{"book", "change", "open"},
+		{"book", "open", "change"},
+		{"change", "book", "open"},
+		{"change", "open", "book"},
+		{"open", "book", "change"},
+		{"open", "change", "book"},
 	}
 	for _, order := range orders {
 		for at := 1; at <= 8; at++ {

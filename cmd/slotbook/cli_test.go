@@ -41,7 +41,7 @@ func dataDir(t *testing.T) string {
 
 func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port to be in the way
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
 	latin := latinDatabase(t)

@@ -39,7 +39,7 @@ var key = strings.Repeat("0123456789abcdef", 4)
 // program prepares a process of the program.
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...) //nolint:gosec,noctx // the test binary itself
+	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // the test binary itself
 	cmd.Env = append(os.Environ(), asProgram+"=1", "SLOTBOOK_MASTER_KEY="+key, "GOCOVERDIR="+t.TempDir())
 	return cmd
 }
@@ -50,7 +50,7 @@ type server struct {
 	cmd  *exec.Cmd
 	base string
 	logs *lockedBuffer
-	done chan error
+	done chan struct{}
 }
 
 type lockedBuffer struct {
@@ -74,7 +74,7 @@ func (b *lockedBuffer) String() string {
 // listens. It is killed when the test ends.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), logs: &lockedBuffer{}, done: make(chan error, 1)}
+	s := &server{t: t, cmd: program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), logs: &lockedBuffer{}, done: make(chan struct{})}
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	s.cmd.Stderr = s.logs
@@ -87,7 +87,8 @@ func serve(t *testing.T, args ...string) *server {
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, out)
-		s.done <- s.cmd.Wait()
+		_ = s.cmd.Wait() // the status says it
+		close(s.done)
 	}()
 	t.Cleanup(s.kill)
 	require.NotEmpty(t, s.base, "the server did not start: %s", s.logs)
@@ -97,17 +98,13 @@ func serve(t *testing.T, args ...string) *server {
 // kill ends the process at once, as a crash does.
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill() // it may have ended already
-	if err, ok := <-s.done; ok {
-		_ = err
-		close(s.done)
-	}
+	<-s.done
 }
 
 // stop ends the process as an operator does, and returns its exit status.
 func (s *server) stop() int {
 	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGTERM))
 	<-s.done
-	close(s.done)
 	return s.cmd.ProcessState.ExitCode()
 }
 

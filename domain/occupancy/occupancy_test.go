@@ -24,8 +24,12 @@ func taken(owner string, set, from, to int) occupancy.Taken {
 	}
 }
 
-func booked(t occupancy.Taken) occupancy.Booked     { return occupancy.Booked{Subject: ana, Taken: t} }
-func released(t occupancy.Taken) occupancy.Released { return occupancy.Released{Subject: ana, Taken: t} }
+func booked(t occupancy.Taken) occupancy.Booked { return occupancy.Booked{Subject: ana, Taken: t} }
+
+func released(t occupancy.Taken) occupancy.Released {
+	return occupancy.Released{Subject: ana, Taken: t}
+}
+
 func claims(t occupancy.Taken, dead ...occupancy.Taken) occupancy.Claim {
 	fates := claim.Fates{}
 	for _, d := range dead {

@@ -38,7 +38,9 @@ func book(h slot.Holder, capacity int, dead ...slot.Holder) slot.Claim {
 	return slot.Claim{Terms: terms, Capacity: capacity, Holder: h, Fates: fates}
 }
 
-func booked(h slot.Holder, places int) slot.Booked { return slot.Booked{Terms: terms, Holder: h, Places: places} }
+func booked(h slot.Holder, places int) slot.Booked {
+	return slot.Booked{Terms: terms, Holder: h, Places: places}
+}
 
 func TestClaim(t *testing.T) {
 	t.Parallel()
