@@ -230,19 +230,25 @@ func TestListsAreReadInPages(t *testing.T) {
 	d := w.open(t)
 	for _, list := range []string{"/v1/slots?practitionerId=" + d.practitioner, "/v1/patients?q=a", "/v1/clinics?minPosition=1"} {
 		whole := items(t, w.call(t, http.MethodGet, list, ""))
-		var paged []string
-		for next := list + "&limit=1"; next != ""; {
-			answer := w.call(t, http.MethodGet, next, "")
-			require.Equal(t, http.StatusOK, answer.Code, next)
-			paged = append(paged, items(t, answer)...)
-			next, _, _ = strings.Cut(strings.TrimPrefix(answer.Header().Get("Link"), "<"), ">")
-		}
 		require.NotEmpty(t, whole)
-		require.Equal(t, whole, paged, list)
+		require.Equal(t, whole, w.pages(t, list+"&limit=1"), list)
 	}
 	cursor := w.call(t, http.MethodGet, "/v1/patients?limit=1", "").Body.String()
 	cursor = regexp.MustCompile(`"next":"([^"]+)"`).FindStringSubmatch(cursor)[1]
 	require.Equal(t, "cursor.malformed", rule(t, w.call(t, http.MethodGet, "/v1/clinics?cursor="+cursor, "")), "the cursor of another list")
+}
+
+// pages returns the ids of a list that is read on as its Link says.
+func (w *world) pages(t testing.TB, next string) []string {
+	t.Helper()
+	var ids []string
+	for next != "" {
+		answer := w.call(t, http.MethodGet, next, "")
+		require.Equal(t, http.StatusOK, answer.Code, next)
+		ids = append(ids, items(t, answer)...)
+		next, _, _ = strings.Cut(strings.TrimPrefix(answer.Header().Get("Link"), "<"), ">")
+	}
+	return ids
 }
 
 func items(t testing.TB, answer *httptest.ResponseRecorder) []string {

@@ -15,6 +15,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/slotbook/slotbook/domain"
 )
 
 //go:embed pages.html
@@ -62,7 +64,11 @@ func static(contentType string, content []byte) http.HandlerFunc {
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := a.Ready(r.Context()); err != nil {
 		p := notReady.problem("")
-		p.cause = err
+		if refusal := domain.RuleOf(err); refusal != nil {
+			p.Detail = refusal.Text
+		} else {
+			p.cause = err
+		}
 		a.write(w, r, p)
 		return
 	}
