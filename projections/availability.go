@@ -3,8 +3,10 @@ package projections
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,14 +48,16 @@ create table slot (
 	places       bigint           not null,
 	withdrawn    boolean          not null,
 	taken_by     text[] collate "C",
-	taken_until  timestamptz[]
+	taken_until  timestamptz[],
+	full_until   timestamptz
 ) with (fillfactor = 80);
 create index slot_practitioner on slot (practitioner, start, slot);
 create index slot_clinic on slot (clinic, start, slot);
 create index slot_start on slot (start, slot)`
 
 // slotRow is a slot with its claims: taken_by says whose, and taken_until, in
-// the same order, until when a claim can be live.
+// the same order, until when a claim can be live. full_until is what follows
+// from them: until when every place is taken unless something happens.
 type slotRow struct {
 	Slot         domain.SlotID         `db:"slot"`
 	Practitioner domain.PractitionerID `db:"practitioner"`
@@ -64,6 +68,7 @@ type slotRow struct {
 	Withdrawn    bool                  `db:"withdrawn"`
 	TakenBy      []string              `db:"taken_by"`    // owner/set
 	TakenUntil   []time.Time           `db:"taken_until"` // a pending set's deadline; forever or never when its fate is known
+	FullUntil    time.Time             `db:"full_until"`  // zero when a place is free at any time
 }
 
 // forever ends a claim whose set is live, or of which nothing else is known.
@@ -144,7 +149,29 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 	case appointment.Event:
 		s = s.decided(e)
 	}
+	s.FullUntil = s.fullUntil()
 	return s, true
+}
+
+// fullUntil returns when the first place becomes free if no claim is decided
+// or released before: with n places, the n-th latest end of the owners' claims.
+// Several claims of one owner count once, until the latest.
+func (s slotRow) fullUntil() time.Time {
+	if len(s.TakenBy) < s.Places {
+		return time.Time{}
+	}
+	ends := make(map[string]time.Time, len(s.TakenBy))
+	for i, c := range s.TakenBy {
+		owner := c[:strings.LastIndexByte(c, '/')]
+		if s.TakenUntil[i].After(ends[owner]) {
+			ends[owner] = s.TakenUntil[i]
+		}
+	}
+	latest := slices.SortedFunc(maps.Values(ends), func(a, b time.Time) int { return b.Compare(a) })
+	if len(latest) < s.Places || latest[s.Places-1].Equal(never()) {
+		return time.Time{}
+	}
+	return latest[s.Places-1]
 }
 
 func (s slotRow) decided(e appointment.Event) slotRow {
@@ -249,29 +276,49 @@ type Availability struct{ views Viewer }
 // NewAvailability returns the queries over the models availability and directory.
 func NewAvailability(v Viewer) Availability { return Availability{v} }
 
-// slotQuery gives every slot as it is at @now: a claim counts until ClockSlack
-// after its deadline, and the claims of one owner count once.
+// slotQuery gives every slot as it is at a time. A claim counts until
+// ClockSlack after its deadline: @expired is that much before the time.
 const slotQuery = `
-select *
-from (
-	select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
-		case when s.withdrawn then 0 else greatest(s.places - claims.taken, 0) end as free,
-		case
-			when s.withdrawn then 'busy-unavailable'
-			when claims.taken < s.places then 'free'
-			when claims.pending > 0 then 'busy-tentative'
-			else 'busy'
-		end as status
-	from slot s
-	left join clinic c on c.clinic = s.clinic
-	cross join lateral (
-		select count(distinct split_part(claim.owner, '/', 1)) as taken,
-			count(*) filter (where claim.until < @forever) as pending
-		from unnest(s.taken_by, s.taken_until) as claim (owner, until)
-		where claim.until > @expired
-	) claims
-) slots
+select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
+	case
+		when s.withdrawn then 0
+		else greatest(s.places - (
+			select count(distinct split_part(claim.owner, '/', 1))
+			from unnest(s.taken_by, s.taken_until) as claim (owner, until)
+			where claim.until > @expired
+		), 0)
+	end as free,
+	case
+		when s.withdrawn then 'busy-unavailable'
+		when s.full_until > @expired and s.full_until < @forever then 'busy-tentative'
+		when s.full_until > @expired then 'busy'
+		else 'free'
+	end as status
+from slot s
+left join clinic c on c.clinic = s.clinic
 where true`
+
+const free = `
+	and not s.withdrawn
+	and (s.full_until is null or s.full_until <= @expired)`
+
+// ofStatus returns the condition that a slot has the status. It repeats what
+// slotQuery says, in a form that costs little for the slots that are left out.
+func ofStatus(status SlotStatus) string {
+	switch status {
+	case "", Free:
+		return free
+	case Busy:
+		return "\n\tand not s.withdrawn\n\tand s.full_until >= @forever"
+	case BusyTentative:
+		return "\n\tand not s.withdrawn\n\tand s.full_until > @expired\n\tand s.full_until < @forever"
+	case BusyUnavailable:
+		return "\n\tand s.withdrawn"
+	case AnyStatus:
+		return ""
+	}
+	return "\n\tand false"
+}
 
 func slotArguments(now time.Time) pgx.NamedArgs {
 	return pgx.NamedArgs{"forever": forever(), "expired": now.Add(-appointment.ClockSlack), "now": now}
@@ -280,29 +327,25 @@ func slotArguments(now time.Time) pgx.NamedArgs {
 // List returns the slots of the filter as they are at an instant, in the order
 // of start and id.
 func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
-	sql, args := slotQuery, slotArguments(now)
+	sql, args := slotQuery+ofStatus(f.Status), slotArguments(now)
 	narrow := func(wanted bool, name string, value any, condition string) {
 		if wanted {
 			sql, args[name] = sql+"\n\tand "+condition, value
 		}
 	}
-	if f.Status == "" {
-		f.Status = Free
-	}
-	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "practitioner = @practitioner")
-	narrow(f.Clinic != "", "clinic", f.Clinic, "clinic = @clinic")
-	narrow(f.Specialty != "", "specialty", f.Specialty, `practitioner in (
+	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "s.practitioner = @practitioner")
+	narrow(f.Clinic != "", "clinic", f.Clinic, "s.clinic = @clinic")
+	narrow(f.Specialty != "", "specialty", f.Specialty, `s.practitioner in (
 		select p.practitioner
 		from practitioner p
 		where p.specialties @> array[@specialty::text]
 	)`)
-	narrow(!f.From.IsZero(), "from", f.From, "start >= @from")
-	narrow(!f.To.IsZero(), "to", f.To, "start < @to")
-	narrow(f.Status != AnyStatus, "status", f.Status, "status = @status")
-	narrow(f.After.ID != "", "after", f.After.Start, "(start, id) > (@after, @after_id)")
+	narrow(!f.From.IsZero(), "from", f.From, "s.start >= @from")
+	narrow(!f.To.IsZero(), "to", f.To, "s.start < @to")
+	narrow(f.After.ID != "", "after", f.After.Start, "(s.start, s.slot) > (@after, @after_id)")
 	limit := limited(f.Limit)
 	args["after_id"], args["limit"] = f.After.ID, limit+1
-	slots, at, err := a.slots(ctx, sql+"\norder by start, id\nlimit @limit", args, least)
+	slots, at, err := a.slots(ctx, sql+"\norder by s.start, s.slot\nlimit @limit", args, least)
 	if err != nil {
 		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
 	}
@@ -339,13 +382,14 @@ type Wish struct {
 // best first: of the same practitioner, then of others at the same clinic who
 // share a specialty with the practitioner (anybody there, when the practitioner
 // has none), then of others elsewhere who share one; among each, by the distance of
-// the start from the wanted one, then by start and id.
+// the start from the wanted one, then by start and id. It looks no further
+// than 30 days from the wanted start.
 func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
 	args := slotArguments(now)
 	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
 	duration := ""
 	if w.Duration > 0 {
-		args["duration"], duration = w.Duration, "\n\tand \"end\" - start = @duration"
+		args["duration"], duration = w.Duration, "\n\tand s.\"end\" - s.start = @duration"
 	}
 	var nearest []Slot
 	_, err := a.views.View(ctx, 0, []string{"availability", "directory"}, func(r engine.Reader) error {
@@ -371,40 +415,43 @@ func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int)
 // The groups that Nearest tries in turn.
 const (
 	samePractitioner = `
-	and practitioner = @practitioner`
+	and s.practitioner = @practitioner`
 
 	colleagues = `
-	and practitioner <> @practitioner
+	and s.practitioner <> @practitioner
 	and exists (
 		select
 		from practitioner p
 		left join practitioner wanted on wanted.practitioner = @practitioner
-		where p.practitioner = slots.practitioner and `
+		where p.practitioner = s.practitioner and `
 
 	sameClinic = `
-	and clinic = @clinic` + colleagues + `(wanted.specialties is null or p.specialties && wanted.specialties)
+	and s.clinic = @clinic` + colleagues + `(wanted.specialties is null or p.specialties && wanted.specialties)
 	)`
 
 	elsewhere = `
-	and clinic <> @clinic` + colleagues + `p.specialties && wanted.specialties
+	and s.clinic <> @clinic` + colleagues + `p.specialties && wanted.specialties
 	)`
 )
 
 // around returns the free slots of a query that start nearest to @start, read
 // from there in both directions.
 func around(slots string) string {
-	const free = "\n\tand status = 'free'\n\tand start > @now"
 	return `
 select *
 from (
 	(` + slots + free + `
-	and start >= @start
-	order by start, id
+	and s.start > @now
+	and s.start >= @start
+	and s.start < @start + interval '30 days'
+	order by s.start, s.slot
 	limit @limit)
 	union all
 	(` + slots + free + `
-	and start < @start
-	order by start desc, id
+	and s.start > @now
+	and s.start < @start
+	and s.start > @start - interval '30 days'
+	order by s.start desc, s.slot
 	limit @limit)
 ) near
 order by greatest(start - @start, @start - start), start, id

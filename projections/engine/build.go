@@ -117,11 +117,14 @@ func (b *builder) touch(i int, r domain.Recorded) {
 	}
 }
 
-// forcePlans are the planner settings of a projector's transactions: fresh
-// tables have no statistics, and batches come as arrays, so that PostgreSQL
-// would plan every one of them anew and prefer to scan.
-const forcePlans = `
-select set_config('plan_cache_mode', 'force_generic_plan', true),
+// settings are those of a projector's transactions. Fresh tables have no
+// statistics, and batches come as arrays, so that PostgreSQL would plan every
+// one of them anew and prefer to scan. A commit is not waited for until it is
+// on disk: after a crash of the server rows and checkpoint are back together
+// where they were a moment before, and the log has what comes after.
+const settings = `
+select set_config('synchronous_commit', 'off', true),
+	set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true),
 	set_config('enable_hashjoin', 'off', true),
 	set_config('enable_mergejoin', 'off', true)`
@@ -140,7 +143,7 @@ func (b *builder) load(ctx context.Context) error {
 	}
 	all := &pgx.Batch{}
 	all.Queue("begin read only")
-	all.Queue(forcePlans)
+	all.Queue(settings)
 	all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
 	all.Queue("commit")
 	if err := b.engine.config.Pool.SendBatch(ctx, all).Close(); err != nil {
@@ -243,7 +246,7 @@ func (b *builder) begin(ctx context.Context, conn *pgx.Conn) (*pipeline, error) 
 	lease := append(int64Value(b.engine.config.Lease.Microseconds()), 0, 0, 0, 0, 0, 0, 0, 0) // an interval: days and months follow
 	err = errors.Join(
 		p.query("begin"),
-		p.query(forcePlans),
+		p.query(settings),
 		p.query(move, []byte(b.schema), int64Value(b.epoch), positionValue(b.position), positionValue(b.stored), seen, lease),
 	)
 	if parked != nil {

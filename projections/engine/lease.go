@@ -8,8 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/slotbook/slotbook/domain"
 )
 
 // errElsewhere says that another process has the schema.
@@ -98,55 +96,4 @@ func (b *builder) lease(ctx context.Context, sql string, args ...any) error {
 		return errLost
 	}
 	return nil
-}
-
-// runTo takes the tables to a position, writing rarely: for schemas that
-// nobody reads yet. It stops at what cannot be folded unless told to go on.
-func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool) error {
-	const pagesPerWrite = 20 // what a crash costs
-	filter, pages := interest([]Model{b.model}), 0
-	for b.position < to {
-		page, err := b.engine.config.Log.ReadAll(ctx, b.position, filter, b.engine.config.Batch)
-		if err != nil {
-			return err
-		}
-		if page.Next <= b.position {
-			return fmt.Errorf("the log ends at position %d, before %d", b.position, to)
-		}
-		if err := b.fold(ctx, cut(page, to)); err != nil {
-			return err
-		}
-		if parked := b.parking.list(); len(parked) > 0 && !keepParked {
-			return &ParkedError{parked}
-		}
-		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
-			if err := b.flush(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return b.flush(ctx)
-}
-
-// cut returns the page up to a position.
-func cut(page domain.Page, to domain.Position) domain.Page {
-	if page.Next <= to {
-		return page
-	}
-	for i, r := range page.Events {
-		if r.Position > to {
-			return domain.Page{Events: page.Events[:i], Next: to}
-		}
-	}
-	return domain.Page{Events: page.Events, Next: to}
-}
-
-// ParkedError says that a rebuild met what it cannot fold. The live tables
-// are as they were.
-type ParkedError struct{ Parked []Parked }
-
-// Error names the first that is parked.
-func (e *ParkedError) Error() string {
-	p := e.Parked[0]
-	return fmt.Sprintf("%d rows or streams cannot be folded; %s %s at position %d: %s", len(e.Parked), p.Table, p.Key, p.Position, p.Error)
 }

@@ -104,6 +104,9 @@ func (p *pages) read(ctx context.Context, fresh *page) (domain.Page, error) {
 	fresh.Page, fresh.err = p.log.ReadAll(ctx, fresh.after, p.filter, p.batch)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if upgradeRunning(fresh.err) && fresh.Next > fresh.after {
+		fresh.err = nil // what lies before the unknown event comes first
+	}
 	if fresh.err != nil || fresh.Next <= fresh.after {
 		p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k == fresh })
 	}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// runTo takes the tables to a position, writing rarely and reading ahead: for
+// schemas that nobody reads yet. It stops at what cannot be folded unless told
+// to go on.
+func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool) error {
+	const pagesPerWrite = 20 // what a crash costs
+	reading, stop := context.WithCancel(ctx)
+	ahead, pages := b.readAhead(reading, to), 0
+	defer func() {
+		stop()
+		for range ahead { // until the reader has ended
+		}
+	}()
+	for b.position < to {
+		next, ok := <-ahead
+		switch {
+		case !ok:
+			return ctx.Err()
+		case next.err != nil:
+			return next.err
+		}
+		if err := b.fold(ctx, next.Page); err != nil {
+			return err
+		}
+		if parked := b.parking.list(); len(parked) > 0 && !keepParked {
+			return &ParkedError{parked}
+		}
+		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
+			if err := b.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return b.flush(ctx)
+}
+
+// pageAhead is a page that was read before it was wanted, or why there is none.
+type pageAhead struct {
+	domain.Page
+	err error
+}
+
+// readAhead reads the pages from where the builder is up to a position, so
+// that the log is decoded while rows are folded and written. The channel is
+// closed when the reader has ended, which it does when ctx ends.
+func (b *builder) readAhead(ctx context.Context, to domain.Position) <-chan pageAhead {
+	const depth = 3
+	pages, after, filter := make(chan pageAhead, depth), b.position, interest([]Model{b.model})
+	go func() {
+		defer close(pages)
+		for after < to {
+			page, err := b.engine.config.Log.ReadAll(ctx, after, filter, b.engine.config.Batch)
+			if err == nil && page.Next <= after {
+				err = fmt.Errorf("the log ends at position %d, before %d", after, to)
+			}
+			select {
+			case pages <- pageAhead{cut(page, to), err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+			after = page.Next
+		}
+	}()
+	return pages
+}
+
+// cut returns the page up to a position.
+func cut(page domain.Page, to domain.Position) domain.Page {
+	if page.Next <= to {
+		return page
+	}
+	for i, r := range page.Events {
+		if r.Position > to {
+			return domain.Page{Events: page.Events[:i], Next: to}
+		}
+	}
+	return domain.Page{Events: page.Events, Next: to}
+}
+
+// ParkedError says that a rebuild met what it cannot fold. The live tables
+// are as they were.
+type ParkedError struct{ Parked []Parked }
+
+// Error names the first that is parked.
+func (e *ParkedError) Error() string {
+	p := e.Parked[0]
+	return fmt.Sprintf("%d rows or streams cannot be folded; %s %s at position %d: %s", len(e.Parked), p.Table, p.Key, p.Position, p.Error)
+}
