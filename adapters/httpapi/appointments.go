@@ -36,7 +36,7 @@ type Appointment struct {
 
 // Appointments answers who comes when: [projections.Appointments].
 type Appointments interface {
-	List(ctx context.Context, f projections.AppointmentFilter, min domain.Position) (projections.List[projections.Appointment], error)
+	List(ctx context.Context, f projections.AppointmentFilter, least domain.Position) (projections.List[projections.Appointment], error)
 }
 
 // BookingBody is a wish for a slot.

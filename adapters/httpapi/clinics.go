@@ -48,8 +48,8 @@ type clinicsInput struct{ ListParams }
 // Directory answers lists of clinics and practitioners:
 // [projections.Directory].
 type Directory interface {
-	Clinics(ctx context.Context, f projections.ClinicFilter, min domain.Position) (projections.List[projections.Clinic], error)
-	Practitioners(ctx context.Context, f projections.PractitionerFilter, min domain.Position) (projections.List[projections.Practitioner], error)
+	Clinics(ctx context.Context, f projections.ClinicFilter, least domain.Position) (projections.List[projections.Clinic], error)
+	Practitioners(ctx context.Context, f projections.PractitionerFilter, least domain.Position) (projections.List[projections.Practitioner], error)
 }
 
 func (a *api) clinicRoutes() {

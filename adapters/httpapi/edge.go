@@ -147,7 +147,7 @@ func checkBody(contentType string, body []byte) error {
 func checkJSON(body []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
-	if err := checkValue(decoder); err != nil {
+	if err := checkValue(decoder, 0); err != nil {
 		if p, ok := errors.AsType[*Problem](err); ok {
 			return p
 		}
@@ -159,7 +159,13 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
-func checkValue(d *json.Decoder) error {
+// maxNesting is how deep a body's values may lie in one another.
+const maxNesting = 100
+
+func checkValue(d *json.Decoder, depth int) error {
+	if depth > maxNesting {
+		return malformed.problem("the body's values lie in one another more than 100 deep")
+	}
 	token, err := d.Token()
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -169,7 +175,7 @@ func checkValue(d *json.Decoder) error {
 	}
 	switch t := token.(type) {
 	case json.Delim:
-		return checkMembers(d, t == '{')
+		return checkMembers(d, t == '{', depth)
 	case string:
 		if strings.IndexByte(t, 0) >= 0 {
 			return ruleOf(commands.ErrUnstorable).problem("")
@@ -180,27 +186,37 @@ func checkValue(d *json.Decoder) error {
 
 // checkMembers checks what lies inside an object or an array, and the bracket
 // that ends it.
-func checkMembers(d *json.Decoder, object bool) error {
-	seen := map[string]bool{}
+func checkMembers(d *json.Decoder, object bool, depth int) error {
+	var seen map[string]bool
+	if object {
+		seen = map[string]bool{}
+	}
 	for d.More() {
 		if object {
-			token, err := d.Token()
-			if err != nil {
+			if err := checkName(d, seen); err != nil {
 				return err
 			}
-			name, _ := token.(string)
-			if !storable(name) {
-				return ruleOf(commands.ErrUnstorable).problem("")
-			}
-			if seen[name] {
-				return malformed.problem(fmt.Sprintf("the body names the field %q twice", name))
-			}
-			seen[name] = true
 		}
-		if err := checkValue(d); err != nil {
+		if err := checkValue(d, depth+1); err != nil {
 			return err
 		}
 	}
 	_, err := d.Token()
 	return err
+}
+
+func checkName(d *json.Decoder, seen map[string]bool) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	name, _ := token.(string)
+	if !storable(name) {
+		return ruleOf(commands.ErrUnstorable).problem("")
+	}
+	if seen[name] {
+		return malformed.problem(fmt.Sprintf("the body names the field %q twice", name))
+	}
+	seen[name] = true
+	return nil
 }

@@ -115,6 +115,16 @@ func TestBodiesAreLimited(t *testing.T) {
 	require.Equal(t, "request.too-large", rule(t, answer))
 }
 
+func TestBodiesAreNotDeep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, body := range []string{strings.Repeat("[", 1<<20), strings.Repeat(`{"a":`, 200_000), strings.Repeat("[", 102) + strings.Repeat("]", 102)} {
+		answer := w.call(t, http.MethodPost, "/v1/clinics", body)
+		require.Equal(t, http.StatusBadRequest, answer.Code)
+		require.Contains(t, answer.Body.String(), "100 deep")
+	}
+}
+
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

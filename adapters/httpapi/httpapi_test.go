@@ -76,11 +76,12 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		now: func() time.Time { return *clock.Load() }, setNow: func(t time.Time) { clock.Store(&t) },
 	}
 	w.setNow(at("2026-03-02T08:00:00Z"))
-	var ids atomic.Int64
+	var ids, eventIDs atomic.Int64
 	newID := func() string { return fmt.Sprintf("00000000-0000-7000-8000-%012d", ids.Add(1)) }
+	newEventID := func() string { return fmt.Sprintf("eeeeeeee-0000-7000-8000-%012d", eventIDs.Add(1)) }
 	codec := eventcodec.New(w.keys)
 	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
-	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newID})
+	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID})
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},

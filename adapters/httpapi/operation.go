@@ -34,7 +34,8 @@ type operation struct {
 	refusals []*domain.Error
 }
 
-// CommandParams are the parameters of every command.
+// CommandParams are the parameters of every command. It is exported, as the
+// other embedded parameters are, because huma passes over what is not.
 type CommandParams struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes repeating the request safe: the same key, address and body are the same command, for ever; without a key every request is a new command" example:"5f0c6d1e"`
 	IfMatch        string `header:"If-Match" maxLength:"64" doc:"The ETag of the revision that you have seen; another revision by now is 412. * expects nothing" example:"\"1\""`

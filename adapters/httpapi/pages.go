@@ -151,9 +151,12 @@ type docsField struct {
 
 type docsAnswer struct {
 	Status string
-	Lines  []string
+	Text   string
+	Rules  []docsRule // of a problem
 	Fields []docsField
 }
+
+type docsRule struct{ Rule, Text string }
 
 func docsOf(o *huma.OpenAPI) docs {
 	d := docs{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
@@ -188,7 +191,10 @@ func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		r := op.Responses[status]
-		answer := docsAnswer{Status: status, Lines: strings.Split(r.Description, "\n\n")}
+		answer := docsAnswer{Status: status, Text: r.Description}
+		if r.Content[problemType] != nil {
+			answer = docsAnswer{Status: status, Text: "Problem", Rules: docsRules(r.Description)}
+		}
 		if content := r.Content["application/json"]; content != nil {
 			schema := content.Schema
 			if len(schema.OneOf) > 0 {
@@ -200,6 +206,14 @@ func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
 	}
 	d.Curl = curl(schemas, op, body)
 	return d
+}
+
+// docsRules takes apart what problemResponse put together.
+func docsRules(description string) []docsRule {
+	return mapped(strings.Split(description, "\n\n"), func(line string) docsRule {
+		name, text, _ := strings.Cut(strings.TrimPrefix(line, "`"), "` - ")
+		return docsRule{name, text}
+	})
 }
 
 func resolved(schemas huma.Registry, s *huma.Schema) *huma.Schema {

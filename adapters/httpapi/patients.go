@@ -50,7 +50,7 @@ type patientsInput struct {
 
 // Patients finds patients: [projections.Patients].
 type Patients interface {
-	Search(ctx context.Context, f projections.PatientFilter, min domain.Position) (projections.List[projections.Patient], error)
+	Search(ctx context.Context, f projections.PatientFilter, least domain.Position) (projections.List[projections.Patient], error)
 }
 
 func (a *api) patientRoutes() {

@@ -28,7 +28,7 @@ type Slot struct {
 
 // Slots answers what is free: [projections.Availability].
 type Slots interface {
-	List(ctx context.Context, f projections.SlotFilter, now time.Time, min domain.Position) (projections.List[projections.Slot], error)
+	List(ctx context.Context, f projections.SlotFilter, now time.Time, least domain.Position) (projections.List[projections.Slot], error)
 	Nearest(ctx context.Context, w projections.Wish, now time.Time, n int) ([]projections.Slot, error)
 }
 
