@@ -150,7 +150,7 @@ func transfer(s *subject) {
 	streams := []domain.StreamName{s.stream(), s.stream(), s.stream(), s.stream()}
 	together(24, func(i int) struct{} {
 		for range 8 {
-			a, b := streams[i%4], streams[(i+1+rand.IntN(3))%4] //nolint:gosec // any will do
+			a, b := streams[i%4], streams[(i+1+rand.IntN(3))%4]
 			loaded, err := s.store.Load(s.ctx, a, b)
 			if err == nil {
 				_, err = s.store.Append(s.ctx,

@@ -59,9 +59,9 @@ func BenchmarkAppendAgainstInsert(b *testing.B) {
 func durableDatabase(b *testing.B) string {
 	b.Helper()
 	folder := filepath.Join(b.TempDir(), "server")
-	require.NoError(b, os.Mkdir(folder, 0o755)) //nolint:gosec // nothing in it is secret
+	require.NoError(b, os.Mkdir(folder, 0o755))
 	for dir := folder; dir != os.TempDir(); dir = filepath.Dir(dir) {
-		require.NoError(b, os.Chmod(dir, 0o755)) //nolint:gosec // the server may run as another user
+		require.NoError(b, os.Chmod(dir, 0o755))
 	}
 	server, err := pgembed.Open(b.Context(), pgembed.Config{Folder: folder})
 	require.NoError(b, err)

@@ -151,7 +151,8 @@ func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
 // clockSkew takes the quickest of three looks.
 func clockSkew(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) (skew time.Duration, err error) {
+},
+) (skew time.Duration, err error) {
 	quickest := time.Hour
 	for range 3 {
 		var there time.Time

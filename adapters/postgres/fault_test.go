@@ -435,7 +435,7 @@ func ownServer(t *testing.T) (*pgembed.Server, string) {
 	folder, err := os.MkdirTemp("", "slotbook-crash-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o755)) //nolint:gosec // the server may run as another user
+	require.NoError(t, os.Chmod(folder, 0o755))
 	server, err := pgembed.Open(t.Context(), pgembed.Config{Folder: folder, Settings: map[string]string{"fsync": "off", "shared_buffers": "32MB"}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() }) // the test may end between crash and restart

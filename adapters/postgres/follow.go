@@ -47,8 +47,8 @@ func boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (d
 		select
 			coalesce((select max(position) from slotbook.events), 0),
 			coalesce((select min(position) from slotbook.events where position > $1), 0)`,
-		int64(after)).Scan(&head, &next) //nolint:gosec // positions fit
-	return domain.Position(min(head, next+window-1)), err //nolint:gosec // positions are positive
+		int64(after)).Scan(&head, &next)
+	return domain.Position(min(head, next+window-1)), err
 }
 
 // readUntil adds the wanted events up to a position to the page.
@@ -65,7 +65,7 @@ func (s *Store) readUntil(ctx context.Context, conn *pgxpool.Conn, page *domain.
 		order by position
 		limit $6`,
 		pgx.QueryExecModeCacheDescribe, pgx.QueryResultFormats{1},
-		int64(page.Next), int64(until), orNull(f.Categories), orNull(f.Types), f.Bare, limit-len(page.Events)) //nolint:gosec // positions fit
+		int64(page.Next), int64(until), orNull(f.Categories), orNull(f.Types), f.Bare, limit-len(page.Events))
 	if err != nil {
 		return unavailable(err)
 	}
@@ -113,7 +113,7 @@ func (s *Store) Head(ctx context.Context) (domain.Position, error) {
 func head(ctx context.Context, pool *pgxpool.Pool) (domain.Position, error) {
 	var last int64
 	err := pool.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&last)
-	return domain.Position(last), err //nolint:gosec // positions are positive
+	return domain.Position(last), err
 }
 
 // Wait returns when there is an event after the position, or when ctx ends.

@@ -3,10 +3,11 @@ package postgres_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,16 +25,18 @@ import (
 const childDatabase = "SLOTBOOK_TEST_CHILD_DATABASE"
 
 // child runs one test of this binary in a process of its own and returns its
-// output, line by line.
-func child(t *testing.T, test, url string) (*exec.Cmd, *bufio.Scanner) {
+// input and output.
+func child(t *testing.T, test, url string) (*exec.Cmd, io.Writer, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$") //nolint:gosec // itself
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), childDatabase+"="+url)
 	cmd.Stderr = os.Stderr
 	output, err := cmd.StdoutPipe()
 	require.NoError(t, err)
+	input, err := cmd.StdinPipe()
+	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	return cmd, bufio.NewScanner(output)
+	return cmd, input, bufio.NewScanner(output)
 }
 
 // readUntil reads the child's output up to a line.
@@ -77,7 +80,7 @@ func TestTwoProcessesShareTheLog(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t)
 	store := run(t, openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{}))
-	cmd, lines := child(t, t.Name(), url)
+	cmd, _, lines := child(t, t.Name(), url)
 	appendMany(t, store, 0)
 	readUntil(t, lines, "PASS")
 	var read []domain.Recorded
@@ -108,9 +111,10 @@ func TestAProcessIsStoppedUnderTheLock(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t)
 	store := run(t, openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{}))
-	cmd, lines := child(t, t.Name(), url)
+	cmd, input, lines := child(t, t.Name(), url)
 	defer cmd.Process.Kill() //nolint:errcheck // for when the test fails half-way
-	readUntil(t, lines, "stopping")
+	readUntil(t, lines, "locked")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	for i := range 3 {
@@ -121,6 +125,8 @@ func TestAProcessIsStoppedUnderTheLock(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, loaded)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
+	_, err = io.WriteString(input, "go on\n")
+	require.NoError(t, err)
 	readUntil(t, lines, "PASS")
 	require.NoError(t, cmd.Wait())
 	loaded, err = store.Load(t.Context(), "slot-stopped")
@@ -128,20 +134,17 @@ func TestAProcessIsStoppedUnderTheLock(t *testing.T) {
 	require.Len(t, loaded["slot-stopped"], 2)
 }
 
-// stopUnderLock appends, and stops its own process between lock and commit.
+// stopUnderLock appends, and waits between lock and commit to be told to go on.
 func stopUnderLock(t *testing.T, url string) {
 	t.Helper()
 	store, err := postgres.New(postgres.Config{Pool: openPool(t, url), Codec: eventcodec.New(&eventcodec.MemoryKeys{})})
 	require.NoError(t, err)
-	stopped := false
+	var once sync.Once
 	store.PauseUnderLock(func() {
-		if !stopped {
-			stopped = true
-			fmt.Println("stopping")
-			if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
-				panic(errors.Join(errors.New("the process does not stop"), err))
-			}
-		}
+		once.Do(func() {
+			fmt.Println("locked")
+			_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // its end will do, too
+		})
 	})
 	start(t, store)
 	_, err = store.Append(t.Context(), write("slot-stopped", domain.NoStream, resized(1), resized(2)))

@@ -32,7 +32,7 @@ type row struct {
 func (r *row) decode(codec *eventcodec.Codec, follower bool) (domain.Recorded, error) {
 	recorded := domain.Recorded{
 		ID: r.id.String(), Stream: r.stream, Revision: domain.Revision(r.revision),
-		Position: domain.Position(r.position), RecordedAt: r.recordedAt, //nolint:gosec // positions are positive
+		Position: domain.Position(r.position), RecordedAt: r.recordedAt,
 	}
 	var err error
 	if len(r.metadata) > 0 {

@@ -125,7 +125,7 @@ func (r *request) leave(cause error) (domain.Position, error) {
 	}
 	select {
 	case a := <-r.answer:
-		return domain.Position(a.position), a.err //nolint:gosec // positions are positive
+		return domain.Position(a.position), a.err
 	default:
 		return 0, fmt.Errorf("%w: %w", commands.ErrUnknownOutcome, cause)
 	}

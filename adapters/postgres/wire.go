@@ -39,7 +39,7 @@ func (p *parameters) all() [][]byte {
 }
 
 func (p *parameters) int64(v int64) {
-	p.buffer = binary.BigEndian.AppendUint64(p.buffer, uint64(v)) //nolint:gosec // the same bits
+	p.buffer = binary.BigEndian.AppendUint64(p.buffer, uint64(v))
 	p.end()
 }
 
@@ -76,11 +76,11 @@ func (p *parameters) bytesElement(v []byte) {
 }
 
 func (p *parameters) int64Element(v int64) {
-	p.buffer = binary.BigEndian.AppendUint64(appendUint32(p.buffer, 8), uint64(v)) //nolint:gosec // the same bits
+	p.buffer = binary.BigEndian.AppendUint64(appendUint32(p.buffer, 8), uint64(v))
 }
 
 func appendUint32(b []byte, v int) []byte {
-	return binary.BigEndian.AppendUint32(b, uint32(v)) //nolint:gosec // lengths and OIDs are small
+	return binary.BigEndian.AppendUint32(b, uint32(v))
 }
 
 // The element types of the arrays.
@@ -98,7 +98,7 @@ func readInt64(b []byte) (int64, error) {
 	if len(b) != 8 {
 		return 0, errWire
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // the same bits
+	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
 func readUUID(b []byte) (uuid.UUID, error) {

@@ -68,7 +68,7 @@ func (w *writer) append(ctx context.Context, r *request) (domain.Position, error
 	}
 	select {
 	case a := <-r.answer:
-		return domain.Position(a.position), a.err //nolint:gosec // positions are positive
+		return domain.Position(a.position), a.err
 	case <-ctx.Done():
 		return r.leave(ctx.Err())
 	case <-w.stopped:
@@ -182,7 +182,7 @@ func (w *writer) try(ctx context.Context, requests []*request) error {
 		return err
 	}
 	if len(w.batch.accepted) > 0 {
-		w.tell(domain.Position(w.batch.ledger.last)) //nolint:gosec // positions are positive
+		w.tell(domain.Position(w.batch.ledger.last))
 	}
 	for r, a := range w.batch.answers {
 		r.reply(a.position, a.err)
@@ -209,7 +209,7 @@ func (w *writer) tryOne(r *request) (done bool, err error) {
 		r.untake()
 		return false, nil
 	}
-	w.tell(domain.Position(position)) //nolint:gosec // positions are positive
+	w.tell(domain.Position(position))
 	r.reply(position, nil)
 	return true, nil
 }

@@ -116,7 +116,7 @@ func startEmbedded(ctx context.Context) error {
 	}
 	server.folder = folder
 	// The server may run as another user than the test, who has to enter.
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // nothing in it is secret
+	if err := os.Chmod(folder, 0o755); err != nil {
 		return err
 	}
 	server.embedded, err = pgembed.Open(ctx, pgembed.Config{
