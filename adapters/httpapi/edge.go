@@ -52,30 +52,38 @@ func headAsGet(next http.Handler) http.Handler {
 	})
 }
 
-// checkURL refuses text in the address that nothing can store or find.
+// checkURL refuses text in the address that nothing can store or find, and
+// parameters that are given twice.
 func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query, err := urlQuery(r)
-		if err != nil {
-			a.write(w, r, malformed.problem("the query of the address cannot be read"))
-			return
-		}
-		if !storable(r.URL.Path) || !storable(query) {
-			a.write(w, r, ruleOf(commands.ErrUnstorable).problem(""))
+		if p := urlProblem(r.URL); p != nil {
+			a.write(w, r, p)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// urlQuery returns the query's names and values, unescaped, as one text.
-func urlQuery(r *http.Request) (string, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	var all strings.Builder
-	for name, list := range values {
-		all.WriteString(name + strings.Join(list, ""))
+func urlProblem(u *url.URL) *Problem {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return malformed.problem("the query of the address cannot be read")
 	}
-	return all.String(), err
+	unstorable := ruleOf(commands.ErrUnstorable).problem("")
+	if !storable(u.Path) {
+		return unstorable
+	}
+	for name, values := range query {
+		if !storable(name) || !storable(strings.Join(values, "")) {
+			return unstorable
+		}
+		if len(values) > 1 {
+			p := invalid.problem("")
+			p.Errors = []Fault{{"query." + name, "given more than once"}}
+			return p
+		}
+	}
+	return nil
 }
 
 func storable(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }

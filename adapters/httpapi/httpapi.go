@@ -8,6 +8,13 @@
 // and If-Match, positions, dry runs, cursors, problem+json. The OpenAPI 3.1
 // document comes out of the declarations; openapi.json is its committed copy.
 //
+// A new route is: a struct for its input that embeds [CommandParams],
+// [ReadParams] or [ListParams] and tags what else it takes; a struct for its
+// answer; a handler that calls the command or the query; and one declaration
+// in the routes method of its file, with the refusals that it adds. The rest
+// follows: /docs, /problems, the document (go test ./adapters/httpapi -update)
+// and an exchange in testdata.
+//
 // A value that cannot be decoded is 400; a well-formed request whose values
 // are wrong, unknown JSON fields and unknown query parameters among them, is
 // 422 request.invalid with the places that are wrong.

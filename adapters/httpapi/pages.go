@@ -195,12 +195,16 @@ func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
 		if r.Content[problemType] != nil {
 			answer = docsAnswer{Status: status, Text: "Problem", Rules: docsRules(r.Description)}
 		}
-		if content := r.Content["application/json"]; content != nil {
+		repeat := status == "200" && op.Responses["201"] != nil // told once
+		if content := r.Content["application/json"]; content != nil && !repeat {
 			schema := content.Schema
 			if len(schema.OneOf) > 0 {
 				schema = schema.OneOf[0]
 			}
 			answer.Fields = fieldsOf(schemas, resolved(schemas, schema), "", 0)
+			for i := range answer.Fields {
+				answer.Fields[i].Required = false // a word for those who ask
+			}
 		}
 		d.Answers = append(d.Answers, answer)
 	}
