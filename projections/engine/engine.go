@@ -27,6 +27,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -104,6 +105,7 @@ type Engine struct {
 	pages      *pages
 	projectors []*projector
 	news       *news
+	swapping   chan struct{} // held by the one swap that goes on
 }
 
 // The refusals of a view.
@@ -130,7 +132,7 @@ func New(c Config) *Engine {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Patience = min(c.Patience, 5*time.Second)
-	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews()}
+	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1)}
 	e.pages = newPages(c.Log, interest(c.Models), c.Batch)
 	for _, m := range c.Models {
 		e.projectors = append(e.projectors, &projector{engine: e, builder: e.open(m, m.Schema()), turn: make(chan struct{}, 1)})
@@ -146,12 +148,10 @@ func interest(models []Model) domain.Filter {
 		if len(m.Interest.Categories) == 0 {
 			return domain.Filter{Bare: true}
 		}
-		for _, category := range m.Interest.Categories {
-			if !(domain.Filter{Categories: f.Categories}).Wants(domain.StreamName(category), "") || len(f.Categories) == 0 {
-				f.Categories = append(f.Categories, category)
-			}
-		}
+		f.Categories = append(f.Categories, m.Interest.Categories...)
 	}
+	slices.Sort(f.Categories)
+	f.Categories = slices.Compact(f.Categories)
 	return f
 }
 

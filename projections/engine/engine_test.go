@@ -399,6 +399,38 @@ func TestAnInterruptedRebuildIsResumed(t *testing.T) {
 	w.right(e)
 }
 
+func TestSeveralModelsAreRebuiltAtOnceOverFewConnections(t *testing.T) {
+	w := newWorld(t, bookings(200)...)
+	narrow := w.pool.Config()
+	narrow.MaxConns = 4
+	pool, err := pgxpool.NewWithConfig(t.Context(), narrow)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	c := w.config("test")
+	c.Pool, c.Batch, c.Models = pool, 10, nil
+	for _, name := range []string{"one", "two", "three", "four"} {
+		m := ledger(1)
+		m.Name = name
+		c.Models = append(c.Models, m)
+	}
+	e := w.engine(c)
+	w.running(e)
+	errs := make([]error, len(c.Models))
+	var all sync.WaitGroup
+	for i, m := range c.Models {
+		all.Go(func() { errs[i] = e.Rebuild(t.Context(), m.Name) })
+	}
+	w.append(bookings(50)...)
+	all.Wait()
+	for i, m := range c.Models {
+		require.NoError(t, errs[i])
+		var n int
+		_, err := e.View(t.Context(), w.head(), []string{m.Name}, claims(t.Context(), &n))
+		require.NoError(t, err)
+		require.Equal(t, 250, n)
+	}
+}
+
 func TestVerifyFindsARowChangedByHand(t *testing.T) {
 	w := newWorld(t, life()...)
 	e := w.engine(w.config("test"))

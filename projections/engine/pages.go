@@ -2,14 +2,19 @@ package engine
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 
 	"github.com/slotbook/slotbook/domain"
 )
 
-// keptPages is how many pages are kept for models that follow the first.
-const keptPages = 8
+// The pages that are kept for models that follow the first: so many full ones,
+// or so many of any size.
+const (
+	keptFull = 8
+	keptAny  = 1000
+)
 
 // pages reads the log once for all models that are in the same place. The
 // first model to come reads a page, those that come later get the same one. A
@@ -29,6 +34,7 @@ type pages struct {
 type page struct {
 	domain.Page
 	after domain.Position
+	size  int           // events; a full page until it is read
 	done  chan struct{} // closed when the page is read
 	err   error
 }
@@ -80,24 +86,32 @@ func (p *pages) claim(reader *builder, after domain.Position) (found *page, mine
 	if i := slices.IndexFunc(p.kept, func(k *page) bool { return k.after == after }); i >= 0 {
 		return p.kept[i], false, nil
 	}
-	p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return !p.needed(k) })
-	if len(p.kept) >= keptPages {
+	p.tidy()
+	if p.full() {
 		return nil, false, p.changed
 	}
-	fresh := &page{after: after, done: make(chan struct{})}
+	fresh := &page{after: after, size: p.batch, done: make(chan struct{})}
 	p.kept = append(p.kept, fresh)
 	return fresh, true, nil
 }
 
-// needed reports whether a reader stands at the page or at a kept page before
-// it.
-func (p *pages) needed(k *page) bool {
+// tidy drops the pages that lie before every reader that follows.
+func (p *pages) tidy() {
+	low := domain.Position(math.MaxUint64)
 	for _, at := range p.readers {
-		if at <= k.after && slices.ContainsFunc(p.kept, func(q *page) bool { return q.after == at }) {
-			return true
+		if at < low && slices.ContainsFunc(p.kept, func(k *page) bool { return k.after == at }) {
+			low = at
 		}
 	}
-	return false
+	p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k.after < low })
+}
+
+func (p *pages) full() bool {
+	events := 0
+	for _, k := range p.kept {
+		events += max(1, k.size)
+	}
+	return events >= keptFull*p.batch || len(p.kept) >= keptAny
 }
 
 func (p *pages) read(ctx context.Context, fresh *page) (domain.Page, error) {
@@ -110,6 +124,7 @@ func (p *pages) read(ctx context.Context, fresh *page) (domain.Page, error) {
 	if fresh.err != nil || fresh.Next <= fresh.after {
 		p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k == fresh })
 	}
+	fresh.size = len(fresh.Events)
 	close(fresh.done)
 	p.tell()
 	return fresh.Page, fresh.err
@@ -120,7 +135,7 @@ func (p *pages) leave(reader *builder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.readers, reader)
-	p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return !p.needed(k) })
+	p.tidy()
 	p.tell()
 }
 

@@ -55,6 +55,14 @@ func (b *builder) rebuild(ctx context.Context, m Model) error {
 	if err := b.runTo(ctx, head, b.engine.config.KeepParked); err != nil {
 		return err
 	}
+	// One at a time: a swap keeps a connection while it borrows others, and
+	// several could wait for each other's.
+	select {
+	case b.engine.swapping <- struct{}{}:
+		defer func() { <-b.engine.swapping }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	const tries = 10
 	for range tries {
 		err = b.swap(ctx, m)

@@ -37,30 +37,42 @@ func (e *Engine) Run(ctx context.Context) error {
 
 func (p *projector) run(ctx context.Context) error {
 	defer p.letGo(ctx)
-	log, pause, owned := p.engine.config.Logger.With("model", p.schema), p.engine.config.Lease/5, false
+	log, pause, standing := p.engine.config.Logger.With("model", p.schema), p.engine.config.Lease/5, ""
 	for ctx.Err() == nil {
 		_, moved, err := p.step(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
+		}
+		if now := describe(err); now != standing {
+			standing = now
+			log.Info(standing, "error", err)
+		}
+		switch {
 		case upgradeRunning(err):
-			log.Error("read model stopped: a newer version of the program is running", "error", err)
 			return err
-		case errors.Is(err, errElsewhere):
-			sleep(ctx, pause)
 		case errors.Is(err, errLost):
-			log.Info("read model lost")
 		case err != nil:
-			log.Error("read model stalled", "error", err)
 			sleep(ctx, pause)
-		case !owned:
-			log.Info("read model taken")
 		case !moved:
 			p.idle(ctx)
 		}
-		owned = err == nil
 	}
 	return nil
+}
+
+// describe says how a model stands after a step; it is logged when it changes.
+func describe(err error) string {
+	switch {
+	case err == nil:
+		return "read model kept by this process"
+	case upgradeRunning(err):
+		return "read model stopped: a newer version of the program is running"
+	case errors.Is(err, errElsewhere):
+		return "read model kept by another process"
+	case errors.Is(err, errLost):
+		return "read model lost"
+	}
+	return "read model stalled"
 }
 
 func upgradeRunning(err error) bool {

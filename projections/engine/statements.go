@@ -24,8 +24,6 @@ type changes struct {
 	deleted  []string // keys
 }
 
-func (c changes) empty() bool { return c.copied == nil && c.upserted == nil && len(c.deleted) == 0 }
-
 func statementsFor(schema, name string, columns []column) statements {
 	qualified := fmt.Sprintf(`"%s"."%s"`, schema, name)
 	key := `"` + columns[0].name + `"`
