@@ -190,7 +190,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	}
 	web := start(failed, func() error { return serveHTTP(server, listener) })
 	err := ready(ctx)
-	if err == nil {
+	if ctx.Err() != nil {
+		err = nil // told to stop before it was ready: what was interrupted goes on at the next start
+	} else if err == nil {
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
