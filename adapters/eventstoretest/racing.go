@@ -107,7 +107,7 @@ func (s *subject) dense(stream domain.StreamName, n int) {
 }
 
 func follower(s *subject) {
-	const writers, each = 16, 40
+	const writers, each = 16, 25
 	followed := make(chan []domain.Recorded, 1)
 	go func() { followed <- s.follow(writers * each) }()
 	together(writers, func(i int) struct{} {
