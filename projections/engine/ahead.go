@@ -33,6 +33,9 @@ func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool
 		if parked := b.parking.list(); len(parked) > 0 && !keepParked {
 			return &ParkedError{parked}
 		}
+		if err := b.keep(ctx); err != nil {
+			return err
+		}
 		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
 			if err := b.flush(ctx); err != nil {
 				return err

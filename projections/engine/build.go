@@ -20,11 +20,13 @@ type builder struct {
 	engine  *Engine
 	model   Model
 	schema  string
+	owner   string // who acts: this process, and for builds beside the live one which
 	folders []folder
 
 	epoch    int64           // under which this process holds the schema; 0 when it does not
 	stored   domain.Position // the checkpoint in the database
 	position domain.Position // what is folded in memory
+	renewed  time.Time       // when the lease was last lengthened, by this process's clock
 	seen     time.Time       // when the last event that was seen was recorded
 	parking  *parking
 	batch    []domain.Recorded // reused
@@ -36,8 +38,9 @@ var errLost = errors.New("the read model has another owner now")
 // writeTimeout bounds a write that goes on after its caller's context ended.
 const writeTimeout = time.Minute
 
+// open returns a builder that holds nothing yet.
 func (e *Engine) open(m Model, schema string) *builder {
-	b := &builder{engine: e, model: m, schema: schema, parking: newParking(nil)}
+	b := &builder{engine: e, model: m, schema: schema, owner: e.config.Owner, parking: newParking(nil)}
 	for _, t := range m.Tables {
 		b.folders = append(b.folders, t.open(schema, e.memory))
 	}
@@ -55,6 +58,14 @@ func (b *builder) advance(ctx context.Context, page domain.Page) error {
 		b.forget()
 	}
 	return err
+}
+
+// openBeside returns a builder for tables beside the live ones. Each has an
+// owner of its own, so that two in one process exclude each other.
+func (e *Engine) openBeside(m Model, suffix string) *builder {
+	b := e.open(m, m.Schema()+suffix)
+	b.owner = fmt.Sprintf("%s, build %d", b.owner, e.builds.Add(1))
+	return b
 }
 
 // forget gives up what this process believes to know.

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -106,6 +107,7 @@ type Engine struct {
 	projectors []*projector
 	news       *news
 	swapping   chan struct{} // held by the one swap that goes on
+	builds     atomic.Int64  // beside the live tables, so far
 }
 
 // The refusals of a view.

@@ -220,18 +220,17 @@ func claims(ctx context.Context, n *int) func(engine.Reader) error {
 func TestTheSizeOfBatchesAndCacheMakesNoDifference(t *testing.T) {
 	w := newWorld(t, life()...)
 	var digests []engine.Digest
-	version := 0
-	for _, batch := range []int{1, 7, 100, 5000} {
-		for _, cache := range []int64{1, 20_000, 1 << 20} {
-			version++
-			c := w.config("test")
-			c.Models, c.Batch, c.CacheBytes = []engine.Model{ledger(version)}, batch, cache
-			e := w.engine(c)
-			require.NoError(t, e.CatchUp(t.Context()))
-			report, err := e.Verify(t.Context(), "ledger")
-			require.NoError(t, err)
-			digests = append(digests, report.Tables[0].Live, report.Tables[0].Fresh)
-		}
+	for version, size := range []struct {
+		batch int
+		cache int64
+	}{{1, 1}, {7, 20_000}, {100, 1}, {100, 1 << 20}, {5000, 1}, {5000, 1 << 20}} {
+		c := w.config("test")
+		c.Models, c.Batch, c.CacheBytes = []engine.Model{ledger(version)}, size.batch, size.cache
+		e := w.engine(c)
+		require.NoError(t, e.CatchUp(t.Context()))
+		report, err := e.Verify(t.Context(), "ledger")
+		require.NoError(t, err)
+		digests = append(digests, report.Tables[0].Live, report.Tables[0].Fresh)
 	}
 	require.Positive(t, digests[0].Rows)
 	for _, d := range digests {
@@ -397,6 +396,35 @@ func TestAnInterruptedRebuildIsResumed(t *testing.T) {
 	log.after = 1000
 	require.NoError(t, e.Rebuild(t.Context(), "ledger"))
 	w.right(e)
+}
+
+// held is a log that lets a reader wait.
+type held struct {
+	engine.Log
+	reached chan struct{}
+	goOn    chan struct{}
+}
+
+func (h held) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
+	h.reached <- struct{}{}
+	<-h.goOn
+	return h.Log.ReadAll(ctx, after, f, limit)
+}
+
+func TestTwoRebuildsOfOneModelExcludeEachOther(t *testing.T) {
+	w := newWorld(t, bookings(20)...)
+	require.NoError(t, w.engine(w.config("test")).CatchUp(t.Context()))
+	c := w.config("test")
+	log := held{w.log, make(chan struct{}), make(chan struct{})}
+	c.Log = log
+	e := w.engine(c)
+	first := make(chan error)
+	go func() { first <- e.Rebuild(t.Context(), "ledger") }()
+	<-log.reached
+	require.ErrorContains(t, e.Rebuild(t.Context(), "ledger"), "somebody else")
+	close(log.goOn)
+	require.NoError(t, <-first)
+	require.Equal(t, 20, w.number("select sum(claims) from ledger_v1.seat"))
 }
 
 func TestSeveralModelsAreRebuiltAtOnceOverFewConnections(t *testing.T) {

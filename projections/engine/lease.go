@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// errElsewhere says that another process has the schema.
-var errElsewhere = errors.New("another process has the read model")
+// errElsewhere says that another process, or another build, has the schema.
+var errElsewhere = errors.New("somebody else has the tables")
 
 // acquire gets hold of the schema for this process: it raises the epoch, which
 // refuses every write under the one before, and forgets what was cached. It
@@ -28,7 +28,7 @@ func (b *builder) acquire(ctx context.Context) error {
 			where schema = $1 and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
 			for update skip locked
 		)
-		returning epoch, position, recorded_at`, b.schema, b.engine.config.Owner, b.engine.config.Lease)
+		returning epoch, position, recorded_at`, b.schema, b.owner, b.engine.config.Lease)
 	err := row.Scan(&b.epoch, &b.stored, &seen)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errElsewhere
@@ -36,7 +36,7 @@ func (b *builder) acquire(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("acquire %s: %w", b.schema, err)
 	}
-	b.position, b.seen = b.stored, time.Time{}
+	b.position, b.seen, b.renewed = b.stored, time.Time{}, b.engine.config.Now()
 	if seen != nil {
 		b.seen = seen.UTC()
 	}
@@ -71,6 +71,16 @@ func (b *builder) renew(ctx context.Context) error {
 		update slotbook.projection_checkpoint
 		set lease_until = clock_timestamp() + $3
 		where schema = $1 and epoch = $2`, b.schema, b.epoch, b.engine.config.Lease)
+}
+
+// keep renews the lease when it is time to, for builds that write rarely.
+func (b *builder) keep(ctx context.Context) error {
+	now := b.engine.config.Now()
+	if now.Sub(b.renewed) < b.engine.config.Lease/3 {
+		return nil
+	}
+	b.renewed = now
+	return b.renew(ctx)
 }
 
 // release lets any process have the schema at once.

@@ -16,14 +16,15 @@ import (
 // new tables in their place, in a moment and without taking readers back. The
 // tables that were live stay under the suffix _prev until the next rebuild.
 //
-// A rebuild that was interrupted is resumed by the next. One that meets what
+// A rebuild that was interrupted is resumed by the next; one that goes on
+// makes the next an error. One that meets what
 // it cannot fold stops with a [ParkedError], unless Config.KeepParked.
 func (e *Engine) Rebuild(ctx context.Context, name string) error {
 	m, err := e.model(name)
 	if err != nil {
 		return err
 	}
-	b := e.open(m, m.Schema()+nextSuffix)
+	b := e.openBeside(m, nextSuffix)
 	if err := e.create(ctx, m, b.schema); err != nil {
 		return fmt.Errorf("rebuild %s: %w", name, err)
 	}

@@ -46,14 +46,14 @@ func (r Report) Differs() []string {
 
 // Verify folds the whole log anew into a scratch schema, up to where the live
 // tables are, and compares both by one digest. The live tables go on moving
-// meanwhile: their digests and their position are those of one moment. A
-// verification of the same model by another process is an error.
+// meanwhile: their digests and their position are those of one moment. While one
+// verification of a model goes on, a second is an error.
 func (e *Engine) Verify(ctx context.Context, name string) (Report, error) {
 	m, err := e.model(name)
 	if err != nil {
 		return Report{}, err
 	}
-	b := e.open(m, m.Schema()+verifySuffix)
+	b := e.openBeside(m, verifySuffix)
 	report, err := b.verify(ctx, m)
 	if err != nil {
 		err = fmt.Errorf("verify %s: %w", name, err)
