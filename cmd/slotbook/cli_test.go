@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -85,9 +86,10 @@ func latinDatabase(t *testing.T) string {
 	_, err = conn.Exec(t.Context(), "create database "+name+" template template0 lc_ctype 'C' lc_collate 'C'")
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := conn.Exec(t.Context(), "drop database "+name+" with (force)")
+		ctx := context.Background() // the test's own has ended
+		_, err := conn.Exec(ctx, "drop database "+name+" with (force)")
 		require.NoError(t, err)
-		require.NoError(t, conn.Close(t.Context()))
+		require.NoError(t, conn.Close(ctx))
 	})
 	return strings.Replace(url, "/"+conn.Config().Database, "/"+name, 1)
 }
