@@ -14,7 +14,8 @@ import (
 
 // PatientsModel returns the read model of patients. It is the only one that
 // holds opened text, for the search; open gives it, or "" for text that is
-// gone for good.
+// gone for good. When it cannot tell now, it panics with an error of the kind
+// [domain.Unavailable], and the batch is tried again.
 func PatientsModel(open func(domain.Sealed) string) engine.Model {
 	return engine.Model{
 		Name:     "patients",

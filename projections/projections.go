@@ -32,7 +32,7 @@ type Viewer interface {
 }
 
 // All returns every read model, in a fixed order. open opens sealed text for
-// the search of patients; it returns "" when the text is gone for good.
+// the search of patients, as [PatientsModel] says.
 func All(open func(domain.Sealed) string) []engine.Model {
 	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open)}
 }

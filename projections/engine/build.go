@@ -47,8 +47,7 @@ func (e *Engine) open(m Model, schema string) *builder {
 	return b
 }
 
-// advance folds one page and writes it. It reports whether there was one. An
-// error leaves the builder without its hold on the schema.
+// advance folds one page and writes it. An error leaves the builder without its hold on the schema.
 func (b *builder) advance(ctx context.Context, page domain.Page) error {
 	err := b.fold(ctx, page)
 	if err == nil {
@@ -98,7 +97,9 @@ func (b *builder) fold(ctx context.Context, page domain.Page) error {
 		return err
 	}
 	for _, f := range b.folders {
-		f.fold(b.batch, b.parking)
+		if err := f.fold(b.batch, b.parking); err != nil {
+			return fmt.Errorf("fold %s: %w", b.schema, err)
+		}
 	}
 	b.position = page.Next
 	return nil

@@ -501,6 +501,27 @@ func TestARowThatCannotBeFoldedIsParkedAndTheOthersGoOn(t *testing.T) {
 	require.Equal(t, want, parked)
 }
 
+func TestAFoldThatLacksWhatItNeedsIsTriedAgain(t *testing.T) {
+	w := newWorld(t, book(1, "pat"), book(2, "pat"))
+	away := true
+	m := ledger(1)
+	m.Tables[0] = engine.NewTable("seat", seatDDL, func(r domain.Recorded) []string { return []string{r.Stream.ID()} },
+		func(s seat, exists bool, r domain.Recorded) (seat, bool) {
+			if away && r.Position == 2 {
+				panic(commands.ErrUnavailable)
+			}
+			return evolveSeat(s, exists, r)
+		})
+	c := w.config("test")
+	c.Models = []engine.Model{m}
+	e := w.engine(c)
+	require.ErrorIs(t, e.CatchUp(t.Context()), commands.ErrUnavailable)
+	away = false
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.Equal(t, 2, w.number("select claims from ledger_v1.total"))
+	w.right(e)
+}
+
 // garbled is a log in which one event cannot be read.
 type garbled struct {
 	engine.Log

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -45,7 +46,7 @@ func (p *projector) run(ctx context.Context) error {
 		}
 		if now := describe(err); now != standing {
 			standing = now
-			log.Info(standing, "error", err)
+			log.Log(ctx, severity(err), standing, "error", err)
 		}
 		switch {
 		case upgradeRunning(err):
@@ -73,6 +74,13 @@ func describe(err error) string {
 		return "read model lost"
 	}
 	return "read model stalled"
+}
+
+func severity(err error) slog.Level {
+	if err == nil || errors.Is(err, errElsewhere) || errors.Is(err, errLost) {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
 }
 
 func upgradeRunning(err error) bool {

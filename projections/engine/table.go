@@ -35,7 +35,11 @@ type Table interface {
 // evolve returns the row after the event and whether there is one. It is pure:
 // it changes nothing that it is given, slices included. exists is false when
 // there is no row, and row then holds nothing but its key; an event that does
-// not create rows answers false. A fold that panics parks its row.
+// not create rows answers false.
+//
+// A fold that panics parks its row. The exception is for folds that need what
+// can be away, such as keys: a panic whose value is an error of the kind
+// [domain.Unavailable] undoes the batch, which is tried again.
 func NewTable[R any](
 	name, ddl string,
 	keys func(r domain.Recorded) []string,
@@ -76,8 +80,9 @@ type folder interface {
 	unknown() []string
 	// load takes the rows of the unknown keys; those it is not given do not exist.
 	load(rows pgx.Rows) error
-	// fold folds the batch into the touched rows.
-	fold(events []domain.Recorded, p *parking)
+	// fold folds the batch into the touched rows. An error is of the kind
+	// [domain.Unavailable] and leaves the batch half done.
+	fold(events []domain.Recorded, p *parking) error
 	// changes returns what the table does not have yet.
 	changes() (changes, error)
 	// settle says that the table has it now.
@@ -202,17 +207,22 @@ func (f *fold[R]) decode(row *R, raw [][]byte) error {
 	return nil
 }
 
-func (f *fold[R]) fold(events []domain.Recorded, p *parking) {
+func (f *fold[R]) fold(events []domain.Recorded, p *parking) error {
 	for _, w := range f.work {
 		if p.skip(f.name, w.entry.key) {
 			continue
 		}
-		if err := f.apply(w.entry, events[w.event]); err != nil {
+		err := f.apply(w.entry, events[w.event])
+		if rule := domain.RuleOf(err); rule != nil && rule.Kind == domain.Unavailable {
+			return err
+		}
+		if err != nil {
 			p.park(f.name, w.entry.key, events[w.event].Position, err)
 		}
 	}
 	clear(f.work)
 	f.work = f.work[:0]
+	return nil
 }
 
 func (f *fold[R]) apply(e *entry[R], r domain.Recorded) (err error) {
@@ -237,7 +247,11 @@ func (f *fold[R]) apply(e *entry[R], r domain.Recorded) (err error) {
 
 // rescue makes a panic of a fold an error.
 func rescue(err *error) {
-	if p := recover(); p != nil {
+	switch p := recover().(type) {
+	case nil:
+	case error:
+		*err = fmt.Errorf("panic: %w", p)
+	default:
 		*err = fmt.Errorf("panic: %v", p)
 	}
 }
