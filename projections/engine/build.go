@@ -47,7 +47,8 @@ func (e *Engine) open(m Model, schema string) *builder {
 	return b
 }
 
-// advance folds one page and writes it. An error leaves the builder without its hold on the schema.
+// advance folds one page and writes it. An error leaves the builder without
+// its hold on the schema.
 func (b *builder) advance(ctx context.Context, page domain.Page) error {
 	err := b.fold(ctx, page)
 	if err == nil {

@@ -411,6 +411,45 @@ func (h held) ReadAll(ctx context.Context, after domain.Position, f domain.Filte
 	return h.Log.ReadAll(ctx, after, f, limit)
 }
 
+func TestABatchOfAFormerOwnerIsRefused(t *testing.T) {
+	w := newWorld(t, bookings(20)...)
+	c := w.config("first")
+	log := held{w.log, make(chan struct{}), make(chan struct{})}
+	c.Log = log
+	first, second := w.engine(c), w.engine(w.config("second"))
+	done := make(chan error)
+	go func() { done <- first.CatchUp(t.Context()) }()
+	<-log.reached // the first has the model, and the page is on its way
+	w.exec("update slotbook.projection_checkpoint set lease_until = clock_timestamp() - interval '1 s'")
+	require.NoError(t, second.CatchUp(t.Context()))
+	close(log.goOn)
+	require.NoError(t, <-done)
+	require.Equal(t, 20, w.number("select claims from ledger_v1.total"))
+	w.right(second)
+}
+
+func TestATableThatCannotBeIsFoundAtStartUp(t *testing.T) {
+	t.Parallel()
+	keys := func(domain.Recorded) []string { return nil }
+	type untagged struct{ Key string }
+	type numbered struct {
+		Key int `db:"key"`
+	}
+	type mapped struct {
+		Key  string         `db:"key"`
+		More map[string]int `db:"more"`
+	}
+	require.Panics(t, func() {
+		engine.NewTable("t", "", keys, func(r untagged, _ bool, _ domain.Recorded) (untagged, bool) { return r, true })
+	})
+	require.Panics(t, func() {
+		engine.NewTable("t", "", keys, func(r numbered, _ bool, _ domain.Recorded) (numbered, bool) { return r, true })
+	})
+	require.Panics(t, func() {
+		engine.NewTable("t", "", keys, func(r mapped, _ bool, _ domain.Recorded) (mapped, bool) { return r, true })
+	})
+}
+
 func TestTwoRebuildsOfOneModelExcludeEachOther(t *testing.T) {
 	w := newWorld(t, bookings(20)...)
 	require.NoError(t, w.engine(w.config("test")).CatchUp(t.Context()))

@@ -46,7 +46,7 @@ func (p *projector) run(ctx context.Context) error {
 		}
 		if now := describe(err); now != standing {
 			standing = now
-			log.Log(ctx, severity(err), standing, "error", err)
+			log.Log(ctx, severity(err), standing, reason(err)...)
 		}
 		switch {
 		case upgradeRunning(err):
@@ -81,6 +81,14 @@ func severity(err error) slog.Level {
 		return slog.LevelInfo
 	}
 	return slog.LevelError
+}
+
+// reason is the attribute that says why, unless the line has said it.
+func reason(err error) []any {
+	if severity(err) == slog.LevelInfo {
+		return nil
+	}
+	return []any{"error", err}
 }
 
 func upgradeRunning(err error) bool {
