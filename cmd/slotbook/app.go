@@ -107,10 +107,14 @@ func owner() string {
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), newID())
 }
 
-// open opens sealed text for the search of patients. What cannot be opened is
-// not found.
+// open opens sealed text for the search of patients. Text whose key is gone
+// is not found by anybody; while the keys cannot be read, it panics with the
+// error, on which the engine folds again later.
 func (a *app) open(s domain.Sealed) string {
 	text, err := a.codec.Open(context.Background(), s)
+	if refusal := domain.RuleOf(err); refusal != nil && refusal.Kind == domain.Unavailable {
+		panic(err)
+	}
 	if err != nil {
 		return ""
 	}
