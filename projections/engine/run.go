@@ -40,7 +40,7 @@ func (p *projector) run(ctx context.Context) error {
 	defer p.letGo(ctx)
 	log, pause, standing := p.engine.config.Logger.With("model", p.schema), p.engine.config.Lease/5, ""
 	for ctx.Err() == nil {
-		_, moved, err := p.step(ctx)
+		_, went, err := p.step(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -54,11 +54,35 @@ func (p *projector) run(ctx context.Context) error {
 		case errors.Is(err, errLost):
 		case err != nil:
 			sleep(ctx, pause)
-		case !moved:
+		case went == arrived:
+			p.rest(ctx)
+			p.idle(ctx)
+		case went == nowhere:
 			p.idle(ctx)
 		}
 	}
 	return nil
+}
+
+// progress is how far a step took a model.
+type progress int
+
+const (
+	nowhere progress = iota // nothing new is there, or an error
+	arrived                 // it took all that was there
+	onwards                 // there may be more
+)
+
+// beat is how often a model at the head takes what has arrived, at most. What
+// comes alone is taken at once; what comes in a stream is worth gathering: a
+// transaction costs as much as some hundred events in it.
+const beat = 50 * time.Millisecond
+
+// rest waits for the next beat. It is the same moment for all models, so that
+// they share the page that they read then.
+func (p *projector) rest(ctx context.Context) {
+	sinceBeat := time.Duration(p.engine.config.Now().UnixNano()) % beat
+	sleep(ctx, beat-sinceBeat)
 }
 
 // describe says how a model stands after a step; it is logged when it changes.
@@ -106,33 +130,38 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // step takes the model over one page of the log, getting hold of it first
-// when need be. It returns where the model is then, and whether it moved.
-func (p *projector) step(ctx context.Context) (at domain.Position, moved bool, err error) {
+// when need be. It returns where the model is then, and how it got there.
+func (p *projector) step(ctx context.Context) (at domain.Position, went progress, err error) {
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
-		return 0, false, ctx.Err()
+		return 0, nowhere, ctx.Err()
 	}
 	defer func() { <-p.turn }()
 	defer func() {
-		if !moved {
+		if went == nowhere {
 			p.engine.pages.leave(p.builder)
 		}
 	}()
 	if p.epoch == 0 {
 		if err := p.acquire(ctx); err != nil {
-			return 0, false, err
+			return 0, nowhere, err
 		}
 	}
 	page, err := p.engine.pages.next(ctx, p.builder)
 	if upgradeRunning(err) {
-		return 0, false, errors.Join(err, p.release(context.WithoutCancel(ctx)))
+		return 0, nowhere, errors.Join(err, p.release(context.WithoutCancel(ctx)))
 	}
 	if err != nil || page.Next <= p.position {
-		return p.position, false, err
+		return p.position, nowhere, err
 	}
-	err = p.advance(ctx, page)
-	return p.position, err == nil, err
+	if err := p.advance(ctx, page); err != nil {
+		return p.position, nowhere, err
+	}
+	if len(page.Events) < p.engine.config.Batch {
+		return p.position, arrived, nil
+	}
+	return p.position, onwards, nil
 }
 
 // idle waits at the head for news, renewing the lease meanwhile.
@@ -201,7 +230,7 @@ func (e *Engine) CatchUp(ctx context.Context) error {
 func (p *projector) catchUp(ctx context.Context, head domain.Position) error {
 	defer p.engine.pages.leave(p.builder)
 	for {
-		at, moved, err := p.step(ctx)
+		at, went, err := p.step(ctx)
 		switch {
 		case errors.Is(err, errElsewhere):
 			if at, err = p.elsewhere(ctx); err != nil {
@@ -214,7 +243,7 @@ func (p *projector) catchUp(ctx context.Context, head domain.Position) error {
 			continue
 		case err != nil:
 			return err
-		case !moved && at < head:
+		case went == nowhere && at < head:
 			return fmt.Errorf("the log ends at position %d, before its head %d", at, head)
 		}
 		if at >= head {
