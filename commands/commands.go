@@ -206,7 +206,11 @@ func replay(recorded []domain.Recorded, req Request) (int, error) {
 
 func (r Request) expect(recorded []domain.Recorded) error {
 	if r.Expected != nil && *r.Expected != last(recorded) {
-		return ErrStale
+		stale := &Conflict{Err: ErrStale, Revision: last(recorded)}
+		if len(recorded) > 0 {
+			stale.Stream = recorded[0].Stream
+		}
+		return stale
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type Opening struct {
 	Withdrawn []domain.SlotID // slots that fit no longer; what is booked in them is displaced, not lost
 	Waiting   []schedule.Want // wanted over time that a booked slot still owns; opened when it is released
 	Overlaps  []schedule.Want // lost to a pattern that was configured earlier
+	Planned   []Planned       // what a dry run would have stored
 }
 
 func (o *Opening) add(p Opening) {
@@ -28,6 +29,7 @@ func (o *Opening) add(p Opening) {
 	o.Withdrawn = append(o.Withdrawn, p.Withdrawn...)
 	o.Waiting = append(o.Waiting, p.Waiting...)
 	o.Overlaps = append(o.Overlaps, p.Overlaps...)
+	o.Planned = append(o.Planned, p.Planned...)
 }
 
 // SetSchedule replaces a practitioner's pattern at one clinic and makes the
@@ -65,7 +67,14 @@ func (h *Handler) SetSchedule(ctx context.Context, req Request, c schedule.Set) 
 		days[n] = domain.DayOf(now).Add(n)
 	}
 	opening, err := h.alignDays(ctx, req, c.Practitioner, days, &done)
+	done.Planned = append(done.Planned, opening.Planned...)
 	return done, opening, err
+}
+
+// Schedule returns a practitioner's patterns as the stream says. Errors:
+// [schedule.ErrNotFound].
+func (h *Handler) Schedule(ctx context.Context, id domain.PractitionerID) (Answer[schedule.State], error) {
+	return read(ctx, h, schedule.Stream(id), schedule.Evolve, schedule.ErrNotFound)
 }
 
 // OpenDays opens the days that a practitioner's schedule reaches by now, and
@@ -187,6 +196,7 @@ func (h *Handler) align(ctx context.Context, a *alignment) (Opening, error) {
 		writes = append(writes, Write{schedule.DayStream(a.practitioner, a.day), a.revision, stamp(h, a.req, []domain.Event{e})})
 	}
 	if a.req.DryRun {
+		opening.Planned = plan(writes...)
 		return opening, nil
 	}
 	return opening, h.appendAll(ctx, writes)

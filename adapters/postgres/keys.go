@@ -61,6 +61,20 @@ func NewKeys(pool *pgxpool.Pool, master []byte) (*Keys, error) {
 	return &Keys{pool: pool, master: aead, cache: map[string]cachedKey{}}, nil
 }
 
+// noPerson names the key by which a database recognizes its master key.
+const noPerson = ""
+
+// ErrOtherMaster says that the keys in the database were wrapped under another
+// master key than the one at hand.
+var ErrOtherMaster = errors.New("the master key is not the one that this database was first used with")
+
+// Check returns [ErrOtherMaster] unless the master key is the one that the
+// database was first used with. The first use settles it.
+func (k *Keys) Check(ctx context.Context) error {
+	_, err := k.Key(ctx, noPerson, true)
+	return err
+}
+
 // Key returns the person's key. With create, a person who never had one gets
 // one, and it is durable before Key returns. A destroyed key is never made
 // anew. Errors: [eventcodec.ErrNoKey], [commands.ErrUnstorable] for a person
@@ -148,7 +162,7 @@ func (k *Keys) unwrap(person string, wrapped []byte) ([]byte, error) {
 	}
 	key, err := k.master.Open(nil, wrapped[:n], wrapped[n:], []byte(person))
 	if err != nil {
-		return nil, errors.New("a person's key does not open: the master key is another one, or the key is damaged")
+		return nil, fmt.Errorf("%w, or the key of a person is damaged", ErrOtherMaster)
 	}
 	return key, nil
 }

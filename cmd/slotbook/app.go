@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,7 @@ type app struct {
 	opener  *reactions.Opener
 	http    http.Handler
 	logger  *slog.Logger
+	begun   atomic.Bool // everything that has to be there at the start is
 }
 
 // appConfig is what an app is made of.
@@ -62,6 +64,11 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 func (a *app) assemble(ctx context.Context, c appConfig) error {
 	keys, err := postgres.NewKeys(a.pool, c.masterKey)
 	if err != nil {
+		return err
+	}
+	if err := keys.Check(ctx); errors.Is(err, postgres.ErrOtherMaster) {
+		return usageError{fmt.Errorf("%w: give all processes the same SLOTBOOK_MASTER_KEY, or the same data folder", postgres.ErrOtherMaster)}
+	} else if err != nil {
 		return err
 	}
 	a.codec = eventcodec.New(keys)
@@ -108,15 +115,12 @@ func owner() string {
 }
 
 // open opens sealed text for the search of patients. Text whose key is gone
-// is not found by anybody; while the keys cannot be read, it panics with the
-// error, on which the engine folds again later.
+// is not found by anybody. On any other error it panics: the engine folds
+// again later when the keys cannot be read now, and parks the patient else.
 func (a *app) open(s domain.Sealed) string {
 	text, err := a.codec.Open(context.Background(), s)
-	if refusal := domain.RuleOf(err); refusal != nil && refusal.Kind == domain.Unavailable {
+	if err != nil && !errors.Is(err, eventcodec.ErrNoKey) {
 		panic(err)
-	}
-	if err != nil {
-		return ""
 	}
 	return text
 }
@@ -148,12 +152,16 @@ const (
 )
 
 var (
-	errClock  = domain.Refusal(domain.Unavailable, "clock.skewed", "this machine's clock differs from the database's by more than a second")
-	errBehind = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
+	errStarting = domain.Refusal(domain.Unavailable, "process.starting", "the process is still starting")
+	errClock    = domain.Refusal(domain.Unavailable, "clock.skewed", "this machine's clock differs from the database's by more than a second")
+	errBehind   = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
 )
 
 // ready tells why this process should get no traffic.
 func (a *app) ready(ctx context.Context) error {
+	if !a.begun.Load() {
+		return errStarting
+	}
 	skew, err := a.store.ClockSkew(ctx)
 	if err != nil {
 		return err
@@ -197,6 +205,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	if ctx.Err() != nil {
 		err = nil // told to stop before it was ready: what was interrupted goes on at the next start
 	} else if err == nil {
+		a.begun.Store(true)
 		select {
 		case <-ctx.Done():
 		case err = <-failed:

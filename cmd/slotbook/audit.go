@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/domain"
@@ -16,25 +18,24 @@ type auditCmd struct{ database }
 
 // Run audits the log up to where it ends now.
 func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
-	master, err := c.masterKey()
-	if err != nil {
-		return err
-	}
-	url, done, err := c.open(ctx)
+	url, done, err := c.find(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if err := postgres.Check(ctx, url); err != nil {
+		return usageError{err}
+	}
 	pool, err := postgres.Pool(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	keys, err := postgres.NewKeys(pool, master)
-	if err != nil {
+	if err := hasLog(ctx, pool); err != nil {
 		return err
 	}
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(keys), Logger: out.logger()})
+	sealed := eventcodec.New(nil) // nothing personal is opened
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: sealed, Logger: out.logger()})
 	if err != nil {
 		return err
 	}
@@ -43,6 +44,19 @@ func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
 		return err
 	}
 	return report(out.out, auditor)
+}
+
+// hasLog refuses a database that Slotbook has never used: an empty proof would
+// be no proof.
+func hasLog(ctx context.Context, pool *pgxpool.Pool) error {
+	var there bool
+	if err := pool.QueryRow(ctx, `select to_regclass('slotbook.events') is not null`).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		return usageError{errors.New("the database holds no Slotbook log")}
+	}
+	return nil
 }
 
 // auditLog reads the whole log.

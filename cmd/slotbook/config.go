@@ -72,6 +72,23 @@ func (d database) open(ctx context.Context) (url string, done func() error, err 
 	return url, done, nil
 }
 
+// find returns the address of a database that is there already, and what to
+// call when it is not needed any more. It creates nothing. Errors are usage
+// errors.
+func (d database) find(ctx context.Context) (url string, done func() error, err error) {
+	if d.DatabaseURL != "" {
+		return d.DatabaseURL, func() error { return nil }, nil
+	}
+	if _, err := os.Stat(filepath.Join(d.DataDir, "postgres", "data", "PG_VERSION")); err != nil {
+		return "", nil, usageError{fmt.Errorf("there is no database in the folder %s", d.DataDir)}
+	}
+	server, err := pgembed.Open(ctx, pgembed.Config{Folder: filepath.Join(d.DataDir, "postgres")})
+	if err != nil {
+		return "", nil, usageError{err}
+	}
+	return server.URL(databaseName), server.Close, nil
+}
+
 // embedded starts the data folder's PostgreSQL, or uses the one that runs.
 func (d database) embedded(ctx context.Context) (string, func() error, error) {
 	if err := makeFolder(d.DataDir); err != nil {

@@ -14,7 +14,7 @@ import (
 
 type serveCmd struct {
 	database
-	Listen      string   `env:"SLOTBOOK_LISTEN" default:"127.0.0.1:8080" help:"Address to listen on. Anything but loopback is reachable by everybody who reaches the machine: there are no accounts yet." placeholder:"HOST:PORT"`
+	Listen      string   `env:"SLOTBOOK_LISTEN" default:"127.0.0.1:8080" help:"Address to listen on, 127.0.0.1:8080 by default. Anything but loopback is reachable by everybody who reaches the machine: there are no accounts yet." placeholder:"HOST:PORT"`
 	Demo        bool     `env:"SLOTBOOK_DEMO" help:"Load the demo data into an empty store."`
 	CORSOrigins []string `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
@@ -24,7 +24,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 	tuneGC()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return usageError{fmt.Errorf("cannot listen on %s: %w", c.Listen, err)}
+		return usageError{fmt.Errorf("cannot listen on %s (--listen names another address): %w", c.Listen, err)}
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it already, unless it never started
 	master, err := c.masterKey()

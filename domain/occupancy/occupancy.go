@@ -127,9 +127,17 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 		}
 	}
 	if len(by) > 0 {
-		return nil, &claim.Taken{Rule: ErrTaken, By: by}
+		return nil, &claim.Taken{Rule: refusal(c.Subject), By: by}
 	}
 	return append(events, Booked{c.Subject, c.Taken}), nil
+}
+
+// refusal names the case at hand.
+func refusal(s Subject) *domain.Error {
+	if s.Kind == Patient("").Kind {
+		return ErrTaken.Because("the patient has another appointment at that time")
+	}
+	return ErrTaken
 }
 
 // Evolve returns the state after the event.

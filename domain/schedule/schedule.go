@@ -103,6 +103,7 @@ var (
 	ErrBreak      = domain.Refusal(domain.Invalid, "schedule.break", "breaks lie inside their interval, in order, and do not overlap")
 	ErrOverlap    = domain.Refusal(domain.Invalid, "schedule.overlap", "two intervals of one weekday overlap")
 	ErrHorizon    = domain.Refusal(domain.Invalid, "schedule.horizon", "a horizon is from 1 to 365 days")
+	ErrNotFound   = domain.Refusal(domain.NotFound, "schedule.not-found", "the practitioner has no schedule there")
 	ErrSlotGone   = domain.Refusal(domain.NotFound, "slot.not-found", "there is no such slot")
 	ErrOvertaken  = domain.Refusal(domain.Conflict, "schedule.overtaken", "the schedule was changed again meanwhile")
 	errNotWeekday = ErrInterval.Because("a weekday is a number from 0, Sunday, to 6")
