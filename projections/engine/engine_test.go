@@ -2,12 +2,14 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -640,6 +642,81 @@ func TestAViewThatDemandsTooMuchIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, engine.ErrPositionUnknown)
 	_, err = e.View(t.Context(), 0, []string{"ledgers"}, never)
 	require.Error(t, err)
+}
+
+func TestAViewOfADatabaseThatIsAwaySaysSo(t *testing.T) {
+	w := newWorld(t, book(1, "pat"))
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	nothing := func(engine.Reader) error { return nil }
+
+	t.Run("the connection is lost between two queries", func(t *testing.T) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+			var mine int
+			if err := r.QueryRow(t.Context(), "select pg_backend_pid()").Scan(&mine); err != nil {
+				return err
+			}
+			w.exec(fmt.Sprintf("select pg_terminate_backend(%d, 10000)", mine))
+			return r.QueryRow(t.Context(), "select 1").Scan(&mine)
+		})
+		require.ErrorIs(t, err, engine.ErrAway)
+	})
+	t.Run("the connection is lost after the last query", func(t *testing.T) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+			var mine int
+			err := r.QueryRow(t.Context(), "select pg_backend_pid()").Scan(&mine)
+			w.exec(fmt.Sprintf("select pg_terminate_backend(%d, 10000)", mine))
+			return err
+		})
+		require.ErrorIs(t, err, engine.ErrAway)
+	})
+	t.Run("the next view has a new connection", func(t *testing.T) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, nothing)
+		require.NoError(t, err)
+	})
+	t.Run("an error of the query itself stays what it is", func(t *testing.T) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+			var n int
+			return r.QueryRow(t.Context(), "select 1/0").Scan(&n)
+		})
+		require.ErrorContains(t, err, "division by zero")
+		require.NotErrorIs(t, err, engine.ErrAway)
+	})
+	t.Run("a caller that went away is told so", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := e.View(ctx, 0, []string{"ledger"}, nothing)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, engine.ErrAway)
+	})
+	t.Run("every connection is in use until the caller's time ends", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		settings := w.pool.Config()
+		settings.MaxConns = 1
+		small, err := pgxpool.NewWithConfig(t.Context(), settings)
+		require.NoError(t, err)
+		defer small.Close()
+		only, err := small.Acquire(t.Context())
+		require.NoError(t, err)
+		defer only.Release()
+		c := w.config("test")
+		c.Pool = small
+		_, err = engine.New(c).View(ctx, 0, []string{"ledger"}, nothing)
+		require.ErrorIs(t, err, engine.ErrAway)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		c := w.config("test")
+		pool, err := pgxpool.New(t.Context(), "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=5")
+		require.NoError(t, err)
+		defer pool.Close()
+		c.Pool = pool
+		_, err = engine.New(c).View(t.Context(), 0, []string{"ledger"}, nothing)
+		require.ErrorIs(t, err, engine.ErrAway)
+		_, ok := errors.AsType[*pgconn.ConnectError](err)
+		require.True(t, ok, "the cause is there, for the log")
+	})
 }
 
 func TestManyProcessesMayPrepareAtOnce(t *testing.T) {

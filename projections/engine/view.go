@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -18,6 +22,10 @@ type Reader interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// ErrAway says that the database of the read models cannot be had, or was lost
+// while it was read.
+var ErrAway = domain.Refusal(domain.Unavailable, "projection.unavailable", "the database of the read models cannot be reached")
+
 // errBehind says that a view saw a checkpoint before the demanded position.
 var errBehind = errors.New("behind the demanded position")
 
@@ -25,7 +33,9 @@ var errBehind = errors.New("behind the demanded position")
 // moment, and returns the position that they reflect: the smallest of the
 // models' checkpoints at that moment. The models' tables are on the search
 // path, by their bare names. read may run queries until it returns; its error
-// is returned as it is.
+// is returned as it is, unless the database went away: that is [ErrAway], which
+// wraps the cause. When the caller's own time has ended, the error is that of
+// ctx.
 //
 // least is the position that the rows must reflect at least; 0 demands nothing.
 // View waits for it, for Config.Patience, and then returns [ErrNotYet]; beyond
@@ -109,23 +119,48 @@ func (v view) wait(
 // in between would give tables that the snapshot sees only half of.
 func (v view) once(ctx context.Context, e *Engine, least domain.Position, read func(Reader) error) (domain.Position, error) {
 	var at domain.Position
-	err := e.config.Pool.AcquireFunc(ctx, func(conn poolConn) error {
-		err := v.begin(ctx, conn.Conn(), &at)
-		switch {
-		case err != nil:
-			err = fmt.Errorf("view %s: %w", strings.Join(v.schemas, ", "), err)
-		case at < least:
-			err = errBehind
-		default:
-			err = read(conn)
-		}
-		_, ended := conn.Exec(ctx, "rollback") // nothing was written; it is the cheaper end after a failure, too
-		if err == nil {
-			err = ended
-		}
+	conn, err := e.config.Pool.Acquire(ctx)
+	if err != nil {
+		return 0, away(err, !errors.Is(ctx.Err(), context.Canceled))
+	}
+	defer conn.Release()
+	err = v.begin(ctx, conn.Conn(), &at)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("view %s: %w", strings.Join(v.schemas, ", "), err)
+	case at < least:
+		err = errBehind
+	default:
+		err = read(conn)
+	}
+	_, ended := conn.Exec(ctx, "rollback") // nothing was written; it is the cheaper end after a failure, too
+	if err == nil {
+		err = ended
+	}
+	return at, away(err, ctx.Err() == nil && lost(err))
+}
+
+// away makes err [ErrAway] when that is what it means.
+func away(err error, it bool) error {
+	if !it {
 		return err
-	})
-	return at, err
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
+}
+
+// lost reports whether an error says that the connection is gone, or that the
+// server takes none: it shuts down, starts, or has too many.
+func lost(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(refused.Code, "08") || slices.Contains([]string{"57P01", "57P02", "57P03", "53300"}, refused.Code)
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 func (v view) begin(ctx context.Context, conn *pgx.Conn, at *domain.Position) error {
