@@ -150,7 +150,7 @@ const nearest = 3
 // withAlternatives adds the nearest free slots to the refusal of a slot. That
 // they cannot be had is no reason to hide the refusal.
 func (a *api) withAlternatives(ctx context.Context, id domain.SlotID, refusal error) error {
-	if _, ok := errors.AsType[*commands.Conflict](refusal); !ok {
+	if _, ok := errors.AsType[*commands.Conflict](refusal); !ok || errors.Is(refusal, commands.ErrStale) {
 		return refusal
 	}
 	p := problemOf(ctx, refusal)

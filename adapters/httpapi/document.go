@@ -14,6 +14,7 @@ func (a *api) humaConfig() huma.Config {
 	c.Info.Description = "An event-sourced booking engine for clinics. Every answer that is not a success is application/problem+json; " +
 		"GET /problems lists every rule."
 	c.Info.License = nil
+	c.Servers = []*huma.Server{{URL: "/"}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Transformers = []huma.Transformer{ours}

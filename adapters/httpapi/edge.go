@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/slotbook/slotbook/commands"
 )
 
@@ -53,15 +55,33 @@ func headAsGet(next http.Handler) http.Handler {
 }
 
 // checkURL refuses text in the address that nothing can store or find, and
-// parameters that are given twice.
+// parameters that are given twice. What the parameters say passes on in
+// Unicode NFC, as what bodies say does.
 func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := urlProblem(r.URL); p != nil {
 			a.write(w, r, p)
 			return
 		}
+		if query := r.URL.Query(); compose(query) {
+			r = r.Clone(r.Context())
+			r.URL.RawQuery = query.Encode()
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// compose makes the values of a query NFC, and reports whether they were not.
+func compose(query url.Values) bool {
+	changed := false
+	for name, values := range query {
+		for i, v := range values {
+			if !norm.NFC.IsNormalString(v) {
+				query[name][i], changed = norm.NFC.String(v), true
+			}
+		}
+	}
+	return changed
 }
 
 func urlProblem(u *url.URL) *Problem {
@@ -106,7 +126,8 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 }
 
 // readBody reads the body of a request that changes something, checks that it
-// is JSON that every store takes, and keeps its bytes.
+// is JSON that every store takes, and keeps its bytes. Its text passes on in
+// Unicode NFC: the same name is then the same text, however it was typed.
 func (a *api) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -122,9 +143,43 @@ func (a *api) readBody(next http.Handler) http.Handler {
 			return
 		}
 		exchangeOf(r.Context()).body = body
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Body = io.NopCloser(bytes.NewReader(composed(body)))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// composed returns a body that has been checked with its texts, not the names
+// of its fields, in NFC. It works on values: in the bytes, a mark may follow an
+// escape.
+func composed(body []byte) []byte {
+	if !bytes.ContainsFunc(body, func(r rune) bool { return r >= utf8.RuneSelf || r == '\\' }) {
+		return body
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return body // huma says what is wrong with it
+	}
+	changed, err := json.Marshal(composedValue(value))
+	if err != nil {
+		return body
+	}
+	return changed
+}
+
+func composedValue(v any) any {
+	switch v := v.(type) {
+	case string:
+		return norm.NFC.String(v)
+	case []any:
+		return mapped(v, composedValue)
+	case map[string]any:
+		for name, inner := range v {
+			v[name] = composedValue(inner)
+		}
+	}
+	return v
 }
 
 func bodyProblem(err error) *Problem {
@@ -141,7 +196,9 @@ func checkBody(contentType string, body []byte) error {
 	if len(body) == 0 {
 		return nil // huma says whether a body is needed
 	}
-	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
+	t, parameters, err := mime.ParseMediaType(contentType)
+	charset, given := parameters["charset"]
+	if err != nil || t != "application/json" || given && !strings.EqualFold(charset, "utf-8") {
 		return mediaType.problem("")
 	}
 	if !utf8.Valid(body) {
@@ -159,6 +216,9 @@ func checkJSON(body []byte) error {
 		if p, ok := errors.AsType[*Problem](err); ok {
 			return p
 		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return malformed.problem("the JSON of the body ends too early")
+		}
 		return malformed.problem("the body is not JSON: " + strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -175,9 +235,6 @@ func checkValue(d *json.Decoder, depth int) error {
 		return malformed.problem("the body's values lie in one another more than 100 deep")
 	}
 	token, err := d.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
 	if err != nil {
 		return err
 	}

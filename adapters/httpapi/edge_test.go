@@ -16,11 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
 )
 
 // clinicDay is a clinic with a practitioner and two patients: the ids, and a
@@ -318,7 +321,7 @@ func TestReadiness(t *testing.T) {
 func TestEveryRuleIsListed(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never leave the program: they are between commands and their helpers
-		"appointment.not-due",
+		"appointment.not-due", "schedule.overtaken",
 	}
 	w := newWorld(t)
 	listed := w.call(t, http.MethodGet, "/problems", "").Body.String()
@@ -363,7 +366,7 @@ func TestTheCurlExamplesOfTheDocumentationWork(t *testing.T) {
 	w := newWorld(t)
 	page := w.call(t, http.MethodGet, "/docs", "").Body.String()
 	page = strings.NewReplacer("&#39;", "'", "&#34;", `"`, "&amp;", "&", "&#43;", "+").Replace(page)
-	examples := regexp.MustCompile(`(?s)<pre>curl -s (?:-X (\w+) )?'http://127\.0\.0\.1:8080([^']+)'(.*?)</pre>`).FindAllStringSubmatch(page, -1)
+	examples := regexp.MustCompile(`(?s)<pre>curl -s (?:-X (\w+) )?'http://example\.com([^']+)'(.*?)</pre>`).FindAllStringSubmatch(page, -1)
 	require.NotEmpty(t, examples)
 	for _, e := range examples {
 		method, body := e[1], ""
@@ -396,4 +399,160 @@ func TestDurationsAreMeasuredByTheGivenClock(t *testing.T) {
 	w.setNow(at("2026-03-02T09:00:00Z").Add(time.Hour))
 	w.call(t, http.MethodGet, "/livez", "")
 	require.Contains(t, w.log.String(), `"duration":0`)
+}
+
+// TestWhatIsGotMayBePut gets schedules and puts them: nothing happens.
+func TestWhatIsGotMayBePut(t *testing.T) {
+	t.Parallel()
+	for _, put := range []string{
+		tuesdays,
+		`{"weekly": [], "horizonDays": 365}`,
+		`{"weekly": [
+			{"weekday": "sunday", "from": "00:00", "to": "24:00", "slotDuration": "P1D", "capacity": 1000},
+			{"weekday": "monday", "from": "09:00", "to": "17:30", "slotDuration": "PT90M", "breaks": [{"from": "10:30", "to": "11:00"}, {"from": "12:30", "to": "13:00"}]},
+			{"weekday": "monday", "from": "18:00", "to": "19:00", "slotDuration": "PT5M"}
+		], "horizonDays": 3, "zone": "Europe/Lisbon"}`,
+	} {
+		w := newWorld(t)
+		d := w.open(t)
+		require.Equal(t, http.StatusOK, w.call(t, http.MethodPut, d.schedule(), put).Code)
+		before, err := w.store.Head(t.Context())
+		require.NoError(t, err)
+		got := w.call(t, http.MethodGet, d.schedule(), "")
+		require.Equal(t, http.StatusOK, got.Code, got.Body.String())
+		again := w.call(t, http.MethodPut, d.schedule(), got.Body.String(), "If-Match", got.Header().Get("ETag"))
+		require.Equal(t, http.StatusOK, again.Code, again.Body.String())
+		require.Contains(t, again.Body.String(), `"opened":{"count":0,`)
+		require.Equal(t, got.Header().Get("ETag"), again.Header().Get("ETag"))
+		after, err := w.store.Head(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		require.JSONEq(t, got.Body.String(), w.call(t, http.MethodGet, d.schedule(), "").Body.String())
+	}
+}
+
+// TestADryRunOfAScheduleListsEveryEvent compares what was planned with what
+// then happens.
+func TestADryRunOfAScheduleListsEveryEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	later := strings.NewReplacer("09:00", "10:00").Replace(tuesdays)
+	dry := w.call(t, http.MethodPut, d.schedule()+"?dryRun=true", later)
+	require.Equal(t, http.StatusOK, dry.Code, dry.Body.String())
+	var planned struct{ Events []httpapi.PlannedEvent }
+	require.NoError(t, json.Unmarshal(dry.Body.Bytes(), &planned))
+	before, err := w.store.Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPut, d.schedule(), later).Code)
+	page, err := w.store.ReadAll(t.Context(), before, domain.Filter{}, 1000)
+	require.NoError(t, err)
+	var wanted, happened []string
+	for _, e := range planned.Events {
+		wanted = append(wanted, e.Stream+" "+e.Type)
+	}
+	for _, e := range page.Events {
+		happened = append(happened, string(e.Stream)+" "+e.Event.EventType())
+	}
+	require.ElementsMatch(t, happened, wanted)
+	require.Contains(t, wanted, "schedule-"+d.practitioner+".2026-03-03 schedule.day-opened")
+	require.Contains(t, wanted, "slot-"+d.slot(0)+" slot.withdrawn")
+}
+
+func TestACursorIsForTheFiltersThatItWasMadeFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	next := func(target string) string {
+		var list struct{ Next string }
+		require.NoError(t, json.Unmarshal(w.call(t, http.MethodGet, target, "").Body.Bytes(), &list))
+		require.NotEmpty(t, list.Next)
+		return list.Next
+	}
+	cursor := next("/v1/slots?practitionerId=" + d.practitioner + "&limit=2")
+	for _, same := range []string{
+		"practitionerId=" + d.practitioner, "limit=3&practitionerId=" + d.practitioner, "practitionerId=" + d.practitioner + "&minPosition=1&clinicId=",
+	} {
+		require.Equal(t, http.StatusOK, w.call(t, http.MethodGet, "/v1/slots?"+same+"&cursor="+cursor, "").Code, same)
+	}
+	for _, other := range []string{"", "clinicId=" + d.clinic, "practitionerId=" + d.practitioner + "&status=any", "practitionerId=" + d.clinic} {
+		answer := w.call(t, http.MethodGet, "/v1/slots?"+other+"&cursor="+cursor, "")
+		require.Equal(t, "cursor.malformed", rule(t, answer), other)
+	}
+	require.Equal(t, []string{d.maria}, w.pages(t, "/v1/patients?limit=1&q=mari%61"), "a Link works as it is")
+	require.Equal(t, http.StatusCreated, w.call(t, http.MethodPost, "/v1/patients", `{"name": "Adão"}`).Code)
+	cursor = next("/v1/patients?limit=1&q=%C3%A3o")
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodGet, "/v1/patients?q=a%CC%83o&cursor="+cursor, "").Code, "the same filter, typed in another way")
+}
+
+func TestTheLongestNameFitsACursor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, letter := range []string{"\U0001F600", "<", "\u2028"} {
+		for _, last := range []string{"1", "2"} {
+			answer := w.call(t, http.MethodPost, "/v1/clinics", `{"name": "`+strings.Repeat(letter, 199)+last+`", "zone": "Europe/Lisbon"}`)
+			require.Equal(t, http.StatusCreated, answer.Code, answer.Body.String())
+		}
+	}
+	require.Len(t, w.pages(t, "/v1/clinics?limit=1"), 6)
+}
+
+// TestListsOfADatabaseThatIsAwayAreUnavailable reads the real read models where
+// nobody listens.
+func TestListsOfADatabaseThatIsAwayAreUnavailable(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=5")
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	read := engine.New(engine.Config{Pool: pool, Owner: "test", Now: time.Now, Models: projections.All(func(domain.Sealed) string { return "" })})
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
+		c.Directory, c.Patients = projections.NewDirectory(read), projections.NewPatients(read)
+	})
+	for _, list := range []string{"slots", "appointments", "clinics", "practitioners", "patients"} {
+		answer := w.call(t, http.MethodGet, "/v1/"+list, "")
+		require.Equal(t, http.StatusServiceUnavailable, answer.Code, answer.Body.String())
+		require.Equal(t, "projection.unavailable", rule(t, answer))
+		require.Equal(t, "1", answer.Header().Get("Retry-After"))
+		require.NotContains(t, answer.Body.String(), "127.0.0.1")
+	}
+	require.Contains(t, w.log.String(), "127.0.0.1:1", "the log says why")
+}
+
+func TestTheExamplesNameTheHostOfTheRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	page := func(host string, headers ...string) string {
+		r := httptest.NewRequest(http.MethodGet, "/docs", nil)
+		r.Host = host
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		answer := httptest.NewRecorder()
+		w.handler.ServeHTTP(answer, r)
+		require.Equal(t, http.StatusOK, answer.Code)
+		return regexp.MustCompile("&#39;(https?://.*?)/v1/").FindStringSubmatch(answer.Body.String())[1]
+	}
+	require.Equal(t, "http://book.example.org:8443", page("book.example.org:8443"))
+	require.Equal(t, "http://[::1]:8080", page("[::1]:8080"))
+	require.Equal(t, "https://book.example.org", page("book.example.org", "X-Forwarded-Proto", "https"))
+	for _, host := range []string{"", "a'; rm -rf /; '", "<script>", "a.example/b", "a b", "a:b", "-x", "a$(b)", "a\nb", strings.Repeat("a", 300)} {
+		require.Equal(t, "http://127.0.0.1:8080", page(host), host)
+	}
+}
+
+func TestTheDocumentationSaysWhatMayBeSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	page := w.call(t, http.MethodGet, "/docs", "").Body.String()
+	for _, text := range []string{
+		"at least 1, at most 200, default 50", "at most 255 characters", "default free", "free | busy | busy-tentative | busy-unavailable | any",
+		"matches ^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", "at most 100 items", "byte for byte", "%2B",
+		`href="/livez"`, `href="/readyz"`, `href="/metrics"`, `href="/problems"`, `href="/openapi.json"`,
+	} {
+		require.True(t, strings.Contains(page, text), text)
+	}
+	root := w.call(t, http.MethodGet, "/", "")
+	require.Equal(t, http.StatusFound, root.Code)
+	require.Equal(t, "/docs", root.Header().Get("Location"))
 }

@@ -41,7 +41,8 @@ func parseIfMatch(text string) (*domain.Revision, error) {
 	return &revision, nil
 }
 
-// cursor is where a list goes on: which list, after which place.
+// cursor is where a list goes on: which list with which filters, after which
+// place.
 type cursor[K any] struct {
 	List  string `json:"list"`
 	Place K      `json:"place"`
@@ -119,6 +120,18 @@ func parseDuration(text string) (time.Duration, error) {
 		total += d
 	}
 	return total, nil
+}
+
+// formatDuration writes whole minutes, at least one, as [parseDuration] reads them.
+func formatDuration(d time.Duration) string {
+	text := "PT"
+	if hours := int(d.Hours()); hours > 0 {
+		text += strconv.Itoa(hours) + "H"
+	}
+	if minutes := int(d.Minutes()) % 60; minutes > 0 {
+		text += strconv.Itoa(minutes) + "M"
+	}
+	return text
 }
 
 type unit struct {

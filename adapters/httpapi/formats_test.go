@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ func TestDurations(t *testing.T) {
 		got, err := parseDuration(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
+	}
+	for text, d := range map[string]time.Duration{"PT5M": 5 * time.Minute, "PT1H30M": 90 * time.Minute, "PT24H": 24 * time.Hour} {
+		require.Equal(t, text, formatDuration(d))
 	}
 	for _, text := range []string{
 		"", "P", "PT", "30M", "PT30", "P30M", "PT30M1H", "PT-30M", "PT+30M", "PT1.5H", "pt30m", "PT30M ", "P1DT", "P1W", "PT99999999999999M", "PTM", "P1Y",
@@ -119,5 +123,22 @@ func FuzzJSON(f *testing.F) {
 		if err := checkJSON(body); err != nil && problemOf(t.Context(), err).Status >= http.StatusInternalServerError {
 			t.Fatal(err)
 		}
+	})
+}
+
+func FuzzComposed(f *testing.F) {
+	for _, seed := range []string{"{\"n\u0303\": \"\\n\u0303\"}", `["a\u0301", 12345678901234567890, "\ud800", "<"]`, "\"\u1112\u1169\u11bc\""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkBody("application/json", body) != nil || len(body) == 0 {
+			return
+		}
+		once := composed(body)
+		var before, after any
+		require.NoError(t, json.Unmarshal(body, &before))
+		require.NoError(t, json.Unmarshal(once, &after))
+		require.Equal(t, composedValue(before), after)
+		require.Equal(t, once, composed(once))
 	})
 }

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/commands"
@@ -37,7 +40,7 @@ type operation struct {
 // CommandParams are the parameters of every command. It is exported, as the
 // other embedded parameters are, because huma passes over what is not.
 type CommandParams struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes repeating the request safe: the same key, address and body are the same command, for ever; without a key every request is a new command" example:"5f0c6d1e"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes repeating the request safe: the same key, address and body, byte for byte, are the same command, for ever; without a key every request is a new command" example:"5f0c6d1e"`
 	IfMatch        string `header:"If-Match" maxLength:"64" doc:"The ETag of the revision that you have seen; another revision by now is 412. * expects nothing" example:"\"1\""`
 	DryRun         bool   `query:"dryRun" doc:"Decide for real, store nothing, and answer the events that would have been stored"`
 }
@@ -266,7 +269,7 @@ func (a *api) known(ctx context.Context, p domain.Position) error {
 type ListParams struct {
 	ReadParams
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items at most"`
-	Cursor string `query:"cursor" maxLength:"1024" doc:"Where to go on: next of the answer before" example:"eyJsIjoic2xvdHMifQ"`
+	Cursor string `query:"cursor" maxLength:"2048" doc:"Where to go on: next of the answer before; the filters are repeated as they were, only limit may change" example:"eyJsIjoic2xvdHMifQ"`
 }
 
 func (p ListParams) list() ListParams { return p }
@@ -279,12 +282,12 @@ type listInput interface {
 // List is a stretch of a list.
 type List[T any] struct {
 	Items    []T    `json:"items" nullable:"false" doc:"In a stable order"`
-	Next     string `json:"next,omitempty" doc:"The cursor of what comes next; absent at the end"`
+	Next     string `json:"next,omitempty" doc:"The cursor of what comes next, for the same filters; absent at the end"`
 	Position uint64 `json:"position" doc:"The items reflect every event up to this position and none after it"`
 }
 
 type listOutput[T any] struct {
-	Link     string `header:"Link" doc:"rel=next: the address of what comes next"`
+	Link     string `header:"Link" doc:"rel=next: the address of what comes next, filters included"`
 	Position string `header:"Slotbook-Position" doc:"The same as position"`
 	Body     List[T]
 }
@@ -320,10 +323,11 @@ func shown[R interface{ Cursor() K }, T, K any](rows projections.List[R], err er
 // list declares a route that reads a list from a read model, whose places are
 // of type K.
 func list[I listInput, T, K any](a *api, op operation, ask func(context.Context, *I, page[K]) (found[T, K], error)) {
-	h := a.operation(op, slices.Concat(op.refusals, readRefusals()), []rule{badCursor})
+	h := a.operation(op, slices.Concat(op.refusals, readRefusals(), []*domain.Error{engine.ErrAway}), []rule{badCursor})
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*listOutput[T], error) {
 		p := (*in).list()
-		after, err := parseCursor[K](a.cursors, op.id, p.Cursor)
+		of := filtered(op.id, exchangeOf(ctx).query)
+		after, err := parseCursor[K](a.cursors, of, p.Cursor)
 		if err != nil {
 			return nil, refused(ctx, err)
 		}
@@ -334,11 +338,26 @@ func list[I listInput, T, K any](a *api, op operation, ask func(context.Context,
 		exchangeOf(ctx).position = f.position
 		out := &listOutput[T]{Position: position(f.position), Body: List[T]{Items: f.items, Position: uint64(f.position)}}
 		if f.next != nil {
-			out.Body.Next = formatCursor(a.cursors, op.id, *f.next)
+			out.Body.Next = formatCursor(a.cursors, of, *f.next)
 			out.Link = "<" + nextAddress(exchangeOf(ctx), out.Body.Next) + `>; rel="next"`
 		}
 		return out, nil
 	})
+}
+
+// filtered names a list and what it was asked for: its cursors are for no
+// other question.
+func filtered(list, query string) string {
+	filters, _ := url.ParseQuery(query) // it has been parsed before
+	for name, values := range filters {
+		if values[0] == "" || name == "limit" || name == "cursor" || name == "minPosition" {
+			delete(filters, name)
+			continue
+		}
+		filters[name] = mapped(values, norm.NFC.String)
+	}
+	hash := sha256.Sum256([]byte(filters.Encode()))
+	return list + "?" + hex.EncodeToString(hash[:16])
 }
 
 func nextAddress(x *exchange, cursor string) string {
@@ -367,12 +386,12 @@ func (a *api) operation(op operation, refusals []*domain.Error, edge []rule) hum
 		BodyReadTimeout: -1, MaxBodyBytes: -1, // the edge reads bodies
 	}
 	for status, rules := range byStatus {
-		h.Responses[strconv.Itoa(status)] = a.problemResponse(rules)
+		h.Responses[strconv.Itoa(status)] = a.problemResponse(status, rules)
 	}
 	return h
 }
 
-func (a *api) problemResponse(rules []rule) *huma.Response {
+func (a *api) problemResponse(status int, rules []rule) *huma.Response {
 	slices.SortFunc(rules, func(x, y rule) int { return cmp.Compare(x.Rule, y.Rule) })
 	lines := make([]string, len(rules))
 	for i, r := range rules {
@@ -381,8 +400,20 @@ func (a *api) problemResponse(rules []rule) *huma.Response {
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
 	return &huma.Response{
 		Description: strings.Join(lines, "\n\n"),
+		Headers:     problemHeaders(status),
 		Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
 	}
+}
+
+func problemHeaders(status int) map[string]*huma.Header {
+	text := &huma.Schema{Type: huma.TypeString}
+	switch status {
+	case http.StatusPreconditionFailed:
+		return map[string]*huma.Header{"ETag": {Description: "The revision that there is now; absent when nothing ever happened", Schema: text}}
+	case http.StatusServiceUnavailable:
+		return map[string]*huma.Header{"Retry-After": {Description: "Seconds until it is worth trying again", Schema: text}}
+	}
+	return nil
 }
 
 func answerOf(description string, schema *huma.Schema) *huma.Response {

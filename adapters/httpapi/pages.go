@@ -9,7 +9,9 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -38,7 +40,8 @@ func (a *api) pages(document []byte) error {
 	}
 	get := func(path string, h http.HandlerFunc) { a.router.Path(path).Methods(http.MethodGet).HandlerFunc(h) }
 	get("/openapi.json", static("application/json", document))
-	get("/docs", static("text/html; charset=utf-8", docs))
+	get("/", http.RedirectHandler("/docs", http.StatusFound).ServeHTTP)
+	get("/docs", docsPage(docs))
 	get("/problems", a.problemsPage(pages))
 	get("/problems/{rule}", a.problemPage(pages))
 	get("/livez", static("application/json", []byte("{\"status\":\"ok\"}\n")))
@@ -59,6 +62,31 @@ func static(contentType string, content []byte) http.HandlerFunc {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		_, _ = w.Write(content) // the client has gone
 	}
+}
+
+// someAddress is the address of the examples until a request tells a better one.
+const someAddress = "http://127.0.0.1:8080"
+
+// docsPage shows the documentation with examples that call the address at
+// which the reader found it.
+func docsPage(page []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		static("text/html; charset=utf-8", bytes.ReplaceAll(page, []byte(someAddress), []byte(addressOf(r))))(w, r)
+	}
+}
+
+// plainHost matches a host, with or without a port, that is safe to show in a
+// page and to type into a shell.
+var plainHost = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$`)
+
+func addressOf(r *http.Request) string {
+	if !plainHost.MatchString(r.Host) {
+		return someAddress
+	}
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
@@ -145,8 +173,8 @@ type docsOperation struct {
 }
 
 type docsField struct {
-	Name, Where, Type, Text string
-	Required                bool
+	Name, Where, Type, Text, Limits string
+	Required                        bool
 }
 
 type docsAnswer struct {
@@ -182,7 +210,7 @@ func (d *docs) add(group string, op docsOperation) {
 func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
 	d := docsOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Detail: op.Description}
 	for _, p := range op.Parameters {
-		d.Parameters = append(d.Parameters, docsField{p.Name, p.In, typeOf(p.Schema), p.Description, p.Required})
+		d.Parameters = append(d.Parameters, docsField{p.Name, p.In, typeOf(p.Schema), p.Description, limitsOf(p.Schema), p.Required})
 	}
 	var body *huma.Schema
 	if op.RequestBody != nil {
@@ -237,6 +265,38 @@ func typeOf(s *huma.Schema) string {
 	return s.Type
 }
 
+// limitsOf says in words what the schema of a value demands, beside its type.
+func limitsOf(s *huma.Schema) string {
+	var limits []string
+	number := func(name string, n *float64) {
+		if n != nil {
+			limits = append(limits, name+" "+strconv.FormatFloat(*n, 'f', -1, 64))
+		}
+	}
+	count := func(name string, n *int, of string) {
+		if n != nil {
+			limits = append(limits, fmt.Sprintf("%s %d %s", name, *n, of))
+		}
+	}
+	number("at least", s.Minimum)
+	number("at most", s.Maximum)
+	count("at least", s.MinLength, "characters")
+	count("at most", s.MaxLength, "characters")
+	count("at least", s.MinItems, "items")
+	count("at most", s.MaxItems, "items")
+	if s.Pattern != "" {
+		limits = append(limits, "matches "+s.Pattern)
+	}
+	if s.Default != nil {
+		limits = append(limits, fmt.Sprintf("default %v", s.Default))
+	}
+	return strings.Join(limits, ", ")
+}
+
+func joined(a, b string) string {
+	return strings.Trim(a+", "+b, ", ")
+}
+
 // maxDepth is how deep /docs shows fields inside fields.
 const maxDepth = 4
 
@@ -248,15 +308,17 @@ func fieldsOf(schemas huma.Registry, s *huma.Schema, prefix string, depth int) [
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[name]
 		inner, path := resolved(schemas, p), prefix+name
+		limits := limitsOf(inner)
 		if inner.Type == huma.TypeArray {
 			path += "[]"
 			inner = resolved(schemas, inner.Items)
+			limits = joined(limits, limitsOf(inner))
 		}
 		text := p.Description
 		if text == "" {
 			text = inner.Description
 		}
-		fields = append(fields, docsField{path, "", typeOf(inner), text, slices.Contains(s.Required, name)})
+		fields = append(fields, docsField{path, "", typeOf(inner), text, limits, slices.Contains(s.Required, name)})
 		fields = append(fields, fieldsOf(schemas, inner, path+".", depth+1)...)
 	}
 	return fields
@@ -278,12 +340,12 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 	if len(query) > 0 {
 		path += "?" + strings.Join(query, "&")
 	}
-	line := "curl -s 'http://127.0.0.1:8080" + path + "'"
+	line := "curl -s '" + someAddress + path + "'"
 	if body == nil {
 		return line
 	}
 	example, _ := json.Marshal(exampleOf(schemas, body)) // made of JSON values
-	return "curl -s -X " + op.Method + " 'http://127.0.0.1:8080" + path + "' \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: " +
+	return "curl -s -X " + op.Method + " '" + someAddress + path + "' \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: " +
 		op.OperationID + "-1' \\\n  -d '" + string(example) + "'"
 }
 

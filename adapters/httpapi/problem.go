@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
@@ -28,8 +29,9 @@ type Problem struct {
 	Revision     *int64    `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
 	Alternatives []Slot    `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
 
-	retryAfter int   // seconds; 0 = not worth retrying
-	cause      error // for the log
+	retryAfter int    // seconds; 0 = not worth retrying
+	etag       string // of the thing as it is, "" for none
+	cause      error  // for the log
 }
 
 // Fault is one thing that is wrong with a request.
@@ -56,6 +58,9 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	if p.etag != "" {
+		h.Set("ETag", p.etag)
+	}
 	return h
 }
 
@@ -79,10 +84,10 @@ func edgeRules() []rule {
 
 var (
 	malformed     = rule{"request.malformed", "malformed", http.StatusBadRequest, "the request cannot be read"}
-	badCursor     = rule{"cursor.malformed", "malformed", http.StatusBadRequest, "the cursor is not one that this list gave out"}
+	badCursor     = rule{"cursor.malformed", "malformed", http.StatusBadRequest, "the cursor is not one that this list gave out for these filters"}
 	invalid       = rule{"request.invalid", kindName(domain.Invalid), http.StatusUnprocessableEntity, "the request says something that cannot be; errors lists the places"}
 	tooLarge      = rule{"request.too-large", "malformed", http.StatusRequestEntityTooLarge, "a body has at most 1 MiB"}
-	mediaType     = rule{"request.media-type", "malformed", http.StatusUnsupportedMediaType, "a body is application/json"}
+	mediaType     = rule{"request.media-type", "malformed", http.StatusUnsupportedMediaType, "a body is application/json in UTF-8"}
 	routeNotFound = rule{"route.not-found", kindName(domain.NotFound), http.StatusNotFound, "there is nothing at this address"}
 	wrongMethod   = rule{"method.not-allowed", "malformed", http.StatusMethodNotAllowed, "this address does not take this method; Allow lists those that it takes"}
 	internal      = rule{"internal", kindName(domain.Internal), http.StatusInternalServerError, "something went wrong on our side; it was logged"}
@@ -155,13 +160,21 @@ func problemOf(ctx context.Context, err error) *Problem {
 	if c, ok := errors.AsType[*commands.Conflict](err); ok {
 		revision := int64(c.Revision)
 		p.Conflict, p.Revision = resourceOf(c.Stream), &revision
+		if refusal.Kind == domain.Stale && c.Revision >= 0 {
+			p.etag = etag(c.Revision)
+		}
+	}
+	if unavailable := error(refusal); refusal.Kind == domain.Unavailable && err != unavailable { //nolint:errorlint // is there more to say than the rule?
+		p.cause = err
 	}
 	return p
 }
 
-// resourceOf returns what a stream of the booking protocol is about.
+// resourceOf returns what a stream is about, nil for none.
 func resourceOf(s domain.StreamName) *Resource {
 	switch s.Category() {
+	case "":
+		return nil
 	case "slot", "appointment":
 		return &Resource{s.Category(), s.ID()}
 	case "occupancy":
@@ -196,12 +209,20 @@ func ours(ctx huma.Context, _ string, v any) (any, error) {
 	}
 	for _, d := range e.Errors {
 		if d != nil && r != internal {
-			p.Errors = append(p.Errors, Fault{d.Location, d.Message})
+			p.Errors = append(p.Errors, Fault{d.Location, inOurWords(d.Message)})
 		}
 	}
 	slices.SortStableFunc(p.Errors, func(x, y Fault) int { return strings.Compare(x.Location, y.Location) })
 	exchangeOf(ctx.Context()).note(p)
 	return p, nil
+}
+
+// inOurWords makes clear what huma says of an instant that does not parse.
+func inOurWords(message string) string {
+	if message == validation.MsgExpectedRFC3339DateTime || strings.HasPrefix(message, "invalid date/time for format") {
+		return "an instant is written as in RFC 3339, such as 2026-03-30T09:00:00+01:00; in a URL the + is written %2B"
+	}
+	return message
 }
 
 // write answers with a problem outside of huma.

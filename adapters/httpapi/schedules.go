@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
@@ -16,6 +18,7 @@ import (
 type ScheduleBody struct {
 	Weekly      []IntervalBody `json:"weekly" nullable:"false" maxItems:"100" doc:"When the practitioner sees people; empty = never"`
 	HorizonDays int            `json:"horizonDays" minimum:"1" maximum:"365" doc:"How many days are open for booking, today included" example:"28"`
+	Zone        string         `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone of the wall times: always the clinic's; may be left out"`
 }
 
 // IntervalBody is one stretch of a weekday, in the clinic's wall time.
@@ -40,6 +43,15 @@ type setScheduleInput struct {
 	ClinicID string `path:"clinicId" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Body     ScheduleBody
 }
+
+type scheduleInput struct {
+	ReadParams
+	ID       string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ClinicID string `path:"clinicId" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
+}
+
+// errOtherZone refuses a schedule in a zone that is not its clinic's.
+var errOtherZone = domain.Refusal(domain.Invalid, "schedule.zone", "a schedule is in the zone of its clinic; zone names that or is left out")
 
 // Schedule is what became of the days that a schedule reaches.
 type Schedule struct {
@@ -81,17 +93,28 @@ func (a *api) scheduleRoutes() {
 		id: "setSchedule", method: http.MethodPut, path: "/v1/practitioners/{id}/schedules/{clinicId}", tag: "Practitioners",
 		summary: "Set a practitioner's weekly schedule at a clinic",
 		detail: "Replaces the schedule and makes the open days what it asks for. Wall times are the clinic's: a time that the clocks skip is " +
-			"the first instant after the gap, one that they repeat its first occurrence. Of a dry run, the events are those of the schedule " +
-			"itself; the days are told by the result.",
+			"the first instant after the gap, one that they repeat its first occurrence. A dry run lists every event: the schedule's own, " +
+			"those of the days that would be opened or changed, and those of the slots that would be withdrawn. Putting what is there " +
+			"already changes nothing.",
 		refusals: []*domain.Error{
-			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, domain.ErrBadZone, domain.ErrBadWallTime, errDuration,
+			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, domain.ErrBadZone, domain.ErrBadWallTime, errDuration, errOtherZone,
 			schedule.ErrInterval, schedule.ErrIntervals, schedule.ErrDuration, schedule.ErrCapacity, schedule.ErrBreak, schedule.ErrOverlap,
-			schedule.ErrHorizon, schedule.ErrOvertaken,
+			schedule.ErrHorizon,
 		},
 	}, a.setSchedule)
+	one(a, operation{
+		id: "getSchedule", method: http.MethodGet, path: "/v1/practitioners/{id}/schedules/{clinicId}", tag: "Practitioners",
+		summary: "Get a practitioner's weekly schedule at a clinic",
+		detail: "The schedule as it was put, to be changed and put again. The ETag is the revision of all schedules of the practitioner, " +
+			"those at other clinics included.",
+		refusals: []*domain.Error{schedule.ErrNotFound},
+	}, a.schedule)
 }
 
 func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setScheduleInput) (done[Schedule], error) {
+	if err := a.checkZone(ctx, in); err != nil {
+		return done[Schedule]{}, err
+	}
 	pattern := schedule.Pattern{Clinic: domain.ClinicID(in.ClinicID), HorizonDays: in.Body.HorizonDays}
 	for _, b := range in.Body.Weekly {
 		interval, err := intervalOf(b)
@@ -109,6 +132,40 @@ func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setSche
 	}
 	body, err := a.scheduleOf(ctx, in, opening)
 	return finish(answer, body, ""), err
+}
+
+func (a *api) checkZone(ctx context.Context, in *setScheduleInput) error {
+	if in.Body.Zone == "" {
+		return nil
+	}
+	zone, err := a.zoneOf(ctx, domain.ClinicID(in.ClinicID))
+	if err == nil && zone.String() != in.Body.Zone {
+		err = errOtherZone
+	}
+	return err
+}
+
+// schedule answers a pattern in the words in which it is put.
+func (a *api) schedule(ctx context.Context, in *scheduleInput) (single[ScheduleBody], error) {
+	answer, err := a.Commands.Schedule(ctx, domain.PractitionerID(in.ID))
+	if err != nil {
+		return single[ScheduleBody]{}, err
+	}
+	patterns := answer.State.Patterns
+	i := slices.IndexFunc(patterns, func(p schedule.Pattern) bool { return p.Clinic == domain.ClinicID(in.ClinicID) })
+	if i < 0 {
+		return single[ScheduleBody]{}, schedule.ErrNotFound
+	}
+	body := ScheduleBody{mapped(patterns[i].Weekly, showInterval), patterns[i].HorizonDays, patterns[i].Zone}
+	return single[ScheduleBody]{body, etag(answer.Revision), answer.Position}, nil
+}
+
+func showInterval(i schedule.Interval) IntervalBody {
+	return IntervalBody{
+		Weekday: strings.ToLower(time.Weekday(i.Weekday).String()), From: i.From.String(), To: i.To.String(),
+		SlotDuration: formatDuration(time.Duration(i.SlotMinutes) * time.Minute), Capacity: i.Capacity,
+		Breaks: mapped(i.Breaks, func(b schedule.Break) BreakBody { return BreakBody{b.From.String(), b.To.String()} }),
+	}
 }
 
 func intervalOf(b IntervalBody) (schedule.Interval, error) {
