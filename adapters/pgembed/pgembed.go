@@ -38,6 +38,8 @@ var (
 	ErrOtherMajor = errors.New("data of another PostgreSQL version")
 	// ErrUnreachableFolder tells that the user whom root hands the server to cannot enter the folder.
 	ErrUnreachableFolder = errors.New("folder out of the server's reach")
+	// ErrPortTaken is what Reopen answers when the server cannot come back on its port.
+	ErrPortTaken = errors.New("another program has taken the server's port")
 	// ErrNotOwned is what Kill and Restart answer when another process started the server.
 	ErrNotOwned = errors.New("pgembed: the server belongs to another process")
 )
@@ -152,6 +154,64 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 	if err := s.attachLocked(ctx); err != nil {
 		return fmt.Errorf("pgembed: restart: %w", err)
+	}
+	return nil
+}
+
+// Running tells whether the server still runs, on the port of URL. It is cheap: it connects to nothing, and reads nothing
+// that the server has to answer. A server that is just ending still runs.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.postmaster != nil {
+		return !s.postmaster.ended()
+	}
+	alive, err := tryLock(s.alivePath())
+	if !errors.Is(err, errLocked) {
+		if err == nil {
+			// Nothing was written that closing could lose.
+			_ = alive.Close()
+		}
+		return false
+	}
+	pid, port := readyServer(s.dataPath())
+	return pid == 0 || port == s.port
+}
+
+// Reopen makes sure, as Open does, that a server runs on the folder and answers: the one that runs by now, whoever started
+// it, or a new one, which this Server then owns. URL stays the same. Only data that is there is opened.
+//
+// Error to act on: ErrPortTaken.
+func (s *Server) Reopen(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.postmaster != nil && !s.postmaster.ended() {
+		return nil
+	}
+	if err := s.reopen(ctx); err != nil {
+		return fmt.Errorf("pgembed: %w", err)
+	}
+	return nil
+}
+
+// reopen is Reopen for a caller that holds the mutex and whose own server, if it had one, has ended.
+func (s *Server) reopen(ctx context.Context) error {
+	s.postmaster = nil
+	major, err := dataMajor(s.dataPath())
+	if err != nil {
+		return err
+	}
+	if major == 0 {
+		return fmt.Errorf("the data in %s is gone", s.dataPath())
+	}
+	port := s.port
+	if err := s.attachLocked(ctx); err != nil {
+		return err
+	}
+	if s.port != port {
+		moved := s.port
+		s.port = port
+		return fmt.Errorf("%w: it is on port %d now", ErrPortTaken, moved)
 	}
 	return nil
 }
@@ -286,7 +346,7 @@ func (s *Server) launchOnPort(ctx context.Context, bin binaries, alive *os.File)
 			}
 		}
 		p, err := s.launch(ctx, bin, port, alive)
-		if errors.Is(err, errPortTaken) && tries < 5 {
+		if errors.Is(err, ErrPortTaken) && tries < 5 {
 			port = 0
 			continue
 		}

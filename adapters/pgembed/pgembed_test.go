@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -225,6 +226,91 @@ func TestAServerWhoseOwnerIsKilledIsStartedAgain(t *testing.T) {
 	server := open(t, pgembed.Config{Folder: folder})
 	require.True(t, server.Owned())
 	requireWritten(t, connect(t, server))
+}
+
+func TestOfThoseThatShareAServerOneReopensIt(t *testing.T) {
+	t.Parallel()
+	folder := newFolder(t)
+	owner := startOwner(t, folder)
+	shared := []*pgembed.Server{open(t, pgembed.Config{Folder: folder}), open(t, pgembed.Config{Folder: folder})}
+	before := shared[0].URL("postgres")
+	write(t, connect(t, shared[0]))
+	for _, server := range shared {
+		require.True(t, server.Running())
+		require.NoError(t, server.Reopen(t.Context()), "what runs is left alone")
+		require.False(t, server.Owned())
+	}
+
+	require.NoError(t, owner.Process.Kill())
+	require.Error(t, owner.Wait())
+	require.Eventually(t, func() bool { return !shared[0].Running() }, time.Minute, time.Millisecond)
+	var group sync.WaitGroup
+	for _, server := range shared {
+		group.Go(func() {
+			if err := server.Reopen(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	require.NotEqual(t, shared[0].Owned(), shared[1].Owned(), "one of them owns it")
+	for _, server := range shared {
+		require.True(t, server.Running())
+		require.Equal(t, before, server.URL("postgres"))
+		requireWritten(t, connect(t, server))
+	}
+}
+
+func TestAnOwnerReopensAServerThatWasKilled(t *testing.T) {
+	t.Parallel()
+	folder := newFolder(t)
+	server := open(t, pgembed.Config{Folder: folder})
+	write(t, connect(t, server))
+	require.NoError(t, server.Reopen(t.Context()), "what runs is left alone")
+	requireWritten(t, connect(t, server))
+	require.NoError(t, syscall.Kill(postmasterPID(t, folder), syscall.SIGKILL))
+	require.Eventually(t, func() bool { return !server.Running() }, time.Minute, time.Millisecond)
+	require.NoError(t, server.Reopen(t.Context()))
+	require.True(t, server.Running())
+	require.True(t, server.Owned())
+	requireWritten(t, connect(t, server))
+}
+
+func TestAServerWhosePortIsTakenIsNotReopened(t *testing.T) {
+	t.Parallel()
+	folder := newFolder(t)
+	first := open(t, pgembed.Config{Folder: folder})
+	shared := open(t, pgembed.Config{Folder: folder})
+	before := shared.URL("postgres")
+	address, err := url.Parse(before)
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	require.False(t, first.Running())
+	taken, err := net.Listen("tcp", address.Host)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	require.ErrorIs(t, shared.Reopen(t.Context()), pgembed.ErrPortTaken)
+
+	elsewhere := open(t, pgembed.Config{Folder: folder})
+	require.NotEqual(t, before, elsewhere.URL("postgres"), "a new start takes another port")
+	require.False(t, shared.Running(), "what runs there is out of its reach")
+	require.ErrorIs(t, shared.Reopen(t.Context()), pgembed.ErrPortTaken)
+	require.Equal(t, before, shared.URL("postgres"))
+	require.NoError(t, elsewhere.Close())
+
+	require.NoError(t, taken.Close())
+	require.NoError(t, shared.Reopen(t.Context()))
+	require.Equal(t, 1, one[int](t, connect(t, shared), "select 1"))
+}
+
+func TestDataThatIsGoneIsNotReplacedByNone(t *testing.T) {
+	t.Parallel()
+	folder := newFolder(t)
+	server := open(t, pgembed.Config{Folder: folder})
+	require.NoError(t, server.Kill())
+	require.NoError(t, os.RemoveAll(filepath.Join(folder, "data")))
+	require.ErrorContains(t, server.Reopen(t.Context()), "is gone")
+	require.NoDirExists(t, filepath.Join(folder, "data"))
 }
 
 func TestDataOfAnotherMajorVersionIsRefused(t *testing.T) {

@@ -15,10 +15,7 @@ import (
 	"time"
 )
 
-var (
-	errPortTaken     = errors.New("the port is taken")
-	errEndedByItself = errors.New("the server had ended by itself")
-)
+var errEndedByItself = errors.New("the server had ended by itself")
 
 // postmaster is a running server process and the goroutine that waits for its end.
 type postmaster struct {
@@ -27,7 +24,7 @@ type postmaster struct {
 	err  error         // how it ended; read it after done
 }
 
-// launch starts the server on a port and waits until it takes connections. It returns errPortTaken when it cannot listen.
+// launch starts the server on a port and waits until it takes connections. It returns ErrPortTaken when it cannot listen.
 // The server inherits the open file alive, and so the lock on it.
 func (s *Server) launch(ctx context.Context, bin binaries, port int, alive *os.File) (*postmaster, error) {
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
@@ -97,6 +94,16 @@ func (p *postmaster) awaitReady(ctx context.Context, data string) error {
 	})
 }
 
+// ended tells whether the process has ended.
+func (p *postmaster) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // explain adds the reason that the server's log gives for its end.
 func explain(ended error, log io.Reader) error {
 	text, err := io.ReadAll(log)
@@ -110,7 +117,7 @@ func explain(ended error, log io.Reader) error {
 		}
 	}
 	if strings.Contains(string(text), "could not bind") {
-		return fmt.Errorf("%w: %s", errPortTaken, reason)
+		return fmt.Errorf("%w: %s", ErrPortTaken, reason)
 	}
 	return fmt.Errorf("%w: %s", ended, reason)
 }
