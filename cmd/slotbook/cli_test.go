@@ -49,6 +49,7 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 	other := dataDir(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(other, "postgres", "data"), 0o755))                                 //nolint:gosec // see dataDir
 	require.NoError(t, os.WriteFile(filepath.Join(other, "postgres", "data", "PG_VERSION"), []byte("9.6\n"), 0o600)) // of another world
+	missing := filepath.Join(dataDir(t), "missing")
 	cases := []struct {
 		what string
 		args []string
@@ -60,7 +61,10 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 		{"a port in use", []string{"serve", "--listen", taken.Addr().String()}, "cannot listen on " + taken.Addr().String()},
 		{"an unreachable database", []string{"serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://127.0.0.1:1/x"}, "reach"},
 		{"a database without a UTF-8 locale", []string{"audit", "--database-url", latin}, "UTF-8"},
-		{"a master key that is none", []string{"audit", "--database-url", latin, "--master-key", "x"}, "64 hexadecimal digits"},
+		{"a master key that is none", []string{"serve", "--listen", "127.0.0.1:0", "--database-url", latin, "--master-key", "x"}, "64 hexadecimal digits"},
+		{"an audit of a folder that is missing", []string{"audit", "--data-dir", missing}, "there is no database in the folder " + missing},
+		{"an audit of a database that was never used", []string{"audit", "--database-url", postgrestest.EmptyDatabase(t)}, "holds no Slotbook log"},
+		{"an origin without a scheme", []string{"serve", "--cors-origins", "clinic.example"}, `"clinic.example" is neither * nor an origin`},
 		{"a data folder of another major version", []string{"migrate", "--data-dir", other}, "9.6"},
 	}
 	for _, c := range cases {
@@ -73,6 +77,42 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 			require.True(t, strings.HasPrefix(last, "slotbook: "), last)
 			require.NotContains(t, done.err, "goroutine")
 		})
+	}
+}
+
+func TestAnAuditCreatesNothing(t *testing.T) {
+	t.Parallel()
+	folder := dataDir(t)
+	missing := filepath.Join(folder, "missing")
+	require.Equal(t, 2, execute(t, "audit", "--data-dir", missing).status)
+	require.NoDirExists(t, missing)
+	require.Equal(t, 2, execute(t, "audit", "--data-dir", folder).status)
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	url := postgrestest.EmptyDatabase(t)
+	require.Equal(t, 2, execute(t, "audit", "--database-url", url).status)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	var schemas int
+	require.NoError(t, conn.QueryRow(t.Context(), `select count(*) from pg_namespace where nspname not like 'pg\_%' and nspname not in ('public', 'information_schema')`).Scan(&schemas))
+	require.Zero(t, schemas)
+	require.NoError(t, conn.Close(t.Context()))
+}
+
+func TestOriginsAreOriginsOrAll(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"*", "https://clinic.example", "http://localhost:3000", "HTTPS://Clinic.Example", "http://[::1]:8080", "capacitor://localhost"} {
+		require.NoError(t, checkOrigins([]string{"*", good}), good)
+	}
+	for _, bad := range []string{
+		"", "null", "clinic.example", "//clinic.example", "localhost:3000", "https://", "https://clinic.example/", "https://clinic.example/app",
+		"https://ana@clinic.example", "https://clinic.example?", "https://clinic.example#", " https://clinic.example",
+		"https://*.clinic.example", "https://clinic.example:", "https://clinic.example:0", "https://clinic.example:65536", "https://clinic example",
+	} {
+		err := checkOrigins([]string{"*", bad})
+		require.ErrorAs(t, err, &usageError{}, bad)
 	}
 }
 

@@ -53,23 +53,27 @@ func defaultDataDir() string {
 // databaseName is the database inside the embedded PostgreSQL.
 const databaseName = "slotbook"
 
-// open returns the address of a database that fits, migrated, and what to call
-// when it is not needed any more. Errors are usage errors.
-func (d database) open(ctx context.Context) (url string, done func() error, err error) {
-	url, done = d.DatabaseURL, func() error { return nil }
-	if url == "" {
-		if url, done, err = d.embedded(ctx); err != nil {
-			return "", nil, usageError{err}
-		}
-	}
-	err = postgres.Check(ctx, url)
-	if err == nil {
-		err = postgres.Migrate(ctx, url)
+// open returns the address of a database that fits, migrated, and the embedded
+// server that it is on, which the caller closes; nil when it is another one.
+// Errors are usage errors.
+func (d database) open(ctx context.Context) (url string, server *pgembed.Server, err error) {
+	if d.DatabaseURL != "" {
+		url, err = d.DatabaseURL, prepare(ctx, d.DatabaseURL)
+	} else {
+		url, server, err = d.embedded(ctx)
 	}
 	if err != nil {
-		return "", nil, usageError{errors.Join(err, done())}
+		return "", nil, usageError{err}
 	}
-	return url, done, nil
+	return url, server, nil
+}
+
+// prepare checks and migrates a database.
+func prepare(ctx context.Context, url string) error {
+	if err := postgres.Check(ctx, url); err != nil {
+		return err
+	}
+	return postgres.Migrate(ctx, url)
 }
 
 // find returns the address of a database that is there already, and what to
@@ -89,8 +93,9 @@ func (d database) find(ctx context.Context) (url string, done func() error, err 
 	return server.URL(databaseName), server.Close, nil
 }
 
-// embedded starts the data folder's PostgreSQL, or uses the one that runs.
-func (d database) embedded(ctx context.Context) (string, func() error, error) {
+// embedded starts the data folder's PostgreSQL, or uses the one that runs, and
+// prepares the database in it.
+func (d database) embedded(ctx context.Context) (string, *pgembed.Server, error) {
 	if err := makeFolder(d.DataDir); err != nil {
 		return "", nil, err
 	}
@@ -98,10 +103,25 @@ func (d database) embedded(ctx context.Context) (string, func() error, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := createDatabase(ctx, server.URL("postgres")); err != nil {
+	url := server.URL(databaseName)
+	err = prepareEmbedded(ctx, server)
+	// One that runs may have been about to end, with the process that started it.
+	for tries := 0; err != nil && !server.Owned() && tries < 3; tries++ {
+		if err = server.Reopen(ctx); err == nil {
+			err = prepareEmbedded(ctx, server)
+		}
+	}
+	if err != nil {
 		return "", nil, errors.Join(err, server.Close())
 	}
-	return server.URL(databaseName), server.Close, nil
+	return url, server, nil
+}
+
+func prepareEmbedded(ctx context.Context, server *pgembed.Server) error {
+	if err := createDatabase(ctx, server.URL("postgres")); err != nil {
+		return err
+	}
+	return prepare(ctx, server.URL(databaseName))
 }
 
 // makeFolder creates the data folder. It can be searched by others, since the

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,8 +22,11 @@ type serveCmd struct {
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
+func (c *serveCmd) Run(ctx context.Context, out output) error {
 	tuneGC()
+	if err := checkOrigins(c.CORSOrigins); err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return usageError{fmt.Errorf("cannot listen on %s (--listen names another address): %w", c.Listen, err)}
@@ -31,12 +36,22 @@ func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 	if err != nil {
 		return err
 	}
-	url, done, err := c.open(ctx)
+	address, server, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
-	a, err := newApp(ctx, appConfig{url: url, masterKey: master, corsOrigins: c.CORSOrigins, logger: out.logger()})
+	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, logger: out.logger()}
+	if server == nil {
+		return c.serve(ctx, listener, config, out)
+	}
+	return whileKept(ctx, server, config.logger, func(ctx context.Context) error {
+		return c.serve(ctx, listener, config, out)
+	})
+}
+
+// serve serves over a database that is there.
+func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appConfig, out output) error {
+	a, err := newApp(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -49,6 +64,32 @@ func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 		}
 		return c.greet(out, listener.Addr())
 	})
+}
+
+// checkOrigins refuses what no browser sends as its origin, and would silently
+// never match.
+func checkOrigins(origins []string) error {
+	for _, o := range origins {
+		if o != "*" && !isOrigin(o) {
+			return usageError{fmt.Errorf("--cors-origins: %q is neither * nor an origin such as https://clinic.example or http://localhost:3000", o)}
+		}
+	}
+	return nil
+}
+
+// isOrigin tells whether the text is scheme://host or scheme://host:port, and
+// nothing more.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || strings.Contains(u.Host, "*") {
+		return false
+	}
+	if _, port, found := strings.Cut(u.Host[strings.LastIndex(u.Host, "]")+1:], ":"); found {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+	}
+	return strings.EqualFold(text, u.Scheme+"://"+u.Host)
 }
 
 // greet prints where to look.
@@ -80,12 +121,15 @@ type migrateCmd struct{ database }
 
 // Run migrates the database.
 func (c *migrateCmd) Run(ctx context.Context, out output) error {
-	_, done, err := c.open(ctx)
+	_, server, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out.out, "the database is up to date")
-	return errors.Join(err, done())
+	if server != nil {
+		err = errors.Join(err, server.Close())
+	}
+	return err
 }
 
 // isDuplicate reports whether what was to be created exists already.
