@@ -70,7 +70,13 @@ type attempt struct {
 func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
-	o, err := h.openedSlot(ctx, b.Slot)
+	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+		return h.bookInTurn(ctx, req, b)
+	})
+}
+
+func (h *Handler) bookInTurn(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
+	o, err := again(ctx, h, func(ctx context.Context) (opened, error) { return h.openedSlot(ctx, b.Slot) })
 	if err != nil {
 		return Answer[appointment.State]{}, err
 	}
@@ -141,7 +147,7 @@ func (a *attempt) replayed() (Answer[appointment.State], bool, error) {
 		return Answer[appointment.State]{}, false, err
 	}
 	state := domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo])
-	return answer(state, a.own[:upTo]), state.WasLive, nil
+	return answer(state, a.own[:upTo]), state.Decided, nil
 }
 
 func (h *Handler) propose(a *attempt, reason string) error {
@@ -176,7 +182,7 @@ func (h *Handler) claimAll(ctx context.Context, a *attempt, loaded map[domain.St
 
 // commit stores what was decided.
 func (h *Handler) commit(ctx context.Context, a *attempt) (Answer[appointment.State], error) {
-	events, err := appointment.Decide(a.state, appointment.Commit{Set: a.set, At: h.Now()})
+	events, err := h.decideCommit(a)
 	if err != nil {
 		return Answer[appointment.State]{}, err
 	}
@@ -184,17 +190,24 @@ func (h *Handler) commit(ctx context.Context, a *attempt) (Answer[appointment.St
 	booked := stamp(h, a.req, events)
 	done := Answer[appointment.State]{State: domain.Fold(appointment.Evolve, a.state, events...)}
 	done.Revision = last(a.own) + domain.Revision(len(a.proposed)+len(booked))
-	switch {
-	case a.req.DryRun:
-		own.Events = slices.Concat(own.Events, booked)
-		done.Planned = plan(append(a.claims, own)...)
-	case h.Store.Atomic():
+	if h.Store.Atomic() {
 		own.Events = slices.Concat(own.Events, booked)
 		done.Position, err = h.append(ctx, append(a.claims, own), a.checks)
-	default:
+	} else {
 		done.Position, err = h.step(ctx, a, own)
 	}
 	return done, err
+}
+
+// decideCommit judges the deadline by this process's clock, right before the
+// append. Too late is a race lost against the clock: the next try ends the
+// set and opens another.
+func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
+	events, err := appointment.Decide(a.state, appointment.Commit{Set: a.set, At: h.Now()})
+	if errors.Is(err, appointment.ErrLapsed) {
+		return nil, ErrWrongRevision
+	}
+	return events, err
 }
 
 // step stores a booking one append at a time: proposed, the claims, booked.
@@ -210,9 +223,9 @@ func (h *Handler) step(ctx context.Context, a *attempt, own Write) (domain.Posit
 			return 0, h.refuse(ctx, a, own, err)
 		}
 	}
-	events, err := appointment.Decide(a.state, appointment.Commit{Set: a.set, At: h.Now()})
+	events, err := h.decideCommit(a)
 	if err != nil {
-		return 0, err // too late by our own clock: the deadline ends the set
+		return 0, err
 	}
 	own.Events = stamp(h, a.req, events)
 	return h.Store.Append(ctx, own)
@@ -240,7 +253,7 @@ func (h *Handler) settle(ctx context.Context, a *attempt, write Write) error {
 // abandon ends a set that an earlier, interrupted try left pending when its
 // claims cannot be had any more. A set that is not stored needs no ending.
 func (h *Handler) abandon(ctx context.Context, a *attempt, because error) error {
-	if len(a.proposed) > 0 || a.req.DryRun {
+	if len(a.proposed) > 0 {
 		return because
 	}
 	return h.refuse(ctx, a, Write{Stream: appointment.Stream(a.visit.Appointment), Expected: last(a.own)}, because)
@@ -262,8 +275,6 @@ func (h *Handler) refuse(ctx context.Context, a *attempt, own Write, because err
 	if _, err := h.Store.Append(ctx, own); err != nil {
 		return err
 	}
-	if err := h.releaseAll(ctx, a.req, a.visit, a.set); err != nil {
-		return errors.Join(because, err)
-	}
+	_ = h.releaseAll(ctx, a.req, a.visit, a.set) // the set is dead: what is left is released by whoever meets it
 	return because
 }

@@ -22,33 +22,31 @@ type Cancellation struct {
 // Errors: [appointment.ErrNotFound], [appointment.ErrBadInitiator], and those
 // of every command.
 func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
-	return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
-		own := appointment.Stream(c.Appointment)
-		loaded, err := h.Store.Load(ctx, own)
-		if err != nil {
-			return Answer[appointment.State]{}, err
-		}
-		recorded := loaded[own]
-		state := domain.Replay(appointment.Evolve, appointment.State{}, recorded)
-		upTo, err := replay(recorded, req)
-		if err != nil {
-			return Answer[appointment.State]{}, err
-		}
-		if upTo > 0 {
-			then := domain.Replay(appointment.Evolve, appointment.State{}, recorded[:upTo])
-			return answer(then, recorded[:upTo]), h.tidy(ctx, req, state)
-		}
-		if err := req.expect(recorded); err != nil {
-			return Answer[appointment.State]{}, err
-		}
-		return h.cancel(ctx, req, c, state, recorded)
+	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+		return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) { return h.cancel(ctx, req, c) })
 	})
 }
 
-func (h *Handler) cancel(
-	ctx context.Context, req Request, c Cancellation, state appointment.State, recorded []domain.Recorded,
-) (Answer[appointment.State], error) {
-	current, set := state.Current()
+func (h *Handler) cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
+	own := appointment.Stream(c.Appointment)
+	loaded, err := h.Store.Load(ctx, own)
+	if err != nil {
+		return Answer[appointment.State]{}, err
+	}
+	recorded := loaded[own]
+	state := domain.Replay(appointment.Evolve, appointment.State{}, recorded)
+	upTo, err := replay(recorded, req)
+	if err != nil {
+		return Answer[appointment.State]{}, err
+	}
+	if upTo > 0 {
+		h.tidy(ctx, req, state)
+		return answer(domain.Replay(appointment.Evolve, appointment.State{}, recorded[:upTo]), recorded[:upTo]), nil
+	}
+	if err := req.expect(recorded); err != nil {
+		return Answer[appointment.State]{}, err
+	}
+	current, _ := state.Current()
 	events, err := appointment.Decide(state, appointment.Cancel{
 		Initiator: c.Initiator, Reason: domain.Open(string(current.Patient), c.Reason),
 	})
@@ -56,38 +54,48 @@ func (h *Handler) cancel(
 		return Answer[appointment.State]{}, err
 	}
 	if len(events) == 0 {
-		return answer(state, recorded), h.tidy(ctx, req, state)
+		h.tidy(ctx, req, state)
+		return answer(state, recorded), nil
 	}
-	releases, err := h.releases(ctx, req, current.Visit, set)
-	if err != nil {
-		return Answer[appointment.State]{}, err
-	}
-	own := Write{appointment.Stream(c.Appointment), last(recorded), stamp(h, req, events)}
-	done := Answer[appointment.State]{
-		State: domain.Fold(appointment.Evolve, state, events...), Revision: last(recorded) + domain.Revision(len(events)),
-	}
-	switch {
-	case req.DryRun:
-		done.Planned = plan(append([]Write{own}, releases...)...)
-		return done, nil
-	case h.Store.Atomic():
-		done.Position, err = h.Store.Append(ctx, append([]Write{own}, releases...)...)
-		return done, err
-	}
-	if done.Position, err = h.Store.Append(ctx, own); err != nil {
-		return done, err
-	}
-	return done, h.tidy(ctx, req, done.State)
+	return h.commitCancel(ctx, req, state, Write{own, last(recorded), stamp(h, req, events)}, events)
 }
 
-// tidy gives back what a dead set still holds. The sets of an appointment that
-// is not cancelled are left alone.
-func (h *Handler) tidy(ctx context.Context, req Request, state appointment.State) error {
-	if state.Status != appointment.Cancelled || req.DryRun {
-		return nil
+// commitCancel stores a cancellation: with the releases where the store can,
+// else before them.
+func (h *Handler) commitCancel(
+	ctx context.Context, req Request, state appointment.State, own Write, events []appointment.Event,
+) (Answer[appointment.State], error) {
+	done := Answer[appointment.State]{
+		State: domain.Fold(appointment.Evolve, state, events...), Revision: own.Expected + domain.Revision(len(events)),
 	}
-	current, set := state.Current()
-	return h.releaseAll(ctx, req, current.Visit, set)
+	writes := []Write{own}
+	if h.Store.Atomic() {
+		current, set := state.Current()
+		releases, err := h.releases(ctx, req, current.Visit, set)
+		if err != nil {
+			return done, err
+		}
+		writes = append(writes, releases...)
+	}
+	var err error
+	if done.Position, err = h.Store.Append(ctx, writes...); err != nil {
+		return done, err
+	}
+	if !h.Store.Atomic() {
+		h.tidy(ctx, req, done.State)
+	}
+	return done, nil
+}
+
+// tidy gives back what a dead set still holds; the sets of an appointment that
+// is not cancelled are left alone. It comes after the commit point, so that
+// its failure is nobody's: dead claims count for nothing, and whoever meets
+// one releases it.
+func (h *Handler) tidy(ctx context.Context, req Request, state appointment.State) {
+	if state.Status == appointment.Cancelled {
+		current, set := state.Current()
+		_ = h.releaseAll(ctx, req, current.Visit, set) // see above
+	}
 }
 
 // releases returns the writes that give a set's claims back, none for a claim
@@ -112,9 +120,7 @@ func (h *Handler) releases(ctx context.Context, req Request, v appointment.Visit
 	return writes, nil
 }
 
-// releaseAll appends the releases of a dead set one by one, until none is
-// left. Should it be interrupted, the claims are dead all the same, and
-// whoever meets one releases it.
+// releaseAll appends the releases of a dead set one by one, until none is left.
 func (h *Handler) releaseAll(ctx context.Context, req Request, v appointment.Visit, set int) error {
 	for {
 		writes, err := h.releases(ctx, req, v, set)

@@ -82,16 +82,24 @@ type aggregate[S, C any, E domain.Event] struct {
 
 // guard returns check-only writes: what else must still be as the command
 // assumes when its events are stored.
-type guard func(ctx context.Context) ([]Write, error)
+type guard func(ctx context.Context, h *Handler) ([]Write, error)
 
-func unguarded(context.Context) ([]Write, error) { return nil, nil }
+func unguarded(context.Context, *Handler) ([]Write, error) { return nil, nil }
 
 // handle executes a command that changes one stream.
 func handle[S, C any, E domain.Event](
 	ctx context.Context, h *Handler, req Request, stream domain.StreamName, a aggregate[S, C, E], command C, g guard,
 ) (Answer[S], error) {
+	return execute(h, req, func(h *Handler, req Request) (Answer[S], error) {
+		return change(ctx, h, req, stream, a, command, g)
+	})
+}
+
+func change[S, C any, E domain.Event](
+	ctx context.Context, h *Handler, req Request, stream domain.StreamName, a aggregate[S, C, E], command C, g guard,
+) (Answer[S], error) {
 	return again(ctx, h, func(ctx context.Context) (Answer[S], error) {
-		checks, err := g(ctx)
+		checks, err := g(ctx, h)
 		if err != nil {
 			return Answer[S]{}, err
 		}
@@ -117,10 +125,6 @@ func handle[S, C any, E domain.Event](
 		}
 		write := Write{Stream: stream, Expected: last(recorded), Events: stamp(h, req, events)}
 		done := Answer[S]{State: domain.Fold(a.evolve, state, events...), Revision: last(recorded) + domain.Revision(len(events))}
-		if req.DryRun {
-			done.Planned = plan(write)
-			return done, nil
-		}
 		done.Position, err = h.append(ctx, []Write{write}, checks)
 		return done, err
 	})
@@ -137,16 +141,6 @@ func (h *Handler) append(ctx context.Context, writes, checks []Write) (domain.Po
 		h.forget(checks)
 	}
 	return position, err
-}
-
-func plan(writes ...Write) []Planned {
-	var planned []Planned
-	for _, w := range writes {
-		for _, e := range w.Events {
-			planned = append(planned, Planned{w.Stream, e.Event})
-		}
-	}
-	return planned
 }
 
 // again repeats a try that lost a race, until the caller's patience ends:

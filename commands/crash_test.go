@@ -179,7 +179,11 @@ func TestACancellationThatCrashedIsFinishedByAnybody(t *testing.T) {
 			_, err = w.handler(dying).Cancel(w.ctx, w.request(), commands.Cancellation{
 				Appointment: w.booking(w.ana, s.ID).Appointment, Initiator: appointment.ByClinic,
 			})
-			require.ErrorIs(t, err, errCrash)
+			if n == 0 {
+				require.ErrorIs(t, err, errCrash)
+			} else {
+				require.NoError(t, err, "from the commit point on nothing can fail the command")
+			}
 			require.Equal(t, 1, w.slot(s.ID).Free(), "a dead claim does not count")
 			_, err = w.book(w.boris, s.ID)
 			require.NoError(t, err)

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
@@ -36,7 +37,7 @@ func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []
 		if !ok {
 			return Write{}, conflict
 		}
-		learned, err := h.lookUp(ctx, req, taken.By, v)
+		learned, err := h.lookUp(ctx, taken.By, v)
 		if err != nil {
 			return Write{}, err
 		}
@@ -48,7 +49,7 @@ func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []
 
 // lookUp finds out the fate of claims that nobody has looked up yet, and ends
 // sets whose deadline has passed. It reports whether it learned anything.
-func (h *Handler) lookUp(ctx context.Context, req Request, claims []claim.Claim, v verdicts) (bool, error) {
+func (h *Handler) lookUp(ctx context.Context, claims []claim.Claim, v verdicts) (bool, error) {
 	var owners []domain.StreamName
 	for _, c := range claims {
 		if v.fates[c] == claim.Unknown {
@@ -66,7 +67,7 @@ func (h *Handler) lookUp(ctx context.Context, req Request, claims []claim.Claim,
 		if v.fates[c] != claim.Unknown {
 			continue
 		}
-		if err := h.judge(ctx, req, c, loaded[c.Owner], v); err != nil {
+		if err := h.judge(ctx, c, loaded[c.Owner], v); err != nil {
 			return false, err
 		}
 	}
@@ -76,14 +77,14 @@ func (h *Handler) lookUp(ctx context.Context, req Request, claims []claim.Claim,
 // judge finds the fate of one claim. A pending set past its deadline is ended
 // first; a race lost there is the command's race lost. A set that its owner
 // does not know is taken for live: what is not understood is not released.
-func (h *Handler) judge(ctx context.Context, req Request, c claim.Claim, owner []domain.Recorded, v verdicts) error {
+func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recorded, v verdicts) error {
 	state := domain.Replay(appointment.Evolve, appointment.State{}, owner)
 	fate := state.Fate(c.Set)
 	if fate == claim.Unknown {
 		v.fates[c] = claim.Live
 		return nil
 	}
-	cause := owner[len(owner)-1].ID
+	cause := lastOf(owner, c.Set)
 	if fate == claim.Pending {
 		events, err := appointment.Decide(state, appointment.Lapse{Set: c.Set, At: h.Now()})
 		switch {
@@ -92,7 +93,7 @@ func (h *Handler) judge(ctx context.Context, req Request, c claim.Claim, owner [
 			return err
 		default:
 			fate = claim.Dead
-			if cause, err = h.help(ctx, req, c.Owner, last(owner), cause, events); err != nil {
+			if cause, err = h.help(ctx, c.Owner, last(owner), cause, events); err != nil {
 				return err
 			}
 		}
@@ -101,15 +102,22 @@ func (h *Handler) judge(ctx context.Context, req Request, c claim.Claim, owner [
 	return nil
 }
 
-// help appends what follows from an event that is there already. A dry run
-// only pretends. It returns the id of the event that it appended.
+// lastOf returns the id of the last event about a set.
+func lastOf(owner []domain.Recorded, set int) string {
+	for _, r := range slices.Backward(owner) {
+		if e, ok := r.Event.(appointment.Event); ok && appointment.SetOf(e) == set {
+			return r.ID
+		}
+	}
+	return ""
+}
+
+// help appends what follows from an event that is there already. It returns
+// the id of the event that it appended.
 func (h *Handler) help(
-	ctx context.Context, req Request, stream domain.StreamName, expected domain.Revision, cause string, events []appointment.Event,
+	ctx context.Context, stream domain.StreamName, expected domain.Revision, cause string, events []appointment.Event,
 ) (string, error) {
 	event := NewEvent{h.NewID(), events[0], helping(cause)}
-	if req.DryRun {
-		return event.ID, nil
-	}
 	_, err := h.Store.Append(ctx, Write{stream, expected, []NewEvent{event}})
 	return event.ID, err
 }

@@ -39,6 +39,7 @@ func TestConcurrentHistoriesAreLinearizable(t *testing.T) {
 		}
 		clients.Wait()
 		require.Equal(t, 150, history.Check(t))
+		require.GreaterOrEqual(t, len(w.types(slot.Stream(id))), 10, "the slot was booked and released many times")
 		w.audit()
 	})
 }

@@ -31,7 +31,7 @@ func (h *Handler) RegisterPatient(ctx context.Context, req Request, c patient.Re
 // package practitioner, [clinic.ErrNotFound] for a clinic that does not exist,
 // and those of every command.
 func (h *Handler) RegisterPractitioner(ctx context.Context, req Request, c practitioner.Register) (Answer[practitioner.State], error) {
-	clinicsExist := func(ctx context.Context) (checks []Write, err error) {
+	clinicsExist := func(ctx context.Context, h *Handler) (checks []Write, err error) {
 		for _, id := range c.Profile.Clinics {
 			_, check, err := profile(ctx, h, clinic.Stream(id), clinic.Evolve, clinic.ErrNotFound)
 			if err != nil {

@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/schedule"
@@ -99,7 +102,7 @@ func TestABookedSlotOfAnOldPatternKeepsItsTimeUnderANewOne(t *testing.T) {
 		_, err = w.cancel(booked.State.Sets[0].Appointment)
 		require.NoError(t, err)
 		require.Equal(t, 0, w.slot(old[0].ID).Free(), "the last release leaves the slot gone, never free")
-		released, err := w.h.OpenReleased(w.ctx, w.request(), w.silva, old[0].Period)
+		released, err := w.h.OpenDays(w.ctx, w.request(), w.silva)
 		require.NoError(t, err)
 		require.Len(t, released.Opened, 1)
 		require.Equal(t, old[0].Start, released.Opened[0].Start)
@@ -196,24 +199,43 @@ func TestBookAgainstChangeAgainstOpener(t *testing.T) {
 			t.Run(fmt.Sprintf("%s pauses before append %d", order, at), func(t *testing.T) {
 				t.Parallel()
 				both(t, func(t *testing.T, w *world) {
+					booked := false
 					s := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 2)).Opened[6] // Tuesday, nine
 					w.clock.advance(23 * time.Hour)                                       // Wednesday is to be opened
-					paused := &pausing{Store: w.store, at: at, pause: func() {
-						_ = actors[order[1]](w, w.handler(w.store), s)
-						_ = actors[order[2]](w, w.handler(w.store), s)
-					}}
-					err := actors[order[0]](w, w.handler(paused), s)
-					if order[0] != "book" {
-						require.NoError(t, err)
+					do := func(actor string, h *commands.Handler) {
+						err := actors[actor](w, h, s)
+						if actor == "book" && errors.Is(err, slot.ErrWithdrawn) {
+							return // the change was faster
+						}
+						require.NoError(t, err, actor)
+						booked = booked || actor == "book"
 					}
-					_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
-					require.NoError(t, err)
-					w.audit()
+					paused := &pausing{Store: w.store, at: at, pause: func() {
+						do(order[1], w.handler(w.store))
+						do(order[2], w.handler(w.store))
+					}}
+					do(order[0], w.handler(paused))
+					if paused.count < at {
+						paused.pause() // it was done before: then the others come after
+					}
+					if booked {
+						require.Equal(t, 1, w.audit().Live(), "what was acknowledged is there")
+					}
 					noOverlap(w)
+					require.Len(t, w.free(), wanted(booked), "everything that is wanted is open, but for what the visit owns")
 				})
 			})
 		}
 	}
+}
+
+// wanted is how many slots of an hour are free on Tuesday and Wednesday in the
+// end: half past nine is gone with nine while the old slot is booked.
+func wanted(booked bool) int {
+	if booked {
+		return 5
+	}
+	return 6
 }
 
 // noOverlap fails the test when two slots that are open, or still occupied,
@@ -237,4 +259,193 @@ func noOverlap(w *world) {
 		}
 	}
 	require.NotEmpty(w.t, owned)
+}
+
+// free returns the slots of Dr. Silva that can be booked, in the order of
+// their opening.
+func (w *world) free() (slots []schedule.Slot) {
+	for _, r := range w.log() {
+		opened, ok := r.Event.(schedule.DayOpened)
+		if !ok || opened.Practitioner != w.silva {
+			continue
+		}
+		for _, s := range opened.Slots {
+			if w.slot(s.ID).Free() > 0 && s.Start.After(w.clock.now()) {
+				slots = append(slots, s)
+			}
+		}
+	}
+	return slots
+}
+
+// inNewYork moves Dr. Silva to a clinic whose evening crosses midnight UTC.
+func (w *world) inNewYork() {
+	w.clinic = domain.ClinicID(domain.NewID("new york"))
+	_, err := w.h.RegisterClinic(w.ctx, w.request(), clinic.Register{Clinic: w.clinic, Profile: clinic.Profile{Name: "East", Zone: "America/New_York"}})
+	require.NoError(w.t, err)
+	w.silva = domain.PractitionerID(domain.NewID("silva in new york"))
+	_, err = w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{
+		Practitioner: w.silva, Profile: practitioner.Profile{Name: "Dr.", Clinics: []domain.ClinicID{w.clinic}},
+	})
+	require.NoError(w.t, err)
+}
+
+func TestAnOpenerWithAnOldScheduleOpensNothingBeyondTheNewHorizon(t *testing.T) {
+	t.Parallel()
+	for at := 1; at <= 3; at++ {
+		t.Run(fmt.Sprintf("paused before append %d", at), func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *world) {
+				w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 3))
+				w.clock.advance(24 * time.Hour) // Thursday is to be opened
+				paused := &pausing{Store: w.store, at: at, pause: func() { w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 1)) }}
+				_, err := w.handler(paused).OpenDays(w.ctx, w.request(), w.silva)
+				require.NoError(t, err)
+				if paused.count < at {
+					paused.pause() // it was done before
+				}
+				for _, s := range w.free() {
+					require.LessOrEqual(t, domain.DayOf(s.Start), domain.Day("2026-06-02"), paused.count)
+				}
+			})
+		})
+	}
+}
+
+func TestAChangeThatDiesIsFinishedByTheNextLook(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 20; n++ {
+		t.Run(fmt.Sprintf("after append %d", n), func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *world) {
+				w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 3))
+				dying := &crashing{Store: w.store, appends: n}
+				_, _, err := w.handler(dying).SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.silva, Pattern: w.weekdays("10:00", "12:00", 60, 1, 1)})
+				if !dying.dead {
+					require.NoError(t, err)
+				}
+				_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+				require.NoError(t, err)
+				require.Len(t, w.free(), 2, "today at ten and eleven, and nothing beyond the new horizon")
+				before := len(w.log())
+				_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+				require.NoError(t, err)
+				require.Len(t, w.log(), before, "twice is once")
+			})
+		})
+	}
+}
+
+// TestNeighbouringDaysNeverOpenTheSameTime lets an opener pause at every
+// append while a change dies at every append: slots cross midnight UTC.
+func TestNeighbouringDaysNeverOpenTheSameTime(t *testing.T) {
+	t.Parallel()
+	for at := 1; at <= 4; at++ {
+		for dies := 1; dies <= 8; dies++ {
+			t.Run(fmt.Sprintf("opener paused at %d, change dead at %d", at, dies), func(t *testing.T) {
+				t.Parallel()
+				both(t, func(t *testing.T, w *world) {
+					w.inNewYork()
+					w.set(w.silva, w.weekdays("19:00", "21:00", 60, 1, 2)) // 23:00 and 00:00 UTC
+					w.clock.advance(24 * time.Hour)
+					paused := &pausing{Store: w.store, at: at, pause: func() {
+						dying := &crashing{Store: w.store, appends: dies}
+						_, _, _ = w.handler(dying).SetSchedule(w.ctx, w.request(), schedule.Set{ // whether it dies is the case's business
+							Practitioner: w.silva, Pattern: w.weekdays("19:30", "21:30", 60, 1, 2),
+						})
+					}}
+					_, err := w.handler(paused).OpenDays(w.ctx, w.request(), w.silva)
+					require.NoError(t, err)
+					noOverlap(w)
+					_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+					require.NoError(t, err)
+					noOverlap(w)
+				})
+			})
+		}
+	}
+}
+
+func TestWhatWaitsForANeighbouringDayIsOpenedToo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.inNewYork()
+		opened := w.set(w.silva, w.weekdays("19:00", "21:00", 60, 1, 1)).Opened
+		midnight := opened[1]
+		require.Equal(t, domain.Day("2026-06-02"), domain.DayOf(midnight.Start))
+		booked, err := w.book(w.ana, midnight.ID)
+		require.NoError(t, err)
+		change := w.set(w.silva, w.weekdays("19:30", "20:30", 60, 1, 1)) // 23:30 to 00:30 UTC
+		require.Len(t, change.Waiting, 1)
+		require.Empty(t, change.Opened)
+		_, err = w.cancel(booked.State.Sets[0].Appointment)
+		require.NoError(t, err)
+		opening, err := w.h.OpenDays(w.ctx, w.request(), w.silva)
+		require.NoError(t, err)
+		require.Len(t, opening.Opened, 1)
+		noOverlap(w)
+	})
+	both(t, func(t *testing.T, w *world) {
+		w.inNewYork()
+		w.set(w.silva, w.weekdays("19:00", "21:00", 60, 1, 1))
+		require.Empty(t, w.set(w.silva, w.weekdays("19:30", "20:30", 60, 1, 1)).Waiting, "nobody is booked")
+	})
+}
+
+func TestFewerPlacesAreReachedAsPlacesAreReleased(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 2, 2)).Opened[0]
+		for _, who := range []domain.PatientID{w.ana, w.boris} {
+			_, err := w.book(who, s.ID)
+			require.NoError(t, err)
+		}
+		w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 2))
+		_, err := w.cancel(w.booking(w.ana, s.ID).Appointment)
+		require.NoError(t, err)
+		_, err = w.book(w.carlos, s.ID)
+		require.ErrorIs(t, err, slot.ErrTaken, "the schedule says one place")
+		require.Equal(t, 1, w.slot(s.ID).Places)
+		w.audit()
+	})
+}
+
+func TestADryRunOfAScheduleListsEverythingThatItWouldStore(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.open(w.silva, 1)
+		before := w.histories()
+		req, pattern := w.request(), w.weekdays("10:00", "12:00", 60, 1, 1)
+		req.DryRun = true
+		planned, dry, err := w.h.SetSchedule(w.ctx, req, schedule.Set{Practitioner: w.silva, Pattern: pattern})
+		require.NoError(t, err)
+		require.Equal(t, before, w.histories())
+		logged := len(w.log())
+		require.Equal(t, dry, w.set(w.silva, pattern), "the real one does the same")
+		require.Len(t, planned.Planned, len(w.log())-logged)
+	})
+}
+
+func TestAFullDayIsWithdrawnInSeveralAppends(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	slots := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1000, 1)).Opened
+	for _, s := range slots {
+		terms := slot.Terms{Slot: s.ID, Practitioner: w.silva, Clinic: s.Clinic, Period: s.Period}
+		for at := 0; at < 1000; at += 250 {
+			var events []commands.NewEvent
+			for n := at; n < at+250; n++ {
+				id := domain.AppointmentID(domain.NewID(string(s.ID), fmt.Sprint(n)))
+				holder := slot.Holder{Claim: claim.Claim{Owner: appointment.Stream(id), Set: 1}, Appointment: id, Patient: w.ana}
+				events = append(events, commands.NewEvent{ID: domain.NewID("claim", string(id)), Event: slot.Booked{Terms: terms, Places: 1000, Holder: holder}})
+			}
+			_, err := w.store.Append(w.ctx, commands.Write{Stream: slot.Stream(s.ID), Expected: domain.Any, Events: events})
+			require.NoError(t, err)
+		}
+	}
+	opening := w.set(w.silva, w.weekdays("13:00", "14:00", 30, 1, 1))
+	require.Len(t, opening.Withdrawn, len(slots))
+	for _, s := range slots {
+		require.True(t, w.slot(s.ID).Withdrawn)
+	}
 }

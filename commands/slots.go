@@ -31,14 +31,15 @@ func (h *Handler) openedSlot(ctx context.Context, id domain.SlotID) (opened, err
 	if err != nil {
 		return opened{}, err
 	}
+	found, err := opened{}, error(schedule.ErrSlotGone)
 	for _, s := range slots {
-		terms := slot.Terms{Slot: s.ID, Practitioner: practitioner, Clinic: s.Clinic, Period: s.Period}
-		h.terms.store(s.ID, opened{terms, s.Capacity})
+		o := opened{slot.Terms{Slot: s.ID, Practitioner: practitioner, Clinic: s.Clinic, Period: s.Period}, s.Capacity}
+		h.terms.store(s.ID, o)
+		if s.ID == id {
+			found, err = o, nil
+		}
 	}
-	if o, ok := h.terms.load(id); ok {
-		return o, nil
-	}
-	return opened{}, schedule.ErrSlotGone
+	return found, err
 }
 
 func (h *Handler) openDay(ctx context.Context, practitioner domain.PractitionerID, day domain.Day) ([]schedule.Slot, error) {
@@ -97,19 +98,20 @@ func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], err
 	if state.Places > 0 {
 		s.Places = state.Places
 	}
-	s.Taken, err = h.countLive(ctx, Request{DryRun: true}, state.Claims)
+	reader, _ := h.rehearse() // a read ends no set that is overdue; it only counts as if it did
+	s.Taken, err = reader.countLive(ctx, state.Claims)
 	return answer(s, loaded[stream]), err
 }
 
-// countLive counts the owners whose claims are live, or pending in time. In a
-// dry run it applies the helping rule's verdicts and appends nothing.
-func (h *Handler) countLive(ctx context.Context, req Request, holders []slot.Holder) (int, error) {
+// countLive counts the owners whose claims are live, or pending in time, and
+// ends the sets that are overdue.
+func (h *Handler) countLive(ctx context.Context, holders []slot.Holder) (int, error) {
 	claims := make([]claim.Claim, len(holders))
 	for i, holder := range holders {
 		claims[i] = holder.Claim
 	}
 	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
-	if _, err := h.lookUp(ctx, req, claims, v); err != nil {
+	if _, err := h.lookUp(ctx, claims, v); err != nil {
 		return 0, err
 	}
 	live := map[domain.StreamName]bool{}

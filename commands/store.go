@@ -57,9 +57,9 @@ var (
 	// ErrWrongRevision says that a race was lost; the loser loads and decides again.
 	ErrWrongRevision = errors.New("the stream is not at the expected revision")
 
-	ErrUnavailable    = domain.Refusal(domain.Unavailable, "store.unavailable", "the event store cannot be reached; nothing was changed")
+	ErrUnavailable    = domain.Refusal(domain.Unavailable, "store.unavailable", "the event store cannot be reached; send the same request again")
 	ErrUnknownOutcome = domain.Refusal(domain.Unavailable, "store.unknown-outcome", "the event store did not answer in time; the same request with the same Idempotency-Key finds out what happened")
-	ErrBusy           = domain.Refusal(domain.Unavailable, "store.busy", "too many requests want the same thing; nothing was changed")
+	ErrBusy           = domain.Refusal(domain.Unavailable, "store.busy", "too many requests want the same thing; send the same request again")
 	ErrUnstorable     = domain.Refusal(domain.Invalid, "text.unstorable", "text must be valid UTF-8 without the null character")
 	ErrTooLarge       = domain.Refusal(domain.Invalid, "append.too-large", "the change is larger than 500 events or 1 MiB")
 	ErrUpgradeRunning = domain.Refusal(domain.Unavailable, "upgrade.running", "a newer version of the program has written events that this one does not know yet")

@@ -120,7 +120,7 @@ func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position,
 	for _, r := range page.Events {
 		if released, ok := r.Event.(slot.Released); ok {
 			if err := o.released(ctx, r, released); err != nil {
-				return r.Position - 1, err
+				o.failed(ctx, err) // the next look at every horizon finds what waits
 			}
 		}
 	}
@@ -133,13 +133,13 @@ func (o *Opener) released(ctx context.Context, r domain.Recorded, e slot.Release
 		return err
 	}
 	req := commands.Request{Command: domain.NewID(r.ID, "opener"), Actor: "system"}
-	_, err = o.Handler.OpenReleased(ctx, req, e.Practitioner, e.Period)
+	_, err = o.Handler.OpenDays(ctx, req, e.Practitioner)
 	return err
 }
 
 func (o *Opener) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
-		o.Logger.WarnContext(ctx, "days not opened; trying again", "error", err)
+		o.Logger.WarnContext(ctx, "days not opened; the next look finds them", "error", err)
 	}
 }
 

@@ -9,7 +9,7 @@
 //	                       v  v  v             v
 //	                       cancelled       cancelled
 //	                           |
-//	                           | Propose (only when no set was ever live)
+//	                           | Propose (after a refusal or a lapse only)
 //	                           v
 //	                        proposed, with the next set
 //
@@ -86,7 +86,7 @@ type State struct {
 	Status  Status
 	Sets    []Set
 	Reason  domain.Sealed // why the patient comes
-	WasLive bool          // some set was live once
+	Decided bool          // it was booked or cancelled once: no set but those of its own commands follows
 }
 
 // Command is something to do to an appointment.
@@ -228,13 +228,13 @@ func propose(s State, c Propose) ([]Event, error) {
 	var lapsed []Event
 	if last, n := s.Current(); n > 0 {
 		switch {
-		case last.Fate == claim.Dead && !s.WasLive:
+		case last.Fate == claim.Dead && !s.Decided:
+		case last.Fate == claim.Pending && !c.At.Before(last.Deadline):
+			lapsed = []Event{HasLapsed{last.Visit, n}}
 		case last.Fate == claim.Dead || !last.Same(c.Visit):
 			return nil, ErrExists
-		case last.Fate == claim.Live || c.At.Before(last.Deadline):
-			return nil, nil // the same visit, booked or on its way
 		default:
-			lapsed = []Event{HasLapsed{last.Visit, n}}
+			return nil, nil // the same visit, booked or on its way
 		}
 	}
 	if !c.At.Before(c.Visit.Start) {
@@ -267,17 +267,36 @@ func lapse(s State, c Lapse) ([]Event, error) {
 	return []Event{HasLapsed{set.Visit, c.Set}}, nil
 }
 
+// cancel ends also what was refused or lapsed already: a late repeat of the
+// booking must not revive what somebody was told is cancelled.
 func cancel(s State, c Cancel) ([]Event, error) {
 	switch {
 	case s.Status == "":
 		return nil, ErrNotFound
 	case c.Initiator != ByPatient && c.Initiator != ByPractitioner && c.Initiator != ByClinic:
 		return nil, ErrBadInitiator
-	case s.Status == Cancelled:
+	case s.Status == Cancelled && s.Decided:
 		return nil, nil // cancelled is cancelled, whoever asks again
 	}
 	n := len(s.Sets)
 	return []Event{WasCancelled{s.set(n).Visit, n, c.Initiator, c.Reason}}, nil
+}
+
+// SetOf returns the number of the set that an event is about.
+func SetOf(e Event) int {
+	switch e := e.(type) {
+	case WasProposed:
+		return e.Set
+	case WasBooked:
+		return e.Set
+	case WasRefused:
+		return e.Set
+	case HasLapsed:
+		return e.Set
+	case WasCancelled:
+		return e.Set
+	}
+	return 0
 }
 
 // Fate returns what became of a set: [claim.Unknown] when the stream does not
@@ -306,7 +325,7 @@ func Evolve(s State, e Event) State {
 		s.Status, s.Reason = Proposed, e.Reason
 		s.Sets = append(slices.Clone(s.Sets), Set{e.Visit, e.Claims, e.Deadline, claim.Pending})
 	case WasBooked:
-		s.Status, s.WasLive = Booked, true
+		s.Status, s.Decided = Booked, true
 		s.Sets = fate(s.Sets, e.Set, claim.Live)
 	case WasRefused:
 		s.Status = Cancelled
@@ -315,7 +334,7 @@ func Evolve(s State, e Event) State {
 		s.Status = Cancelled
 		s.Sets = fate(s.Sets, e.Set, claim.Dead)
 	case WasCancelled:
-		s.Status, s.WasLive = Cancelled, true
+		s.Status, s.Decided = Cancelled, true
 		s.Sets = fate(s.Sets, e.Set, claim.Dead)
 	}
 	return s

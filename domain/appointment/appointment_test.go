@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/domaintest"
@@ -48,6 +50,8 @@ func TestPropose(t *testing.T) {
 	t.Run("opens the next set after the first one lapsed", spec.Given(proposed, lapsed).When(propose(now)).Then(wasProposed(2)))
 	t.Run("is refused for another visit under the same id", spec.Given(proposed, booked).When(other).ThenRefuse(appointment.ErrExists))
 	t.Run("is refused once cancelled", spec.Given(proposed, booked, gone).When(propose(now)).ThenRefuse(appointment.ErrExists))
+	t.Run("is refused once cancelled, also when it never was booked",
+		spec.Given(proposed, lapsed, gone).When(propose(now)).ThenRefuse(appointment.ErrExists))
 	t.Run("is refused when the slot has started", spec.Given().When(propose(nine)).ThenRefuse(appointment.ErrPast))
 }
 
@@ -58,6 +62,32 @@ func TestAnOverdueSetIsEndedByItsOwnerToo(t *testing.T) {
 	next := wasProposed(2)
 	next.Deadline = late.Deadline
 	t.Run("and the next one opened", spec.Given(proposed).When(late).Then(lapsed, next))
+}
+
+func TestAnOverdueSetDoesNotKeepTheIDFromAnotherVisit(t *testing.T) {
+	t.Parallel()
+	other := propose(until)
+	other.Visit.Slots, other.Deadline = []domain.SlotID{"another"}, until.Add(10*time.Second)
+	next := wasProposed(2)
+	next.Visit, next.Deadline = other.Visit, other.Deadline
+	t.Run("it lapses and the other visit is proposed", spec.Given(proposed).When(other).Then(lapsed, next))
+	other.At = now
+	t.Run("before its deadline it does", spec.Given(proposed).When(other).ThenRefuse(appointment.ErrExists))
+}
+
+func TestSame(t *testing.T) {
+	t.Parallel()
+	require.True(t, visit.Same(visit))
+	changes := map[string]func(v *appointment.Visit){
+		"patient": func(v *appointment.Visit) { v.Patient = "boris" }, "practitioner": func(v *appointment.Visit) { v.Practitioner = "q" },
+		"clinic": func(v *appointment.Visit) { v.Clinic = "d" }, "slot": func(v *appointment.Visit) { v.Slots = nil },
+		"time": func(v *appointment.Visit) { v.End = v.End.Add(time.Minute) }, "appointment": func(v *appointment.Visit) { v.Appointment = "b" },
+	}
+	for what, change := range changes {
+		other := visit
+		change(&other)
+		require.False(t, visit.Same(other), "another %s is another visit", what)
+	}
 }
 
 func TestCommit(t *testing.T) {
@@ -90,6 +120,10 @@ func TestCancel(t *testing.T) {
 	cancel := appointment.Cancel{Initiator: appointment.ByPatient}
 	t.Run("ends a booked appointment", spec.Given(proposed, booked).When(cancel).Then(gone))
 	t.Run("ends a booking that was interrupted", spec.Given(proposed).When(cancel).Then(gone))
+	t.Run("ends a booking that had lapsed: a late repeat must not revive it",
+		spec.Given(proposed, lapsed).When(cancel).Then(gone))
 	t.Run("of nothing is refused", spec.Given().When(cancel).ThenRefuse(appointment.ErrNotFound))
 	t.Run("by nobody in particular is refused", spec.Given(proposed, booked).When(appointment.Cancel{}).ThenRefuse(appointment.ErrBadInitiator))
+	t.Run("by the neighbour is refused",
+		spec.Given(proposed, booked).When(appointment.Cancel{Initiator: "neighbour"}).ThenRefuse(appointment.ErrBadInitiator))
 }

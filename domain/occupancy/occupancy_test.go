@@ -57,6 +57,9 @@ func TestClaim(t *testing.T) {
 		spec.Given(booked(first)).When(claims(moved)).Then(booked(moved)))
 	t.Run("a dead claim in the way is released by whoever meets it",
 		spec.Given(booked(first)).When(claims(overlapping, first)).Then(released(first), booked(overlapping)))
+	t.Run("a pending claim in the way is not released",
+		spec.Given(booked(first)).When(occupancy.Claim{Subject: ana, Taken: overlapping, Fates: claim.Fates{first.Claim: claim.Pending}}).
+			ThenRefuse(occupancy.ErrTaken))
 	t.Run("a dead claim does not hide a live one",
 		spec.Given(booked(first), booked(touching)).When(claims(overlapping, first)).ThenRefuse(occupancy.ErrTaken))
 }

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,27 +44,32 @@ type Slot struct {
 
 // Day is what a day's stream says; the zero value has not been opened.
 type Day struct {
-	Opened   bool
-	Schedule domain.Revision // the latest revision of the schedule that the day was opened under
-	Slots    []Slot          // every slot that was ever opened, the withdrawn ones too
-	Waiting  []Want          // wanted over time that a slot owned
-	Partial  bool            // some pattern's horizon ended within the day when it was opened
+	Opened    bool
+	Schedule  domain.Revision // the latest revision of the schedule that the day is for
+	Slots     []Slot          // every slot that was ever opened
+	Withdrawn []domain.SlotID // those that the day has withdrawn, or is about to
+	Waiting   []Want          // wanted over time that a slot owned
+	Partial   bool            // there is more to do: opening after a fence, or the rest of a pattern's horizon
 }
 
-// Open makes the day what the schedule wants of it.
+// Open makes the day what the schedule wants of it, in two steps. A fence
+// comes first, on every day that a change reaches: it withdraws what no longer
+// fits and opens nothing. Once all days are fenced, no opener that still has
+// an older schedule can open anything, and each day opens what is wanted.
 type Open struct {
 	Practitioner domain.PractitionerID
 	Day          domain.Day
 	Schedule     domain.Revision // the schedule's revision that Wanted was made from
+	Fence        bool            // withdraw, and open later
+	Now          time.Time       // slots that have started stay
 	Wanted       []Want
-	Partial      bool            // some pattern's horizon ends within the day
 	Overlaps     []Want          // lost to a pattern that was configured earlier
-	Withdrawn    []domain.SlotID // withdrawn for this change
-	Kept         []domain.SlotID // slots of this day that are not withdrawn
-	Owned        []domain.Period // time that slots of this day or its neighbours own, the kept ones included
+	Owned        []domain.Period // time that withdrawn slots and neighbouring days own
+	Partial      bool            // some pattern's horizon ends within the day
 }
 
-// DayOpened says which slots a day opened now, and what it could not open.
+// DayOpened says which slots a day opened and withdrew, and what it could not
+// open.
 type DayOpened struct {
 	Practitioner domain.PractitionerID `json:"practitioner"`
 	Day          domain.Day            `json:"day"`
@@ -78,34 +84,65 @@ type DayOpened struct {
 // EventType returns "schedule.day-opened".
 func (DayOpened) EventType() string { return "schedule.day-opened" }
 
-// DecideDay returns what Open does to the day. It returns [ErrOvertaken] when
-// the day was opened under a later revision of the schedule.
-//
-// A day is opened once for every revision of the schedule, even when nothing
-// changes for it, so that an opener with an older schedule finds it and loses.
+// ErrOvertaken says that the day is for a later revision of the schedule
+// already: the caller loads again.
+var ErrOvertaken = errors.New("the day was opened under a later schedule")
+
+// DecideDay returns what Open does to the day, at most one event. It returns
+// [ErrOvertaken] when the day is for a later revision of the schedule.
 func DecideDay(d Day, c Open) ([]DayOpened, error) {
 	if d.Opened && d.Schedule > c.Schedule {
 		return nil, ErrOvertaken
 	}
-	opened := DayOpened{
-		Practitioner: c.Practitioner, Day: c.Day, Schedule: c.Schedule, Withdrawn: c.Withdrawn, Overlaps: c.Overlaps,
-		Partial: c.Partial,
-	}
-	for _, w := range c.Wanted {
-		switch {
-		case slices.ContainsFunc(d.Slots, func(s Slot) bool { return s.Is(w) && slices.Contains(c.Kept, s.ID) }):
-		case slices.ContainsFunc(c.Owned, w.Overlaps):
-			opened.Waiting = append(opened.Waiting, w)
-		default:
-			id := SlotID(c.Practitioner, c.Day, len(d.Slots)+len(opened.Slots))
-			opened.Slots = append(opened.Slots, Slot{id, w.Clinic, w.Capacity, w.Period})
+	e := DayOpened{Practitioner: c.Practitioner, Day: c.Day, Schedule: c.Schedule}
+	if c.Fence {
+		e.Withdrawn, e.Waiting, e.Partial = d.misfits(c), d.Waiting, true
+		if d.Opened && d.Schedule == c.Schedule && len(e.Withdrawn) == 0 {
+			return nil, nil
 		}
+		return []DayOpened{e}, nil
 	}
-	changed := len(opened.Slots) > 0 || len(opened.Withdrawn) > 0 || !slices.EqualFunc(opened.Waiting, d.Waiting, Want.equal)
+	e.Partial, e.Overlaps = c.Partial, c.Overlaps
+	e.Slots, e.Waiting = d.open(c)
+	changed := len(e.Slots) > 0 || !slices.EqualFunc(e.Waiting, d.Waiting, Want.equal)
 	if changed || !d.Opened || d.Schedule < c.Schedule || d.Partial != c.Partial {
-		return []DayOpened{opened}, nil
+		return []DayOpened{e}, nil
 	}
 	return nil, nil
+}
+
+// Kept returns the slots that are not withdrawn.
+func (d Day) Kept() []Slot {
+	return slices.DeleteFunc(slices.Clone(d.Slots), func(s Slot) bool { return slices.Contains(d.Withdrawn, s.ID) })
+}
+
+// misfits returns the slots ahead that are no longer wanted.
+func (d Day) misfits(c Open) []domain.SlotID {
+	var ids []domain.SlotID
+	for _, s := range d.Kept() {
+		if !s.Start.Before(c.Now) && !slices.ContainsFunc(c.Wanted, s.Is) {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// open returns a slot for everything that is wanted and not there, over time
+// that nothing owns; the rest waits.
+func (d Day) open(c Open) (opened []Slot, waiting []Want) {
+	kept := d.Kept()
+	for _, w := range c.Wanted {
+		owned := slices.ContainsFunc(c.Owned, w.Overlaps) || slices.ContainsFunc(kept, func(s Slot) bool { return s.Overlaps(w.Period) })
+		switch {
+		case slices.ContainsFunc(kept, func(s Slot) bool { return s.Is(w) }):
+		case owned:
+			waiting = append(waiting, w)
+		default:
+			id := SlotID(c.Practitioner, c.Day, len(d.Slots)+len(opened))
+			opened = append(opened, Slot{id, w.Clinic, w.Capacity, w.Period})
+		}
+	}
+	return opened, waiting
 }
 
 // Is reports whether the slot is what is wanted, its capacity aside.
@@ -115,14 +152,6 @@ func (s Slot) Is(w Want) bool { return s.Clinic == w.Clinic && s.Period.Equal(w.
 func EvolveDay(d Day, e DayOpened) Day {
 	d.Opened, d.Schedule, d.Waiting, d.Partial = true, e.Schedule, e.Waiting, e.Partial
 	d.Slots = append(slices.Clone(d.Slots), e.Slots...)
+	d.Withdrawn = append(slices.Clone(d.Withdrawn), e.Withdrawn...)
 	return d
-}
-
-// Find returns a slot of the day.
-func (d Day) Find(id domain.SlotID) (Slot, bool) {
-	i := slices.IndexFunc(d.Slots, func(s Slot) bool { return s.ID == id })
-	if i < 0 {
-		return Slot{}, false
-	}
-	return d.Slots[i], true
 }

@@ -19,31 +19,36 @@ func (w Want) equal(v Want) bool {
 }
 
 // Wanted returns the slots that the patterns ask for and that start on the UTC
-// day, not before a given instant, in the order of their starts; and those
-// that lose to a pattern configured earlier.
+// day, not before now, in the order of their starts; and those that lose to a
+// pattern configured earlier, wherever that pattern's horizon ends.
 //
-// now limits how far each clinic's pattern reaches: HorizonDays of the
-// clinic's own days, today included.
-func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want) {
+// now also says how far each pattern reaches: HorizonDays of the clinic's own
+// days, today included. A zone that this machine's database lacks is
+// [domain.ErrBadZone]: nothing can be said of the day then.
+func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want, err error) {
 	var accepted []Want
 	for _, p := range s.Patterns {
-		for _, w := range p.around(day, now) {
-			on := domain.DayOf(w.Start) == day && !w.Start.Before(now)
+		wants, err := p.around(day)
+		if err != nil {
+			return nil, nil, err
+		}
+		horizon := p.horizon(now)
+		for _, w := range wants {
+			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.Start.Before(horizon)
 			lost := slices.ContainsFunc(accepted, func(a Want) bool { return a.Clinic != w.Clinic && a.Overlaps(w.Period) })
-			switch {
-			case lost && on:
-				overlaps = append(overlaps, w)
-			case lost:
-			default:
+			if !lost {
 				accepted = append(accepted, w)
-				if on {
-					wanted = append(wanted, w)
-				}
+			}
+			switch {
+			case ahead && lost:
+				overlaps = append(overlaps, w)
+			case ahead:
+				wanted = append(wanted, w)
 			}
 		}
 	}
 	slices.SortFunc(wanted, func(a, b Want) int { return a.Start.Compare(b.Start) })
-	return wanted, overlaps
+	return wanted, overlaps, nil
 }
 
 // Partial reports whether some pattern's horizon ends within the UTC day, so
@@ -52,17 +57,18 @@ func (s State) Partial(day domain.Day, now time.Time) bool {
 	return slices.ContainsFunc(s.Patterns, func(p Pattern) bool { return p.horizon(now).Before(day.Add(1).Start()) })
 }
 
-// Days returns the UTC days that the patterns reach from now on, in order.
-func (s State) Days(now time.Time) []domain.Day {
-	first, last := domain.DayOf(now), domain.DayOf(now)
-	for _, p := range s.Patterns {
-		if end := p.horizon(now); domain.DayOf(end.Add(-time.Nanosecond)) > last {
-			last = domain.DayOf(end.Add(-time.Nanosecond))
-		}
-	}
-	var days []domain.Day
-	for d := first; d <= last; d = d.Add(1) {
-		days = append(days, d)
+// Reaches reports whether some pattern's horizon reaches into the UTC day.
+func (s State) Reaches(day domain.Day, now time.Time) bool {
+	return slices.ContainsFunc(s.Patterns, func(p Pattern) bool { return p.horizon(now).After(day.Start()) })
+}
+
+// ReachedFrom returns the UTC days that a schedule may have opened by an
+// instant, whatever its patterns were: from that day on, the longest horizon
+// and a day to either side of it for zones far from UTC.
+func (s State) ReachedFrom(now time.Time) []domain.Day {
+	days := make([]domain.Day, s.Reach+2)
+	for n := range days {
+		days[n] = domain.DayOf(now).Add(n)
 	}
 	return days
 }
@@ -78,12 +84,11 @@ func (p Pattern) horizon(now time.Time) time.Time {
 
 // around returns the pattern's slots of the local days that can touch the UTC
 // day or its neighbours.
-func (p Pattern) around(day domain.Day, now time.Time) []Want {
+func (p Pattern) around(day domain.Day) ([]Want, error) {
 	zone, err := domain.Zone(p.Zone)
 	if err != nil {
-		return nil // a stored zone that this machine's database lacks opens nothing
+		return nil, err
 	}
-	end := p.horizon(now)
 	var wants []Want
 	for d := day.Add(-2); d <= day.Add(2); d = d.Add(1) {
 		for _, i := range p.Weekly {
@@ -92,7 +97,7 @@ func (p Pattern) around(day domain.Day, now time.Time) []Want {
 			}
 		}
 	}
-	return slices.DeleteFunc(wants, func(w Want) bool { return !w.Start.Before(end) })
+	return wants, nil
 }
 
 // cut makes an interval's ends instants and cuts what lies between its breaks

@@ -2,7 +2,7 @@
 // wall times for each clinic, and the days that it opened.
 //
 //	schedule-{practitioner}            Set --> pattern in force
-//	schedule-{practitioner}.{utc day}  Open --> opened --Open--> opened, more slots
+//	schedule-{practitioner}.{utc day}  Open --> opened --Fence--> fenced --Open--> opened, more slots
 //
 // The pattern is an intent; a day is what was made of it. A slot belongs to
 // the UTC day of its start. A slot owns its practitioner's time until it is
@@ -60,6 +60,7 @@ type Pattern struct {
 type State struct {
 	Practitioner domain.PractitionerID
 	Patterns     []Pattern
+	Reach        int // days: the longest horizon that any pattern ever had
 }
 
 // Command is something to do to a schedule.
@@ -105,7 +106,6 @@ var (
 	ErrHorizon    = domain.Refusal(domain.Invalid, "schedule.horizon", "a horizon is from 1 to 365 days")
 	ErrNotFound   = domain.Refusal(domain.NotFound, "schedule.not-found", "the practitioner has no schedule there")
 	ErrSlotGone   = domain.Refusal(domain.NotFound, "slot.not-found", "there is no such slot")
-	ErrOvertaken  = domain.Refusal(domain.Conflict, "schedule.overtaken", "the schedule was changed again meanwhile")
 	errNotWeekday = ErrInterval.Because("a weekday is a number from 0, Sunday, to 6")
 )
 
@@ -187,7 +187,7 @@ func (p Pattern) same(q Pattern) bool {
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case WasSet:
-		s.Practitioner = e.Practitioner
+		s.Practitioner, s.Reach = e.Practitioner, max(s.Reach, e.HorizonDays)
 		s.Patterns = slices.DeleteFunc(slices.Clone(s.Patterns), func(p Pattern) bool { return p.Clinic == e.Clinic })
 		s.Patterns = append(s.Patterns, e.Pattern)
 	}

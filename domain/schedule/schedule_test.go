@@ -87,7 +87,8 @@ func wanted(t *testing.T, day domain.Day, patterns ...schedule.Pattern) (starts 
 	}
 	zone, err := domain.Zone(patterns[0].Zone)
 	require.NoError(t, err)
-	wants, overlaps := state.Wanted(day, day.Start().AddDate(0, 0, -3))
+	wants, overlaps, err := state.Wanted(day, day.Start().AddDate(0, 0, -3))
+	require.NoError(t, err)
 	for _, w := range wants {
 		starts = append(starts, w.Start.In(zone).Format("15:04 MST"))
 	}
@@ -178,13 +179,35 @@ func TestTheHorizonIsCountedInTheClinicsOwnDays(t *testing.T) {
 	p.HorizonDays = 1
 	state := schedule.Evolve(schedule.State{}, schedule.WasSet{Practitioner: "p", Pattern: p})
 	now := time.Date(2026, 5, 31, 15, 0, 0, 0, time.UTC) // Monday has just begun in Seoul
-	require.Equal(t, []domain.Day{"2026-05-31", "2026-06-01"}, state.Days(now))
 	var n int
-	for _, day := range state.Days(now) {
-		wants, _ := state.Wanted(day, now)
+	for _, day := range state.ReachedFrom(now) {
+		wants, _, err := state.Wanted(day, now)
+		require.NoError(t, err)
+		require.True(t, len(wants) == 0 || state.Reaches(day, now), day)
 		n += len(wants)
 	}
 	require.Equal(t, 2, n, "Monday's two slots, none of Tuesday's")
+	require.True(t, state.Partial("2026-06-01", now), "Tuesday begins in Seoul while it is Monday in UTC")
+	require.False(t, state.Partial("2026-05-31", now))
+}
+
+func TestAPatternBeyondItsHorizonKeepsItsTimeAllTheSame(t *testing.T) {
+	t.Parallel()
+	first := pattern("north", "Europe/Lisbon", every(time.Monday, "09:00", "11:00", 60))
+	first.HorizonDays = 1
+	second := pattern("south", "Europe/Lisbon", every(time.Monday, "10:00", "12:00", 60))
+	state := schedule.Evolve(schedule.Evolve(schedule.State{}, schedule.WasSet{Pattern: first}), schedule.WasSet{Pattern: second})
+	wants, overlaps, err := state.Wanted("2026-06-01", time.Date(2026, 5, 30, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	require.Len(t, wants, 1, "eleven: ten belongs to the other clinic once its horizon is there")
+	require.Len(t, overlaps, 1)
+}
+
+func TestAZoneThatThisMachineLacksOpensAndWithdrawsNothing(t *testing.T) {
+	t.Parallel()
+	state := schedule.Evolve(schedule.State{}, schedule.WasSet{Pattern: pattern("c", "Mars/Olympus")})
+	_, _, err := state.Wanted("2026-06-01", time.Date(2026, 5, 30, 0, 0, 0, 0, time.UTC))
+	require.ErrorIs(t, err, domain.ErrBadZone)
 }
 
 func TestNoTwoWantedSlotsOverlap(t *testing.T) {
@@ -209,7 +232,8 @@ func TestNoTwoWantedSlotsOverlap(t *testing.T) {
 		day := domain.Day("2026-03-01").Add(rapid.IntRange(0, 250).Draw(t, "day"))
 		var all []schedule.Want
 		for _, d := range []domain.Day{day, day.Add(1)} {
-			wants, _ := state.Wanted(d, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+			wants, _, err := state.Wanted(d, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+			require.NoError(t, err)
 			all = append(all, wants...)
 		}
 		for i := 1; i < len(all); i++ {
@@ -257,9 +281,7 @@ func TestDecideDay(t *testing.T) {
 	})
 	t.Run("opening twice is once", func(t *testing.T) {
 		t.Parallel()
-		c := open(want(9), want(10))
-		c.Kept, c.Owned = []domain.SlotID{first, second}, []domain.Period{at(9), at(10)}
-		require.Empty(t, decide(t, opened, c))
+		require.Empty(t, decide(t, opened, open(want(9), want(10))))
 	})
 	t.Run("a day without slots is opened all the same, once", func(t *testing.T) {
 		t.Parallel()
@@ -271,19 +293,58 @@ func TestDecideDay(t *testing.T) {
 		t.Parallel()
 		c := open()
 		c.Schedule = 0
-		_, err := schedule.DecideDay(opened, c)
-		require.ErrorIs(t, err, schedule.ErrOvertaken)
+		for _, c.Fence = range []bool{false, true} {
+			_, err := schedule.DecideDay(opened, c)
+			require.ErrorIs(t, err, schedule.ErrOvertaken)
+		}
+	})
+	t.Run("a fence withdraws what is no longer wanted and opens nothing", func(t *testing.T) {
+		t.Parallel()
+		c := open(want(10), want(11))
+		c.Schedule, c.Fence = 2, true
+		events := decide(t, opened, c)
+		require.Equal(t, []schedule.DayOpened{{Practitioner: "p", Day: "2026-06-01", Schedule: 2, Withdrawn: []domain.SlotID{first}, Partial: true}}, events)
+		fenced := domain.Fold(schedule.EvolveDay, opened, events...)
+		require.Empty(t, decide(t, fenced, c), "twice is once")
+		c.Fence = false
+		events = decide(t, fenced, c)
+		require.Len(t, events[0].Slots, 1)
+		require.Equal(t, at(11), events[0].Slots[0].Period)
+		require.False(t, events[0].Partial, "then the day is done")
+		require.Empty(t, decide(t, domain.Fold(schedule.EvolveDay, fenced, events...), c))
+	})
+	t.Run("a fence is put on a day that was never opened, too", func(t *testing.T) {
+		t.Parallel()
+		c := open()
+		c.Fence = true
+		require.Len(t, decide(t, schedule.Day{}, c), 1)
+	})
+	t.Run("a slot that has started stays, and keeps its time", func(t *testing.T) {
+		t.Parallel()
+		c := open()
+		c.Schedule, c.Fence, c.Now = 2, true, at(10).Start
+		require.Equal(t, []domain.SlotID{second}, decide(t, opened, c)[0].Withdrawn)
+	})
+	t.Run("a slot of another clinic is not what is wanted", func(t *testing.T) {
+		t.Parallel()
+		other := want(9)
+		other.Clinic = "d"
+		c := open(other, want(10))
+		c.Schedule, c.Fence = 2, true
+		require.Equal(t, []domain.SlotID{first}, decide(t, opened, c)[0].Withdrawn)
 	})
 	t.Run("what is wanted over owned time waits, and is opened when the time is free", func(t *testing.T) {
 		t.Parallel()
 		c := open(want(9), want(10))
-		c.Kept, c.Owned = []domain.SlotID{second}, []domain.Period{at(9), at(10)} // 9:00 is withdrawn but occupied
-		events := decide(t, opened, c)
+		withdrawn := schedule.DayOpened{Schedule: 1, Withdrawn: []domain.SlotID{first}}
+		c.Owned = []domain.Period{at(9)} // it is still occupied
+		d := schedule.EvolveDay(opened, withdrawn)
+		events := decide(t, d, c)
 		require.Equal(t, []schedule.Want{want(9)}, events[0].Waiting)
 		require.Empty(t, events[0].Slots)
-		waiting := domain.Fold(schedule.EvolveDay, opened, events...)
+		waiting := domain.Fold(schedule.EvolveDay, d, events...)
 		require.Empty(t, decide(t, waiting, c), "waiting on is no news")
-		c.Owned = []domain.Period{at(10)}
+		c.Owned = nil
 		events = decide(t, waiting, c)
 		require.Len(t, events[0].Slots, 1)
 		require.Equal(t, schedule.SlotID("p", "2026-06-01", 2), events[0].Slots[0].ID, "a slot's id is never used again")

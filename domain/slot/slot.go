@@ -11,6 +11,7 @@
 package slot
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/slotbook/slotbook/domain"
@@ -35,6 +36,7 @@ type Terms struct {
 // State is what the slot's stream says.
 type State struct {
 	Places    int // 0 until the stream says; then the capacity in force
+	Wanted    int // what the schedule wants, less than Places while more are taken; 0 = Places
 	Withdrawn bool
 	Claims    []Holder // in the order in which they were made
 }
@@ -103,10 +105,12 @@ type (
 		Terms
 		Displaced []Holder `json:"displaced,omitempty"`
 	}
-	// Resized says how many places there are from now on.
+	// Resized says how many places there are from now on. Wanted is fewer while
+	// more are taken: each release then takes a place away.
 	Resized struct {
 		Terms
 		Places int `json:"places"`
+		Wanted int `json:"wanted,omitempty"` // 0 = Places
 	}
 )
 
@@ -159,10 +163,7 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	if s.Withdrawn {
 		return nil, ErrWithdrawn
 	}
-	places := c.Capacity
-	if s.Places > 0 {
-		places = s.Places
-	}
+	places := cmp.Or(s.Wanted, s.Places, c.Capacity) // fewer places refuse newcomers
 	booked := Booked{Terms: c.Terms, Holder: c.Holder, Places: places}
 	if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
 		return []Event{booked}, nil
@@ -170,13 +171,23 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	if len(owners(s.Claims, c.Holder.Owner, c.Fates)) >= places {
 		return nil, &claim.Taken{Rule: ErrTaken, By: inTheWay(s.Claims, c)}
 	}
+	events := releaseDead(s, c, places)
+	return append(events, booked), nil
+}
+
+// releaseDead releases as many dead claims as stand in the way.
+func releaseDead(s State, c Claim, places int) []Event {
 	var events []Event
 	for _, h := range s.Claims {
-		if c.Fates[h.Claim] == claim.Dead {
-			events = append(events, Released{c.Terms, h})
+		if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
+			break
+		}
+		if c.Fates[h.Claim] == claim.Dead && h.Owner != c.Holder.Owner {
+			e := Released{c.Terms, h}
+			s, events = Evolve(s, e), append(events, e)
 		}
 	}
-	return append(events, booked), nil
+	return events
 }
 
 // owners returns the owners other than own that hold a place. Several claims
@@ -201,10 +212,16 @@ func inTheWay(holders []Holder, c Claim) []claim.Claim {
 	return by
 }
 
+// release gives a place back, and takes it away where fewer are wanted.
 func release(s State, c Release) []Event {
 	for _, h := range s.Claims {
 		if h.Claim == c.Claim {
-			return []Event{Released{c.Terms, h}}
+			released := Released{c.Terms, h}
+			events := []Event{released}
+			if 0 < s.Wanted && s.Wanted < s.Places {
+				events = append(events, resize(Evolve(s, released), Resize{c.Terms, s.Wanted})...)
+			}
+			return events
 		}
 	}
 	return nil
@@ -214,10 +231,13 @@ func release(s State, c Release) []Event {
 // keeps as many places as there are claims.
 func resize(s State, c Resize) []Event {
 	places := max(c.Capacity, len(owners(s.Claims, "", nil)))
-	if s.Withdrawn || s.Places == places {
+	if s.Withdrawn || s.Places == places && cmp.Or(s.Wanted, s.Places) == c.Capacity {
 		return nil
 	}
-	return []Event{Resized{c.Terms, places}}
+	if places == c.Capacity {
+		return []Event{Resized{Terms: c.Terms, Places: places}}
+	}
+	return []Event{Resized{c.Terms, places, c.Capacity}}
 }
 
 // Held reports whether the claim has a place.
@@ -236,7 +256,7 @@ func Evolve(s State, e Event) State {
 	case Withdrawn:
 		s.Withdrawn = true
 	case Resized:
-		s.Places = e.Places
+		s.Places, s.Wanted = e.Places, e.Wanted
 	}
 	return s
 }

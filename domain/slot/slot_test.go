@@ -60,6 +60,10 @@ func TestClaim(t *testing.T) {
 		spec.Given(booked(ana, 2), booked(ana2, 2)).When(book(boris, 2)).Then(booked(boris, 2)))
 	t.Run("a dead claim in the way is released by whoever meets it",
 		spec.Given(booked(ana, 1)).When(book(boris, 1, ana)).Then(slot.Released{Terms: terms, Holder: ana}, booked(boris, 1)))
+	t.Run("a pending claim in the way is not released",
+		spec.Given(booked(ana, 1)).When(slot.Claim{Terms: terms, Capacity: 1, Holder: boris, Fates: claim.Fates{ana.Claim: claim.Pending}}).ThenRefuse(slot.ErrTaken))
+	t.Run("only as many dead claims are released as stand in the way",
+		spec.Given(booked(ana, 2), booked(boris, 2)).When(book(carlos, 2, ana, boris)).Then(slot.Released{Terms: terms, Holder: ana}, booked(carlos, 2)))
 	t.Run("a live claim beside a dead one still stands in the way",
 		spec.Given(booked(ana, 1), slot.Resized{Terms: terms, Places: 2}, booked(boris, 2), slot.Resized{Terms: terms, Places: 1}).
 			When(book(carlos, 1, ana)).ThenRefuse(slot.ErrTaken))
@@ -103,7 +107,13 @@ func TestResize(t *testing.T) {
 	t.Run("more places are open at once",
 		spec.Given(booked(ana, 1)).When(slot.Resize{Terms: terms, Capacity: 2}).Then(slot.Resized{Terms: terms, Places: 2}))
 	t.Run("fewer places never remove an occupied one",
-		spec.Given(booked(ana, 3), booked(boris, 3)).When(slot.Resize{Terms: terms, Capacity: 1}).Then(slot.Resized{Terms: terms, Places: 2}))
+		spec.Given(booked(ana, 3), booked(boris, 3)).When(slot.Resize{Terms: terms, Capacity: 1}).Then(slot.Resized{Terms: terms, Places: 2, Wanted: 1}))
+	t.Run("fewer places refuse newcomers",
+		spec.Given(booked(ana, 2), slot.Resized{Terms: terms, Places: 1}).When(book(boris, 2)).ThenRefuse(slot.ErrTaken))
+	t.Run("each release then takes a place away",
+		spec.Given(booked(ana, 3), booked(boris, 3), slot.Resized{Terms: terms, Places: 2, Wanted: 1}).
+			When(slot.Release{Terms: terms, Claim: ana.Claim}).
+			Then(slot.Released{Terms: terms, Holder: ana}, slot.Resized{Terms: terms, Places: 1}))
 	t.Run("a withdrawn slot is not resized",
 		spec.Given(slot.Withdrawn{Terms: terms}).When(slot.Resize{Terms: terms, Capacity: 2}).Then())
 }

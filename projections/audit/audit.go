@@ -6,7 +6,8 @@
 //	I2  no two live claims of a patient, room or device overlap, and of a
 //	    practitioner no two different slots with live claims
 //	I3  a set is live only while the log holds every claim of it
-//	I4  every pending set has a deadline, and exactly one outcome
+//	I4  every pending set has a deadline and at most one outcome, which comes in
+//	    time; an appointment has at most one live set
 //	I5  one command id has one effect
 //
 // A claim is live when its set is. The auditor shares no code with the
@@ -53,19 +54,20 @@ type Auditor struct {
 	held      map[domain.StreamName]map[claim.Claim]Evidence // claims by the arbiter's stream
 	busy      map[string][]stretch                           // live time by subject and UTC day
 	effects   map[effect]Evidence
+	lives     map[domain.StreamName]claim.Claim // the live set of each appointment
 }
 
 type set struct {
 	visit    appointment.Visit
-	claims   []domain.StreamName
+	deadline time.Time
 	fate     claim.Fate
 	proposed Evidence
 	outcome  Evidence
 }
 
 type places struct {
-	n      int
-	period domain.Period
+	n         int
+	withdrawn bool
 }
 
 // stretch is live time: of a patient by appointment, of a practitioner by slot.
@@ -87,6 +89,7 @@ func New() *Auditor {
 		held:      map[domain.StreamName]map[claim.Claim]Evidence{},
 		busy:      map[string][]stretch{},
 		effects:   map[effect]Evidence{},
+		lives:     map[domain.StreamName]claim.Claim{},
 	}
 }
 
@@ -115,14 +118,16 @@ func (a *Auditor) Add(r domain.Recorded) {
 	switch e := r.Event.(type) {
 	case schedule.DayOpened:
 		for _, s := range e.Slots {
-			a.slots[s.ID] = &places{s.Capacity, s.Period}
+			a.slots[s.ID] = &places{n: s.Capacity}
 		}
 	case slot.Event:
 		a.slotEvent(r.Stream, e)
 	case occupancy.Event:
 		a.occupancyEvent(r.Stream, e)
 	case appointment.Event:
-		a.appointmentEvent(r.Stream, e)
+		a.appointmentEvent(r, e)
+	case domain.Undecodable:
+		a.find("log", "the event cannot be read: nothing is proved of its stream")
 	}
 	a.effect(r)
 }
@@ -148,6 +153,9 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 	switch e := e.(type) {
 	case slot.Booked:
 		a.hold(stream, e.Claim)
+		if p := a.slots[e.Slot]; p != nil && p.withdrawn {
+			a.find("I1", fmt.Sprintf("slot %s took a claim after it was withdrawn", e.Slot))
+		}
 		a.checkPlaces(e.Slot)
 	case slot.Released:
 		a.free(stream, e.Claim)
@@ -157,6 +165,9 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 		}
 		a.checkPlaces(e.Slot)
 	case slot.Withdrawn:
+		if p := a.slots[e.Slot]; p != nil {
+			p.withdrawn = true
+		}
 	}
 }
 
@@ -183,32 +194,49 @@ func (a *Auditor) free(stream domain.StreamName, c claim.Claim) {
 	delete(a.held[stream], c)
 }
 
-func (a *Auditor) appointmentEvent(stream domain.StreamName, e appointment.Event) {
+func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 	switch e := e.(type) {
 	case appointment.WasProposed:
-		a.sets[claim.Claim{Owner: stream, Set: e.Set}] = &set{visit: e.Visit, claims: e.Claims, fate: claim.Pending, proposed: a.last}
-		if e.Deadline.IsZero() {
-			a.find("I4", "a pending set has no deadline")
-		}
+		a.pending(claim.Claim{Owner: r.Stream, Set: e.Set}, e)
 	case appointment.WasBooked:
-		a.live(claim.Claim{Owner: stream, Set: e.Set})
+		a.live(claim.Claim{Owner: r.Stream, Set: e.Set}, r.RecordedAt)
 	case appointment.WasRefused:
-		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, false)
 	case appointment.HasLapsed:
-		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, false)
 	case appointment.WasCancelled:
-		a.dead(claim.Claim{Owner: stream, Set: e.Set})
+		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, true)
 	}
 }
 
-func (a *Auditor) live(c claim.Claim) {
+func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
+	if before := a.sets[c]; before != nil {
+		a.find("I4", "a set was proposed a second time", before.proposed)
+	}
+	if e.Deadline.IsZero() {
+		a.find("I4", "a pending set has no deadline")
+	}
+	a.sets[c] = &set{visit: e.Visit, deadline: e.Deadline, fate: claim.Pending, proposed: a.last}
+}
+
+// late is how long after its deadline a set may be recorded as booked: its
+// owner judges by its own clock and then appends.
+const late = time.Minute
+
+func (a *Auditor) live(c claim.Claim, at time.Time) {
 	s := a.sets[c]
 	if s == nil || s.fate != claim.Pending {
 		a.find("I4", "a set went live that was not pending")
 		return
 	}
-	s.fate, s.outcome = claim.Live, a.last
-	for _, stream := range s.claims {
+	if at.After(s.deadline.Add(late)) {
+		a.find("I4", "a set went live long after its deadline", s.proposed)
+	}
+	if other, ok := a.lives[c.Owner]; ok {
+		a.find("I4", "an appointment has two live sets", a.sets[other].outcome)
+	}
+	s.fate, s.outcome, a.lives[c.Owner] = claim.Live, a.last, c
+	for _, stream := range needed(s.visit) {
 		if _, ok := a.held[stream][c]; !ok {
 			a.find("I3", fmt.Sprintf("a set went live without its claim on %s", stream), s.proposed)
 		}
@@ -220,13 +248,29 @@ func (a *Auditor) live(c claim.Claim) {
 	a.take("patient "+string(s.visit.Patient), string(s.visit.Appointment), c, s.visit.Period)
 }
 
-func (a *Auditor) dead(c claim.Claim) {
+// needed returns the streams that a visit has to have a claim on, whatever its
+// own event says.
+func needed(v appointment.Visit) []domain.StreamName {
+	var streams []domain.StreamName
+	for _, day := range v.Days() {
+		streams = append(streams, occupancy.Patient(v.Patient).Stream(day))
+	}
+	for _, id := range v.Slots {
+		streams = append(streams, slot.Stream(id))
+	}
+	return streams
+}
+
+// dead ends a set. A cancellation may come after a refusal or a lapse: it
+// closes the appointment.
+func (a *Auditor) dead(c claim.Claim, cancelled bool) {
 	s := a.sets[c]
-	if s == nil || s.fate == claim.Dead {
+	if s == nil || s.fate == claim.Dead && !cancelled {
 		a.find("I4", "a set died that was neither pending nor live")
 		return
 	}
 	if s.fate == claim.Live {
+		delete(a.lives, c.Owner)
 		a.give("practitioner "+string(s.visit.Practitioner), c, s.visit.Period)
 		a.give("patient "+string(s.visit.Patient), c, s.visit.Period)
 	}

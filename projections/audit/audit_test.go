@@ -23,6 +23,7 @@ type log struct {
 	position  domain.Position
 	revisions map[domain.StreamName]domain.Revision
 	command   string
+	recorded  time.Time
 }
 
 func newLog() *log {
@@ -34,11 +35,11 @@ func (l *log) add(stream domain.StreamName, e domain.Event) *log {
 	l.position++
 	command := l.command
 	if command == "" {
-		command = domain.NewID(string(stream), e.EventType())
+		command = domain.NewID(string(stream), e.EventType(), string(rune(l.position)))
 	}
 	l.auditor.Add(domain.Recorded{
 		Stream: stream, Revision: l.revisions[stream], Position: l.position, Event: e,
-		Metadata: domain.Metadata{Command: command},
+		Metadata: domain.Metadata{Command: command}, RecordedAt: l.recorded,
 	})
 	l.revisions[stream]++
 	return l
@@ -59,6 +60,16 @@ type visit struct {
 	practitioner string
 	slot         domain.SlotID
 	hour         int
+	set          int // 0 is the first
+}
+
+func newVisit(id, patient, practitioner string, s domain.SlotID, hour int) visit {
+	return visit{id: id, patient: patient, practitioner: practitioner, slot: s, hour: hour}
+}
+
+func (v visit) second() visit {
+	v.set = 1
+	return v
 }
 
 func (v visit) stream() domain.StreamName { return appointment.Stream(domain.AppointmentID(v.id)) }
@@ -74,10 +85,10 @@ func (v visit) visit() appointment.Visit {
 	}
 }
 
-func (v visit) claim() claim.Claim { return claim.Claim{Owner: v.stream(), Set: 1} }
+func (v visit) claim() claim.Claim { return claim.Claim{Owner: v.stream(), Set: v.set + 1} }
 
 func (l *log) proposed(v visit) *log {
-	return l.add(v.stream(), appointment.WasProposed{Visit: v.visit(), Set: 1, Claims: []domain.StreamName{v.time(), slot.Stream(v.slot)}, Deadline: nine})
+	return l.add(v.stream(), appointment.WasProposed{Visit: v.visit(), Set: v.set + 1, Claims: []domain.StreamName{v.time(), slot.Stream(v.slot)}, Deadline: nine})
 }
 
 func (l *log) claimed(v visit) *log {
@@ -86,11 +97,20 @@ func (l *log) claimed(v visit) *log {
 }
 
 func (l *log) booked(v visit) *log {
-	return l.add(v.stream(), appointment.WasBooked{Visit: v.visit(), Set: 1})
+	return l.add(v.stream(), appointment.WasBooked{Visit: v.visit(), Set: v.set + 1})
 }
 
 func (l *log) cancelled(v visit) *log {
-	return l.add(v.stream(), appointment.WasCancelled{Visit: v.visit(), Set: 1})
+	return l.add(v.stream(), appointment.WasCancelled{Visit: v.visit(), Set: v.set + 1})
+}
+
+func (l *log) lapsed(v visit) *log {
+	return l.add(v.stream(), appointment.HasLapsed{Visit: v.visit(), Set: v.set + 1})
+}
+
+func (l *log) at(t time.Time) *log {
+	l.recorded = t
+	return l
 }
 
 func (l *log) released(v visit) *log {
@@ -101,9 +121,9 @@ func (l *log) all(v visit) *log { return l.proposed(v).claimed(v).booked(v) }
 
 func TestAudit(t *testing.T) {
 	t.Parallel()
-	ana := visit{"a", "ana", "p", "s1", 9}
-	boris := visit{"b", "boris", "p", "s1", 9}
-	third := func(id, patient string) visit { return visit{id, patient, "p", "s3", 10} }
+	ana := newVisit("a", "ana", "p", "s1", 9)
+	boris := newVisit("b", "boris", "p", "s1", 9)
+	third := func(id, patient string) visit { return newVisit(id, patient, "p", "s3", 10) }
 	cases := []struct {
 		rule string
 		log  *log
@@ -119,14 +139,20 @@ func TestAudit(t *testing.T) {
 			"places taken away under a live claim",
 			newLog().all(third("a", "ana")).all(third("b", "boris")).add("slot-s3", slot.Resized{Terms: slot.Terms{Slot: "s3"}, Places: 1}), "I1",
 		},
-		{"a slot that was never opened", newLog().all(visit{"a", "ana", "p", "sx", 9}), "I1"},
-		{"a patient in two places at once", newLog().all(ana).all(visit{"b", "ana", "q", "s2", 9}), "I2"},
-		{"a practitioner in two slots at once", newLog().all(ana).all(visit{"b", "boris", "p", "s2", 9}), "I2"},
+		{"a slot that was never opened", newLog().all(newVisit("a", "ana", "p", "sx", 9)), "I1"},
+		{"a patient in two places at once", newLog().all(ana).all(newVisit("b", "ana", "q", "s2", 9)), "I2"},
+		{"a practitioner in two slots at once", newLog().all(ana).all(newVisit("b", "boris", "p", "s2", 9)), "I2"},
 		{"a live set without its claims", newLog().proposed(ana).booked(ana), "I3"},
 		{"a claim of a live set released", newLog().all(ana).released(ana), "I3"},
 		{"a set without a deadline", newLog().add(ana.stream(), appointment.WasProposed{Visit: ana.visit(), Set: 1}), "I4"},
 		{"a set booked after it died", newLog().proposed(ana).claimed(ana).cancelled(ana).booked(ana), "I4"},
-		{"a set that dies twice", newLog().proposed(ana).cancelled(ana).cancelled(ana), "I4"},
+		{"a set that dies twice", newLog().proposed(ana).lapsed(ana).lapsed(ana), "I4"},
+		{"a refused set may be cancelled, to close the appointment", newLog().proposed(ana).lapsed(ana).cancelled(ana), ""},
+		{"a set proposed again after it died", newLog().proposed(ana).claimed(ana).lapsed(ana).proposed(ana).booked(ana), "I4"},
+		{"a set booked an hour after its deadline", newLog().proposed(ana).claimed(ana).at(nine.Add(time.Hour)).booked(ana), "I4"},
+		{"two live sets of one appointment", newLog().all(ana).all(newVisit("a", "ana", "p", "s1", 9).second()), "I4"},
+		{"a claim on a withdrawn slot", newLog().add("slot-s1", slot.Withdrawn{Terms: slot.Terms{Slot: "s1"}}).all(ana), "I1"},
+		{"an event that cannot be read", newLog().proposed(ana).claimed(ana).add(ana.stream(), domain.Undecodable{Type: "appointment.booked"}), "log"},
 		{"a set booked that nobody proposed", newLog().booked(ana), "I4"},
 	}
 	for _, c := range cases {
@@ -148,7 +174,7 @@ func TestOneCommandHasOneEffect(t *testing.T) {
 	t.Parallel()
 	l := newLog()
 	l.command = "the same"
-	l.all(visit{"a", "ana", "p", "s1", 9}).all(visit{"b", "boris", "q", "s3", 10})
+	l.all(newVisit("a", "ana", "p", "s1", 9)).all(newVisit("b", "boris", "q", "s3", 10))
 	require.Len(t, l.auditor.Findings(), 1)
 	require.Equal(t, "I5", l.auditor.Findings()[0].Invariant)
 	require.Len(t, l.auditor.Findings()[0].Evidence, 2)
