@@ -39,7 +39,7 @@ func TestConcurrentHistoriesAreLinearizable(t *testing.T) {
 		}
 		clients.Wait()
 		require.Equal(t, 150, history.Check(t))
-		require.GreaterOrEqual(t, len(w.types(slot.Stream(id))), 10, "the slot was booked and released many times")
+		require.GreaterOrEqual(t, len(w.types(slot.Stream(id))), 6, "the slot was booked and released again and again")
 		w.audit()
 	})
 }
@@ -68,11 +68,13 @@ func (c *historian) do(history *historytest.Recorder, n int) {
 		history.Do(c.name, historytest.Read, "", func() historytest.Outcome { return c.read() })
 	case c.booked != "":
 		id := c.booked
-		history.Do(c.name, historytest.Cancel, string(id), func() historytest.Outcome {
+		done := history.Do(c.name, historytest.Cancel, string(id), func() historytest.Outcome {
 			_, err := h.Cancel(c.w.ctx, req, commands.Cancellation{Appointment: id, Initiator: appointment.ByPatient})
 			return outcome(err)
 		})
-		c.booked = ""
+		if done == historytest.Done {
+			c.booked = ""
+		}
 	default:
 		b := commands.Booking{Appointment: domain.AppointmentID(req.Command), Slot: c.slot, Patient: c.patient()}
 		done := history.Do(c.name, historytest.Book, string(b.Appointment), func() historytest.Outcome {
@@ -82,7 +84,7 @@ func (c *historian) do(history *historytest.Recorder, n int) {
 		if done == historytest.Done {
 			c.booked = b.Appointment
 		}
-		c.w.clock.advance(time.Second)
+		c.w.clock.advance(4 * time.Second)
 	}
 }
 

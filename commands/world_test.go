@@ -87,7 +87,10 @@ func newWorld(t require.TestingT, stepByStep bool) *world {
 
 // handler is a process of its own over the same store.
 func (w *world) handler(s commands.Store) *commands.Handler {
-	return commands.New(commands.Config{Store: s, Now: w.clock.now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() }})
+	return commands.New(commands.Config{
+		Store: s, Now: w.clock.now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
+		Patience: time.Minute, // a busy machine is no reason to fail
+	})
 }
 
 func (w *world) register() {

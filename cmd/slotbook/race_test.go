@@ -129,10 +129,12 @@ func (c *httpHistorian) do(history *historytest.Recorder, step int) {
 			return historytest.Taken
 		})
 	case c.booked != "":
-		history.Do(c.name, historytest.Cancel, c.booked, func() historytest.Outcome {
+		done := history.Do(c.name, historytest.Cancel, c.booked, func() historytest.Outcome {
 			return c.outcome(c.server.call(c.timeout(), http.MethodPost, "/v1/appointments/"+c.booked+"/cancel", map[string]any{"initiator": "patient"}))
 		})
-		c.booked = ""
+		if done == historytest.Done {
+			c.booked = ""
+		}
 	default:
 		id := newUUID("history", c.slot, fmt.Sprint(c.name, step))
 		done := history.Do(c.name, historytest.Book, id, func() historytest.Outcome {

@@ -113,6 +113,8 @@ func step(s state, in input, out Outcome) []any {
 		next = append(next, s)
 	case in.kind == Cancel && out == Done && s.holder == in.appointment:
 		next = append(next, state{})
+	case in.kind == Cancel && out == Done: // an earlier cancellation without an answer had done it
+		next = append(next, s)
 	case in.kind == Read && out == Taken && s.holder != "":
 		next = append(next, s)
 	case in.kind == Read && out == Free && free:
