@@ -36,6 +36,7 @@ type context3 struct {
 	field  string
 }
 
+// String returns the place as a box carries it.
 func (c context3) String() string { return c.field + "/" + c.event + "/" + string(c.stream) }
 
 // seal replaces the open text by its box: field/event/stream/base64(nonce,

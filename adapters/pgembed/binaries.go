@@ -26,6 +26,7 @@ type binaries struct {
 	major, minor int
 }
 
+// String returns the version and the folder, for error texts.
 func (b binaries) String() string {
 	return fmt.Sprintf("%d.%d in %s", b.major, b.minor, b.folder)
 }

@@ -35,7 +35,10 @@ type cli struct {
 // the program with status 2.
 type usageError struct{ err error }
 
+// Error returns the sentence.
 func (e usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
 func (e usageError) Unwrap() error { return e.err }
 
 // errFound ends the program with status 1 and without a further word.

@@ -1,0 +1,98 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// Wish is a time that somebody wanted.
+type Wish struct {
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID
+	Start        time.Time
+	Duration     time.Duration // of the slot; 0 is any
+}
+
+// Nearest returns up to n free slots that start after now, those that suit
+// best first: of the same practitioner, then of others at the same clinic who
+// share a specialty with the practitioner (anybody there, when the practitioner
+// has none), then of others elsewhere who share one; among each, by the distance of
+// the start from the wanted one, then by start and id. It looks no further
+// than 30 days from the wanted start.
+func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
+	args := slotArguments(now)
+	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
+	duration := ""
+	if w.Duration > 0 {
+		args["duration"], duration = w.Duration, "\n\tand s.\"end\" - s.start = @duration"
+	}
+	var nearest []Slot
+	_, err := a.views.View(ctx, 0, []string{"availability", "directory"}, func(r engine.Reader) error {
+		nearest = nil
+		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
+			slots, err := querySlots(ctx, r, around(slotQuery+duration+suits), args)
+			if err != nil {
+				return err
+			}
+			if nearest = append(nearest, slots...); len(nearest) >= n {
+				nearest = nearest[:n]
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nearest slots: %w", err)
+	}
+	return nearest, nil
+}
+
+// The groups that Nearest tries in turn.
+const (
+	samePractitioner = `
+	and s.practitioner = @practitioner`
+
+	colleagues = `
+	and s.practitioner <> @practitioner
+	and exists (
+		select
+		from practitioner p
+		left join practitioner wanted on wanted.practitioner = @practitioner
+		where p.practitioner = s.practitioner and `
+
+	sameClinic = `
+	and s.clinic = @clinic` + colleagues + `(wanted.specialties is null or p.specialties && wanted.specialties)
+	)`
+
+	elsewhere = `
+	and s.clinic <> @clinic` + colleagues + `p.specialties && wanted.specialties
+	)`
+)
+
+// around returns the free slots of a query that start nearest to @start, read
+// from there in both directions.
+func around(slots string) string {
+	return `
+select *
+from (
+	(` + slots + free + `
+	and s.start > @now
+	and s.start >= @start
+	and s.start < @start + interval '30 days'
+	order by s.start, s.slot
+	limit @limit)
+	union all
+	(` + slots + free + `
+	and s.start > @now
+	and s.start < @start
+	and s.start > @start - interval '30 days'
+	order by s.start desc, s.slot
+	limit @limit)
+) near
+order by greatest(start - @start, @start - start), start, id
+limit @limit`
+}
