@@ -117,7 +117,7 @@ func runClient(in io.Reader, out io.Writer) int {
 		} else if err != nil {
 			return misused
 		}
-		r, err := c.run(o)
+		r, err := c.run(context.Background(), o)
 		if err != nil {
 			r.Error = err.Error()
 		}
@@ -140,9 +140,9 @@ func (c *clients) hangUp() {
 	}
 }
 
-func (c *clients) run(o order) (result, error) {
+func (c *clients) run(ctx context.Context, o order) (result, error) {
 	for len(c.connections) < c.Clients {
-		x, err := dial(c.Address)
+		x, err := dial(ctx, c.Address)
 		if err != nil {
 			return result{}, err
 		}
@@ -157,7 +157,7 @@ func (c *clients) run(o order) (result, error) {
 	}
 	var left atomic.Int64
 	left.Store(int64(o.Most))
-	rate, err := repeat(context.Background(), c.Clients, o.Window, func(context.Context) error {
+	rate, err := repeat(ctx, c.Clients, o.Window, func(context.Context) error {
 		if left.Add(-1) < 0 {
 			return errUsedUp
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,8 @@ type connection struct {
 	body    []byte // of the next request
 }
 
-func dial(address string) (*connection, error) {
-	conn, err := net.Dial("tcp", address)
+func dial(ctx context.Context, address string) (*connection, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
