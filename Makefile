@@ -36,11 +36,11 @@ check: ## check format, vet and lint
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
 
-bench: ## measure, N times (make bench N=10)
+bench: build ## measure, N times (make bench N=10)
 	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
 	bin/slotbook-bench -n $(N)
 
-bench-once: ## measure once and quickly, to see that it works
+bench-once: build ## measure once and quickly, to see that it works
 	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
 	bin/slotbook-bench -n 1 -quick
 

@@ -117,20 +117,20 @@ func (h *Handler) book(ctx context.Context, a *attempt, reason string) (Answer[a
 // loadBooking loads the appointment and its arbiters, and sees to it that
 // those whom the visit names exist.
 func (h *Handler) loadBooking(ctx context.Context, a *attempt) (map[domain.StreamName][]domain.Recorded, error) {
-	_, isPatient, err := profile(ctx, h, patient.Stream(a.visit.Patient), patient.Evolve, patient.ErrNotFound)
+	own, who, where := appointment.Stream(a.visit.Appointment), patient.Stream(a.visit.Patient), clinic.Stream(a.visit.Clinic)
+	loaded, err := h.loadKnown(ctx, append(streams(arbiters(a.visit, 0, 0)), own), who, where)
 	if err != nil {
 		return nil, err
 	}
-	_, isClinic, err := profile(ctx, h, clinic.Stream(a.visit.Clinic), clinic.Evolve, clinic.ErrNotFound)
+	isPatient, err := exists(loaded, who, patient.ErrNotFound)
+	if err != nil {
+		return nil, err
+	}
+	isClinic, err := exists(loaded, where, clinic.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
 	a.checks = []Write{isPatient, isClinic}
-	own := appointment.Stream(a.visit.Appointment)
-	loaded, err := h.Store.Load(ctx, append(streams(arbiters(a.visit, 0, 0)), own)...)
-	if err != nil {
-		return nil, err
-	}
 	a.own = loaded[own]
 	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
 	return loaded, nil

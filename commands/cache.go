@@ -48,21 +48,51 @@ func profile[S any, E domain.Event](
 	ctx context.Context, h *Handler, stream domain.StreamName, evolve func(S, E) S, missing error,
 ) (S, Write, error) {
 	var state S
-	recorded, ok := h.known.load(stream)
-	if !ok {
-		loaded, err := h.Store.Load(ctx, stream)
-		if err != nil {
-			return state, Write{}, err
+	loaded, err := h.loadKnown(ctx, nil, stream)
+	if err != nil {
+		return state, Write{}, err
+	}
+	check, err := exists(loaded, stream, missing)
+	return domain.Replay(evolve, state, loaded[stream]), check, err
+}
+
+// loadKnown loads streams, and with them those that seldom change, as far as
+// the cache does not hold them.
+func (h *Handler) loadKnown(
+	ctx context.Context, streams []domain.StreamName, seldom ...domain.StreamName,
+) (map[domain.StreamName][]domain.Recorded, error) {
+	cached := map[domain.StreamName][]domain.Recorded{}
+	for _, name := range seldom {
+		if recorded, ok := h.known.load(name); ok {
+			cached[name] = recorded
+		} else {
+			streams = append(streams, name)
 		}
-		recorded = loaded[stream]
 	}
-	if len(recorded) == 0 {
-		return state, Write{}, missing
+	if len(streams) == 0 {
+		return cached, nil
 	}
-	if !ok {
-		h.known.store(stream, recorded)
+	loaded, err := h.Store.Load(ctx, streams...)
+	if err != nil {
+		return nil, err
 	}
-	return domain.Replay(evolve, state, recorded), Write{Stream: stream, Expected: last(recorded)}, nil
+	for _, name := range seldom {
+		if recorded, ok := cached[name]; ok {
+			loaded[name] = recorded
+		} else if len(loaded[name]) > 0 {
+			h.known.store(name, loaded[name])
+		}
+	}
+	return loaded, nil
+}
+
+// exists returns the check-only write for a stream that was loaded, or missing
+// when there is none.
+func exists(loaded map[domain.StreamName][]domain.Recorded, stream domain.StreamName, missing error) (Write, error) {
+	if len(loaded[stream]) == 0 {
+		return Write{}, missing
+	}
+	return Write{Stream: stream, Expected: last(loaded[stream])}, nil
 }
 
 // forget drops what a lost race has shown to be old, perhaps.

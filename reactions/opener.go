@@ -104,15 +104,20 @@ func (o *Opener) follow(ctx context.Context) {
 		}
 		if err != nil {
 			o.failed(ctx, err)
-			rest(ctx)
+			rest(ctx, time.Second) // a store that is away is not asked in a loop
 		}
 	}
 }
+
+// gather is how long events are gathered before they are read: nothing that
+// waits for a release waits for milliseconds.
+const gather = 200 * time.Millisecond
 
 func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position, error) {
 	if err := o.Log.Wait(ctx, at); err != nil {
 		return at, err
 	}
+	rest(ctx, gather)
 	page, err := o.Log.ReadAll(ctx, at, domain.Filter{Types: []string{slot.Released{}.EventType()}}, 500)
 	if err != nil {
 		return at, err
@@ -143,9 +148,9 @@ func (o *Opener) failed(ctx context.Context, err error) {
 	}
 }
 
-// rest waits a second, so that a store that is away is not asked in a loop.
-func rest(ctx context.Context) {
-	timer := time.NewTimer(time.Second)
+// rest waits, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -106,6 +106,7 @@ func TestWhatWaitedForABookedSlotIsOpenedWhenItIsReleased(t *testing.T) {
 		before := len(opened(t, store))
 		_, err = h.Cancel(t.Context(), request(), commands.Cancellation{Appointment: booked.State.Sets[0].Appointment, Initiator: appointment.ByClinic})
 		require.NoError(t, err)
+		time.Sleep(time.Second) // virtual
 		synctest.Wait()
 		slots := opened(t, store)
 		require.Len(t, slots, before+1)
