@@ -85,7 +85,8 @@ var errUnfenced = errors.New("a day is not fenced")
 // give the same time to slots on either side of a day's end.
 func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.PractitionerID) (Opening, error) {
 	var all Opening
-	for {
+	for range maxRounds {
+		all.Waiting, all.Overlaps = nil, nil
 		days, err := h.unsettled(ctx, id)
 		if err != nil {
 			return all, err
@@ -98,10 +99,15 @@ func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.Practitio
 			return all, err
 		}
 		if pause(ctx) != nil { // the schedule was changed meanwhile
-			return all, ErrBusy
+			break
 		}
 	}
+	return all, ErrBusy
 }
+
+// maxRounds is how often OpenDays begins anew because the schedule was changed
+// meanwhile.
+const maxRounds = 50
 
 func (h *Handler) eachDay(
 	ctx context.Context, req Request, id domain.PractitionerID, days []domain.Day,
@@ -130,8 +136,9 @@ func (h *Handler) unsettled(ctx context.Context, id domain.PractitionerID) ([]do
 	if err != nil {
 		return nil, err
 	}
-	p := planOf(loaded[schedule.Stream(id)])
-	days := p.state.ReachedFrom(h.Now())
+	p, now := planOf(loaded[schedule.Stream(id)]), h.Now()
+	today := domain.DayOf(now)
+	days := append([]domain.Day{today.Add(-1)}, p.state.ReachedFrom(now)...)
 	names := make([]domain.StreamName, len(days))
 	for i, day := range days {
 		names[i] = schedule.DayStream(id, day)
@@ -139,11 +146,19 @@ func (h *Handler) unsettled(ctx context.Context, id domain.PractitionerID) ([]do
 	if loaded, err = h.Store.Load(ctx, names...); err != nil {
 		return nil, err
 	}
-	now := h.Now()
-	return slices.DeleteFunc(days, func(day domain.Day) bool {
+	var unsettled []domain.Day
+	for _, day := range days {
 		d := domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[schedule.DayStream(id, day)])
-		return !p.wantsFence(d, day) && (d.Opened || !p.state.Reaches(day, now)) && len(d.Waiting) == 0 && !d.Partial
-	}), nil
+		wanted, _, err := p.state.Wanted(day, now)
+		if err != nil {
+			return nil, err
+		}
+		ahead := day >= today && (p.wantsFence(d, day) || len(d.Waiting) > 0 || d.Lacks(wanted))
+		if ahead || d.Fenced {
+			unsettled = append(unsettled, day)
+		}
+	}
+	return unsettled, nil
 }
 
 // plan is a practitioner's schedule as it was loaded.
@@ -211,7 +226,7 @@ func (h *Handler) loadDays(ctx context.Context, a *alignment, days ...domain.Day
 func (h *Handler) decide(a *alignment, fence bool, owned []domain.Period) ([]schedule.DayOpened, []Write, error) {
 	events, err := schedule.DecideDay(a.days[a.day], schedule.Open{
 		Practitioner: a.practitioner, Day: a.day, Schedule: a.plan.revision, Fence: fence, Now: a.now, Wanted: a.wanted,
-		Overlaps: a.overlaps, Owned: owned, Partial: a.plan.state.Partial(a.day, a.now),
+		Overlaps: a.overlaps, Owned: owned,
 	})
 	if errors.Is(err, schedule.ErrOvertaken) {
 		return nil, nil, ErrWrongRevision // somebody has seen a schedule that we have not
@@ -230,7 +245,7 @@ func (h *Handler) fence(ctx context.Context, a *alignment) error {
 		return err
 	}
 	var writes []Write
-	if d := a.days[a.day]; d.Opened || a.plan.wantsFence(d, a.day) {
+	if d := a.days[a.day]; a.day >= domain.DayOf(a.now) && (d.Opened || a.plan.wantsFence(d, a.day)) {
 		events, decided, err := h.decide(a, true, nil)
 		if err != nil {
 			return err
@@ -329,11 +344,11 @@ func (h *Handler) owned(ctx context.Context, a *alignment) ([]domain.Period, err
 	var withdrawn []schedule.Slot
 	for day, d := range a.days {
 		for _, s := range d.Slots {
+			near := slices.ContainsFunc(a.wanted, func(w schedule.Want) bool { return w.Overlaps(s.Period) })
 			switch {
-			case !slices.ContainsFunc(a.wanted, func(w schedule.Want) bool { return w.Overlaps(s.Period) }):
-			case slices.Contains(d.Withdrawn, s.ID):
+			case slices.Contains(d.Withdrawn, s.ID) && (near || day == a.day):
 				withdrawn = append(withdrawn, s)
-			case day != a.day:
+			case near && day != a.day:
 				owned = append(owned, s.Period)
 			}
 		}

@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -448,4 +449,52 @@ func TestAFullDayIsWithdrawnInSeveralAppends(t *testing.T) {
 	for _, s := range slots {
 		require.True(t, w.slot(s.ID).Withdrawn)
 	}
+}
+
+// counting counts what is asked of a store.
+type counting struct {
+	commands.Store
+	loads, appends int
+}
+
+func (c *counting) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
+	c.loads++
+	return c.Store.Load(ctx, streams...)
+}
+
+func (c *counting) Append(ctx context.Context, writes ...commands.Write) (domain.Position, error) {
+	c.appends++
+	return c.Store.Append(ctx, writes...)
+}
+
+func TestALookAtAHorizonCostsNextToNothingWhenAllIsOpen(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 365))
+		w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 7)) // the horizon is shortened
+		counted := &counting{Store: w.store}
+		opening, err := w.handler(counted).OpenDays(w.ctx, w.request(), w.silva)
+		require.NoError(t, err)
+		require.Zero(t, opening)
+		require.Equal(t, counting{Store: w.store, loads: 2}, *counted)
+	})
+}
+
+func TestAWithdrawalThatDiedBeforeMidnightIsFinishedAfterIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, true)
+	w.inNewYork()
+	pattern := w.weekdays("19:30", "20:30", 60, 1, 2) // 23:30 to 00:30 UTC
+	old := w.set(w.silva, pattern).Opened[0]
+	w.clock.advance(16 * time.Hour) // 23:00 UTC
+	dying := &crashing{Store: w.store, appends: 2}
+	_, _, err := w.handler(dying).SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.silva, Pattern: w.weekdays("20:15", "21:15", 60, 1, 2)})
+	require.ErrorIs(t, err, errCrash)
+	require.False(t, w.slot(old.ID).Withdrawn, "it died between the day's event and the slot's")
+	w.clock.advance(65 * time.Minute) // 00:05 UTC
+	opening, err := w.h.OpenDays(w.ctx, w.request(), w.silva)
+	require.NoError(t, err)
+	require.True(t, w.slot(old.ID).Withdrawn)
+	require.Equal(t, time.Date(2026, 6, 2, 0, 15, 0, 0, time.UTC), opening.Opened[0].Start)
+	noOverlap(w)
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -70,6 +71,7 @@ func (h *Handler) SlotAt(ctx context.Context, practitioner domain.PractitionerID
 type Slot struct {
 	slot.Terms
 	Places    int // in force
+	Wanted    int // what newcomers are refused by: fewer than Places while more are taken
 	Taken     int // by claims that are live, or pending in time
 	Withdrawn bool
 }
@@ -79,7 +81,7 @@ func (s Slot) Free() int {
 	if s.Withdrawn {
 		return 0
 	}
-	return max(0, s.Places-s.Taken)
+	return max(0, s.Wanted-s.Taken)
 }
 
 // Slot returns a slot as it is now. Errors: [schedule.ErrSlotGone].
@@ -98,6 +100,7 @@ func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], err
 	if state.Places > 0 {
 		s.Places = state.Places
 	}
+	s.Wanted = cmp.Or(state.Wanted, s.Places)
 	reader, _ := h.rehearse() // a read ends no set that is overdue; it only counts as if it did
 	s.Taken, err = reader.countLive(ctx, state.Claims)
 	return answer(s, loaded[stream]), err

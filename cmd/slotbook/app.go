@@ -196,7 +196,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, func() error { return a.opener.Run(working) })
 	server := &http.Server{
-		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}
@@ -213,7 +213,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	}
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer done()
-	err = errors.Join(err, server.Shutdown(drain))
+	if drained := server.Shutdown(drain); drained != nil {
+		err = errors.Join(err, drained, server.Close()) // what is left is cut off
+	}
 	<-web
 	stopWork()
 	<-projector
@@ -221,6 +223,19 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	stopStore()
 	<-store
 	return err
+}
+
+// requestTime is how long one request may take: a changed schedule of a year is
+// a few seconds.
+const requestTime = 30 * time.Second
+
+// bounded gives every request an end.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		defer cancel()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 func serveHTTP(server *http.Server, listener net.Listener) error {

@@ -49,7 +49,7 @@ type Day struct {
 	Slots     []Slot          // every slot that was ever opened
 	Withdrawn []domain.SlotID // those that the day has withdrawn, or is about to
 	Waiting   []Want          // wanted over time that a slot owned
-	Partial   bool            // there is more to do: opening after a fence, or the rest of a pattern's horizon
+	Fenced    bool            // it was fenced and is still to be opened
 }
 
 // Open makes the day what the schedule wants of it, in two steps. A fence
@@ -65,7 +65,6 @@ type Open struct {
 	Wanted       []Want
 	Overlaps     []Want          // lost to a pattern that was configured earlier
 	Owned        []domain.Period // time that withdrawn slots and neighbouring days own
-	Partial      bool            // some pattern's horizon ends within the day
 }
 
 // DayOpened says which slots a day opened and withdrew, and what it could not
@@ -77,7 +76,7 @@ type DayOpened struct {
 	Slots        []Slot                `json:"slots,omitempty"`
 	Withdrawn    []domain.SlotID       `json:"withdrawn,omitempty"`
 	Waiting      []Want                `json:"waiting,omitempty"`
-	Partial      bool                  `json:"partial,omitempty"`
+	Fenced       bool                  `json:"fenced,omitempty"`
 	Overlaps     []Want                `json:"overlaps,omitempty"`
 }
 
@@ -96,16 +95,16 @@ func DecideDay(d Day, c Open) ([]DayOpened, error) {
 	}
 	e := DayOpened{Practitioner: c.Practitioner, Day: c.Day, Schedule: c.Schedule}
 	if c.Fence {
-		e.Withdrawn, e.Waiting, e.Partial = d.misfits(c), d.Waiting, true
+		e.Withdrawn, e.Waiting, e.Fenced = d.misfits(c), d.Waiting, true
 		if d.Opened && d.Schedule == c.Schedule && len(e.Withdrawn) == 0 {
 			return nil, nil
 		}
 		return []DayOpened{e}, nil
 	}
-	e.Partial, e.Overlaps = c.Partial, c.Overlaps
+	e.Overlaps = c.Overlaps
 	e.Slots, e.Waiting = d.open(c)
 	changed := len(e.Slots) > 0 || !slices.EqualFunc(e.Waiting, d.Waiting, Want.equal)
-	if changed || !d.Opened || d.Schedule < c.Schedule || d.Partial != c.Partial {
+	if changed || !d.Opened || d.Schedule < c.Schedule || d.Fenced {
 		return []DayOpened{e}, nil
 	}
 	return nil, nil
@@ -114,6 +113,15 @@ func DecideDay(d Day, c Open) ([]DayOpened, error) {
 // Kept returns the slots that are not withdrawn.
 func (d Day) Kept() []Slot {
 	return slices.DeleteFunc(slices.Clone(d.Slots), func(s Slot) bool { return slices.Contains(d.Withdrawn, s.ID) })
+}
+
+// Lacks reports whether something is wanted that is not there and does not
+// wait.
+func (d Day) Lacks(wanted []Want) bool {
+	kept := d.Kept()
+	return slices.ContainsFunc(wanted, func(w Want) bool {
+		return !slices.ContainsFunc(kept, func(s Slot) bool { return s.Is(w) }) && !slices.ContainsFunc(d.Waiting, w.equal)
+	})
 }
 
 // misfits returns the slots ahead that are no longer wanted.
@@ -150,7 +158,7 @@ func (s Slot) Is(w Want) bool { return s.Clinic == w.Clinic && s.Period.Equal(w.
 
 // EvolveDay returns the day after the event.
 func EvolveDay(d Day, e DayOpened) Day {
-	d.Opened, d.Schedule, d.Waiting, d.Partial = true, e.Schedule, e.Waiting, e.Partial
+	d.Opened, d.Schedule, d.Waiting, d.Fenced = true, e.Schedule, e.Waiting, e.Fenced
 	d.Slots = append(slices.Clone(d.Slots), e.Slots...)
 	d.Withdrawn = append(slices.Clone(d.Withdrawn), e.Withdrawn...)
 	return d

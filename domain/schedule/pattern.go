@@ -51,17 +51,6 @@ func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want, e
 	return wanted, overlaps, nil
 }
 
-// Partial reports whether some pattern's horizon ends within the UTC day, so
-// that the day has more to open later.
-func (s State) Partial(day domain.Day, now time.Time) bool {
-	return slices.ContainsFunc(s.Patterns, func(p Pattern) bool { return p.horizon(now).Before(day.Add(1).Start()) })
-}
-
-// Reaches reports whether some pattern's horizon reaches into the UTC day.
-func (s State) Reaches(day domain.Day, now time.Time) bool {
-	return slices.ContainsFunc(s.Patterns, func(p Pattern) bool { return p.horizon(now).After(day.Start()) })
-}
-
 // ReachedFrom returns the UTC days that a schedule may have opened by an
 // instant, whatever its patterns were: from that day on, the longest horizon
 // and a day to either side of it for zones far from UTC.

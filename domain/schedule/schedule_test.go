@@ -183,12 +183,9 @@ func TestTheHorizonIsCountedInTheClinicsOwnDays(t *testing.T) {
 	for _, day := range state.ReachedFrom(now) {
 		wants, _, err := state.Wanted(day, now)
 		require.NoError(t, err)
-		require.True(t, len(wants) == 0 || state.Reaches(day, now), day)
 		n += len(wants)
 	}
 	require.Equal(t, 2, n, "Monday's two slots, none of Tuesday's")
-	require.True(t, state.Partial("2026-06-01", now), "Tuesday begins in Seoul while it is Monday in UTC")
-	require.False(t, state.Partial("2026-05-31", now))
 }
 
 func TestAPatternBeyondItsHorizonKeepsItsTimeAllTheSame(t *testing.T) {
@@ -303,14 +300,14 @@ func TestDecideDay(t *testing.T) {
 		c := open(want(10), want(11))
 		c.Schedule, c.Fence = 2, true
 		events := decide(t, opened, c)
-		require.Equal(t, []schedule.DayOpened{{Practitioner: "p", Day: "2026-06-01", Schedule: 2, Withdrawn: []domain.SlotID{first}, Partial: true}}, events)
+		require.Equal(t, []schedule.DayOpened{{Practitioner: "p", Day: "2026-06-01", Schedule: 2, Withdrawn: []domain.SlotID{first}, Fenced: true}}, events)
 		fenced := domain.Fold(schedule.EvolveDay, opened, events...)
 		require.Empty(t, decide(t, fenced, c), "twice is once")
 		c.Fence = false
 		events = decide(t, fenced, c)
 		require.Len(t, events[0].Slots, 1)
 		require.Equal(t, at(11), events[0].Slots[0].Period)
-		require.False(t, events[0].Partial, "then the day is done")
+		require.False(t, events[0].Fenced, "then the day is done")
 		require.Empty(t, decide(t, domain.Fold(schedule.EvolveDay, fenced, events...), c))
 	})
 	t.Run("a fence is put on a day that was never opened, too", func(t *testing.T) {
