@@ -141,6 +141,8 @@ func checkClock(ctx context.Context, conn *pgx.Conn) error {
 // ClockSkew returns how far the database's clock is ahead of this machine's,
 // to within half of a round trip. Errors: [commands.ErrUnavailable].
 func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
 	skew, err := clockSkew(ctx, s.config.Pool)
 	if err != nil {
 		return 0, unavailable(err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +20,11 @@ const poolSize = 16
 
 // Pool returns a pool of connections with the settings that Slotbook needs. It
 // connects on first use, so that a database that is away is no error here. The
-// URL may hold pool_max_conns (default 16) and connect_timeout (default 2 s).
-// The caller closes the pool.
+// URL may hold pool_max_conns (default 16), connect_timeout (default 2 s) and
+// the server's time-outs: statement_timeout (default 30 s), lock_timeout (10 s)
+// and idle_in_transaction_session_timeout (60 s). A transaction with a longer
+// statement says so with "set local statement_timeout". The caller closes the
+// pool.
 func Pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -33,7 +37,7 @@ func Pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	if conn.RuntimeParams["pool_max_conns"] == "" {
 		config.MaxConns = poolSize
 	}
-	settle(config.ConnConfig, nil)
+	settle(config.ConnConfig, missing(config.ConnConfig, poolSettings()))
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("pool of connections: %w", err)
@@ -41,7 +45,25 @@ func Pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// connect opens one connection outside any pool.
+// poolSettings bound what a connection of the pool can hold up: a statement,
+// its wait for a lock, and a transaction whose client has stopped.
+func poolSettings() map[string]string {
+	return map[string]string{
+		"statement_timeout":                   "30s",
+		"lock_timeout":                        "10s",
+		"idle_in_transaction_session_timeout": "60s",
+		"tcp_user_timeout":                    "8s",
+	}
+}
+
+// missing returns the settings that the configuration does not have yet.
+func missing(config *pgx.ConnConfig, settings map[string]string) map[string]string {
+	maps.DeleteFunc(settings, func(name, _ string) bool { return config.RuntimeParams[name] != "" })
+	return settings
+}
+
+// connect opens one connection outside any pool. Its statements may take as
+// long as they need: migrations do.
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
 	if err != nil {
@@ -69,12 +91,11 @@ func settle(config *pgx.ConnConfig, settings map[string]string) {
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > time.Minute {
 		config.ConnectTimeout = connectTimeout
 	}
+	config.DialFunc = dial
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["default_transaction_isolation"] = "read committed"
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "slotbook"
 	}
-	for name, value := range settings {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, settings)
 }

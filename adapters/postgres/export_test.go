@@ -1,5 +1,31 @@
 package postgres
 
+import (
+	"context"
+	"net"
+	"time"
+)
+
 // PauseUnderLock has f called between lock and commit of every batch that does
 // not take the short way. It is called before Run.
 func (s *Store) PauseUnderLock(f func()) { s.writer.pause = f }
+
+// BeImpatient shortens how long a round trip of the pool may take.
+func (s *Store) BeImpatient(d time.Duration) { s.patienceOfRead = d }
+
+// BeImpatient shortens how long the database may take.
+func (k *Keys) BeImpatient(d time.Duration) { k.patience = d }
+
+// Show returns a setting of the writer's connection. It is called by what
+// PauseUnderLock was given.
+func (s *Store) Show(setting string) (string, error) {
+	results, err := s.writer.session.pg.Exec(context.Background(), "show "+setting).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	return string(results[0].Rows[0][0]), nil
+}
+
+// Socket returns the writer's connection. It is called by what PauseUnderLock
+// was given.
+func (s *Store) Socket() net.Conn { return s.writer.session.pg.Conn() }

@@ -16,6 +16,7 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
@@ -227,10 +228,17 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 type proxied struct {
 	*postgres.Store
 	proxy *toxiproxy.Proxy
+	pool  *pgxpool.Pool
 	url   string // of the database, past the proxy
 }
 
 func behindProxy(t *testing.T) proxied {
+	t.Helper()
+	return impatient(t, 0)
+}
+
+// impatient is behindProxy with another patience than the default.
+func impatient(t *testing.T, patience time.Duration) proxied {
 	t.Helper()
 	address := postgrestest.Database(t)
 	parsed, err := url.Parse(address)
@@ -240,9 +248,10 @@ func behindProxy(t *testing.T) proxied {
 	require.NoError(t, proxy.Start())
 	t.Cleanup(proxy.Stop)
 	parsed.Host = proxy.Listen
-	store, err := postgres.New(postgres.Config{Pool: openPool(t, parsed.String()), Codec: eventcodec.New(&eventcodec.MemoryKeys{})})
+	pool := openPool(t, parsed.String())
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Patience: patience})
 	require.NoError(t, err)
-	return proxied{store, proxy, address}
+	return proxied{store, proxy, pool, address}
 }
 
 func (p proxied) harm(t *testing.T, toxic string) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,19 +13,24 @@ import (
 // little does not make a query endless.
 const window = 20_000
 
+// patienceOfRead bounds one round trip of a connection of the pool, and the
+// wait for a connection. The server's own time-outs do not help when its
+// answers are withheld on the way.
+const patienceOfRead = 10 * time.Second
+
 // ReadAll returns up to limit events after a position, in commit order. Fewer
 // than limit means that the end was reached. Next never moves past a position
 // at which an event may still appear. Errors: [commands.ErrUpgradeRunning],
 // with the events before the unknown one; [commands.ErrUnavailable].
 func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
 	page := domain.Page{Next: after}
-	conn, err := s.config.Pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
 		return page, unavailable(err)
 	}
 	defer conn.Release()
 	for len(page.Events) < limit {
-		until, err := boundary(ctx, conn, page.Next)
+		until, err := s.boundary(ctx, conn, page.Next)
 		if err != nil {
 			return page, unavailable(err)
 		}
@@ -38,10 +44,18 @@ func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Fil
 	return page, nil
 }
 
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	return s.config.Pool.Acquire(ctx)
+}
+
 // boundary returns how far the next query looks: a window of positions, not
 // beyond the last event. Positions follow the order of commits, so that a
 // later query sees everything up to there.
-func boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (domain.Position, error) {
+func (s *Store) boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
 	var head, next int64
 	err := conn.QueryRow(ctx, `
 		select
@@ -53,6 +67,8 @@ func boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (d
 
 // readUntil adds the wanted events up to a position to the page.
 func (s *Store) readUntil(ctx context.Context, conn *pgxpool.Conn, page *domain.Page, until domain.Position, f domain.Filter, limit int) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
 	// Planned at each execution: a plan that was kept from when the table was
 	// small would scan all of it.
 	rows, err := conn.Query(ctx, `
@@ -103,6 +119,8 @@ func orNull(names []string) []string {
 // Head returns the position of the last event, 0 when there is none. Errors:
 // [commands.ErrUnavailable].
 func (s *Store) Head(ctx context.Context) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
 	head, err := head(ctx, s.config.Pool)
 	if err != nil {
 		return 0, unavailable(err)

@@ -33,6 +33,8 @@ type Keys struct {
 	pool   *pgxpool.Pool
 	master cipher.AEAD
 
+	patience time.Duration // with the database; shorter in tests
+
 	mu    sync.Mutex
 	cache map[string]cachedKey
 }
@@ -58,7 +60,7 @@ func NewKeys(pool *pgxpool.Pool, master []byte) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keys{pool: pool, master: aead, cache: map[string]cachedKey{}}, nil
+	return &Keys{pool: pool, master: aead, patience: patienceOfRead, cache: map[string]cachedKey{}}, nil
 }
 
 // noPerson names the key by which a database recognizes its master key.
@@ -86,6 +88,8 @@ func (k *Keys) Key(ctx context.Context, person string, create bool) ([]byte, err
 	if !utf8.ValidString(person) || strings.IndexByte(person, 0) >= 0 {
 		return nil, commands.ErrUnstorable
 	}
+	ctx, cancel := context.WithTimeout(ctx, k.patience)
+	defer cancel()
 	wrapped, err := k.load(ctx, person)
 	if errors.Is(err, pgx.ErrNoRows) && create {
 		wrapped, err = k.create(ctx, person)
@@ -109,6 +113,8 @@ func (k *Keys) Key(ctx context.Context, person string, create bool) ([]byte, err
 // Destroying a key twice, or one that never was, is a success: the person
 // never gets another. Errors: [commands.ErrUnavailable].
 func (k *Keys) Destroy(ctx context.Context, person string) error {
+	ctx, cancel := context.WithTimeout(ctx, k.patience)
+	defer cancel()
 	_, err := k.pool.Exec(ctx, `
 		insert into slotbook.person_key (person, wrapped, destroyed_at)
 		values ($1, null, now())

@@ -60,6 +60,8 @@ type Store struct {
 	writer *writer
 	reader *reader
 	news   *news
+
+	patienceOfRead time.Duration // shorter in tests
 }
 
 // New returns a store. It connects to nothing and starts nothing: that is
@@ -81,6 +83,8 @@ func New(c Config) (*Store, error) {
 		writer: newWriter(conn, c.Patience, c.Logger, news.tell),
 		reader: newReader(conn, c.Logger),
 		news:   news,
+
+		patienceOfRead: patienceOfRead,
 	}, nil
 }
 
