@@ -56,11 +56,11 @@ type pageAhead struct {
 // closed when the reader has ended, which it does when ctx ends.
 func (b *builder) readAhead(ctx context.Context, to domain.Position) <-chan pageAhead {
 	const depth = 3
-	pages, after, filter := make(chan pageAhead, depth), b.position, interest([]Model{b.model})
+	pages, after, filter := make(chan pageAhead, depth), b.position, own(b.model)
 	go func() {
 		defer close(pages)
 		for after < to {
-			page, err := b.engine.config.Log.ReadAll(ctx, after, filter, b.engine.config.Batch)
+			page, err := b.engine.read(ctx, after, filter)
 			if err == nil && page.Next <= after {
 				err = fmt.Errorf("the log ends at position %d, before %d", after, to)
 			}

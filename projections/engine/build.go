@@ -35,9 +35,6 @@ type builder struct {
 // errLost says that another process, or a swap, has taken the schema.
 var errLost = errors.New("the read model has another owner now")
 
-// writeTimeout bounds a write that goes on after its caller's context ended.
-const writeTimeout = time.Minute
-
 // open returns a builder that holds nothing yet.
 func (e *Engine) open(m Model, schema string) *builder {
 	b := &builder{engine: e, model: m, schema: schema, owner: e.config.Owner, parking: newParking(nil)}
@@ -109,16 +106,21 @@ func (b *builder) fold(ctx context.Context, page domain.Page) error {
 // takes reports whether the folds get the event. An event that cannot be read
 // parks its stream.
 func (b *builder) takes(r domain.Recorded) bool {
-	if b.parking.skip("", string(r.Stream)) {
+	u, unreadable := r.Event.(domain.Undecodable)
+	if !unreadable && len(b.parking.lots) == 0 {
+		return true // the rule, and cheap
+	}
+	kind := u.Type
+	if !unreadable {
+		kind = r.Event.EventType()
+	}
+	if !b.model.Interest.Wants(r.Stream, kind) || b.parking.skip("", string(r.Stream)) {
 		return false
 	}
-	if u, ok := r.Event.(domain.Undecodable); ok {
-		if b.model.Interest.Wants(r.Stream, u.Type) {
-			b.parking.park("", string(r.Stream), r.Position, u.Err)
-		}
-		return false
+	if unreadable {
+		b.parking.park("", string(r.Stream), r.Position, u.Err)
 	}
-	return true
+	return !unreadable
 }
 
 func (b *builder) touch(i int, r domain.Recorded) {
@@ -159,6 +161,8 @@ func (b *builder) load(ctx context.Context) error {
 	all.Queue(settings)
 	all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
 	all.Queue("commit")
+	ctx, cancel := context.WithTimeout(ctx, b.engine.config.Timeout)
+	defer cancel()
 	if err := b.engine.config.Pool.SendBatch(ctx, all).Close(); err != nil {
 		return fmt.Errorf("load rows of %s: %w", b.schema, err)
 	}
@@ -181,12 +185,12 @@ from moved`
 const divisionByZero = "22012"
 
 // flush writes what the fold changed and moves the checkpoint, in one
-// transaction. It goes on when ctx ends.
+// transaction. It goes on for a little when ctx ends.
 func (b *builder) flush(ctx context.Context) error {
 	if b.position == b.stored {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := lasting(ctx, b.engine.config.Timeout)
 	defer cancel()
 	all := make([]changes, len(b.folders))
 	for i, f := range b.folders {
@@ -209,6 +213,17 @@ func (b *builder) flush(ctx context.Context) error {
 	}
 	b.engine.news.tell()
 	return nil
+}
+
+// lasting returns the context of a write: it ends after twice the time-out, or
+// a sixth of it after ctx.
+func lasting(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*timeout)
+	stop := context.AfterFunc(ctx, func() {
+		sleep(writing, timeout/6)
+		cancel()
+	})
+	return writing, func() { stop(); cancel() }
 }
 
 // write sends everything in one round trip, or, when there is something to

@@ -87,6 +87,10 @@ type Config struct {
 	// CacheBytes is what the rows kept in memory may use, over all models.
 	// 0 is 512 MiB.
 	CacheBytes int64
+	// Timeout is how long one exchange with the database or the log may take
+	// before it counts as lost; a write may take twice as long. Once the engine
+	// is told to stop, a write has a sixth of it left. 0 is 30 s.
+	Timeout time.Duration
 	// Patience is how long a view waits for the position that it demands, at
 	// most 5 s. 0 is 1 s.
 	Patience time.Duration
@@ -127,6 +131,9 @@ func New(c Config) *Engine {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 512 << 20
 	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
 	if c.Patience == 0 {
 		c.Patience = time.Second
 	}
@@ -135,7 +142,10 @@ func New(c Config) *Engine {
 	}
 	c.Patience = min(c.Patience, 5*time.Second)
 	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1)}
-	e.pages = newPages(c.Log, interest(c.Models), c.Batch)
+	shared := interest(c.Models)
+	e.pages = newPages(c.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {
+		return e.read(ctx, after, shared)
+	})
 	for _, m := range c.Models {
 		e.projectors = append(e.projectors, &projector{engine: e, builder: e.open(m, m.Schema()), turn: make(chan struct{}, 1)})
 	}
@@ -155,6 +165,28 @@ func interest(models []Model) domain.Filter {
 	slices.Sort(f.Categories)
 	f.Categories = slices.Compact(f.Categories)
 	return f
+}
+
+// own returns a filter that wants what the model does, and nothing else: two
+// programs with the same version of a model fold the same types of events.
+func own(m Model) domain.Filter {
+	return domain.Filter{Categories: m.Interest.Categories, Types: m.Interest.Types, Bare: true}
+}
+
+// read reads a page of the log. What lies before an error comes first; the
+// error is met again behind it.
+func (e *Engine) read(ctx context.Context, after domain.Position, f domain.Filter) (domain.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
+	defer cancel()
+	page, err := e.config.Log.ReadAll(ctx, after, f, e.config.Batch)
+	if err == nil || page.Next <= after {
+		return page, err
+	}
+	whole := len(page.Events)
+	for whole > 0 && page.Events[whole-1].Position > page.Next {
+		whole--
+	}
+	return domain.Page{Events: page.Events[:whole], Next: page.Next}, nil
 }
 
 func (e *Engine) model(name string) (Model, error) {

@@ -595,25 +595,6 @@ func TestAStreamThatCannotBeReadIsParkedAndTheOthersGoOn(t *testing.T) {
 	require.Equal(t, []engine.Status{{Model: "ledger", Version: 1, Position: 5, Head: 5, Owner: "test", Parked: 1}}, statuses)
 }
 
-// newer is a log that a newer program has written to.
-type newer struct{ engine.Log }
-
-func (n newer) ReadAll(context.Context, domain.Position, domain.Filter, int) (domain.Page, error) {
-	return domain.Page{}, commands.ErrUpgradeRunning
-}
-
-func TestAProjectorStopsAndLetsGoWhenANewerProgramHasWritten(t *testing.T) {
-	w := newWorld(t, book(1, "pat"))
-	c := w.config("old")
-	c.Log = newer{w.log}
-	e := w.engine(c)
-	require.ErrorIs(t, e.Run(t.Context()), commands.ErrUpgradeRunning)
-	statuses, err := e.Status(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, statuses[0].Owner)
-	require.EqualValues(t, 1, statuses[0].Behind)
-}
-
 func TestAViewWaitsForThePositionThatItDemands(t *testing.T) {
 	w := newWorld(t, book(1, "pat"), book(2, "pat"))
 	e := w.engine(w.config("test"))

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // errElsewhere says that another process, or another build, has the schema.
@@ -18,6 +17,8 @@ var errElsewhere = errors.New("somebody else has the tables")
 // returns errElsewhere while another process's lease lasts, by the database's
 // clock.
 func (b *builder) acquire(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.engine.config.Timeout)
+	defer cancel()
 	var seen *time.Time
 	row := b.engine.config.Pool.QueryRow(ctx, `
 		update slotbook.projection_checkpoint
@@ -52,8 +53,8 @@ func (b *builder) acquire(ctx context.Context) error {
 	return nil
 }
 
-func parkedIn(ctx context.Context, pool *pgxpool.Pool, schema string) ([]Parked, error) {
-	rows, _ := pool.Query(ctx, `
+func parkedIn(ctx context.Context, from Reader, schema string) ([]Parked, error) {
+	rows, _ := from.Query(ctx, `
 		select "table", key, position, error, count
 		from slotbook.projection_parked
 		where schema = $1
@@ -97,6 +98,8 @@ func (b *builder) release(ctx context.Context) error {
 }
 
 func (b *builder) lease(ctx context.Context, sql string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, b.engine.config.Timeout)
+	defer cancel()
 	tag, err := b.engine.config.Pool.Exec(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("lease of %s: %w", b.schema, err)

@@ -21,9 +21,8 @@ const (
 // model that runs ahead waits when the pages that others still need are as
 // many as are kept.
 type pages struct {
-	log    Log
-	filter domain.Filter
-	batch  int
+	batch int
+	log   func(ctx context.Context, after domain.Position) (domain.Page, error)
 
 	mu      sync.Mutex
 	kept    []*page
@@ -39,9 +38,9 @@ type page struct {
 	err   error
 }
 
-func newPages(log Log, filter domain.Filter, batch int) *pages {
+func newPages(batch int, log func(ctx context.Context, after domain.Position) (domain.Page, error)) *pages {
 	return &pages{
-		log: log, filter: filter, batch: batch,
+		batch: batch, log: log,
 		readers: map[*builder]domain.Position{}, changed: make(chan struct{}),
 	}
 }
@@ -115,12 +114,9 @@ func (p *pages) full() bool {
 }
 
 func (p *pages) read(ctx context.Context, fresh *page) (domain.Page, error) {
-	fresh.Page, fresh.err = p.log.ReadAll(ctx, fresh.after, p.filter, p.batch)
+	fresh.Page, fresh.err = p.log(ctx, fresh.after)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if upgradeRunning(fresh.err) && fresh.Next > fresh.after {
-		fresh.err = nil // what lies before the unknown event comes first
-	}
 	if fresh.err != nil || fresh.Next <= fresh.after {
 		p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k == fresh })
 	}

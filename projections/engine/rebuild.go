@@ -66,6 +66,9 @@ func (b *builder) rebuild(ctx context.Context, m Model) error {
 	}
 	const tries = 10
 	for range tries {
+		if err := b.keep(ctx); err != nil {
+			return err
+		}
 		err = b.swap(ctx, m)
 		if failure, ok := errors.AsType[*pgconn.PgError](err); !ok || failure.Code != lockNotAvailable {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -16,6 +17,8 @@ type projector struct {
 	*builder
 	engine *Engine
 	turn   chan struct{} // held by whoever works with the builder
+
+	stopped atomic.Pointer[string] // why, after a step that met what only a newer program knows
 }
 
 // Run keeps every model that this process can get hold of at the head of the
@@ -23,26 +26,25 @@ type projector struct {
 // model that another process holds is taken over when that one stops or dies.
 //
 // Run returns nil when ctx ends. An event type that this program does not know
-// was written by a newer one: the models that meet it are let go, and when all
-// models have ended Run returns that error, a domain error of the rule
-// "upgrade.running". Any other fault is logged and tried again.
+// was written by a newer one: a model whose interest it is stops there and is
+// let go, as [Status] says, until this process or a newer one gets beyond it.
+// The other models go on. Any other fault is logged and tried again.
 func (e *Engine) Run(ctx context.Context) error {
-	errs := make([]error, len(e.projectors))
 	var wait sync.WaitGroup
-	for i, p := range e.projectors {
-		wait.Go(func() { errs[i] = p.run(ctx) })
+	for _, p := range e.projectors {
+		wait.Go(func() { p.run(ctx) })
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	return nil
 }
 
-func (p *projector) run(ctx context.Context) error {
+func (p *projector) run(ctx context.Context) {
 	defer p.letGo(ctx)
 	log, pause, standing := p.engine.config.Logger.With("model", p.schema), p.engine.config.Lease/5, ""
 	for ctx.Err() == nil {
 		_, went, err := p.step(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if now := describe(err); now != standing {
 			standing = now
@@ -50,7 +52,7 @@ func (p *projector) run(ctx context.Context) error {
 		}
 		switch {
 		case upgradeRunning(err):
-			return err
+			sleep(ctx, p.engine.config.Lease)
 		case errors.Is(err, errLost):
 		case err != nil:
 			sleep(ctx, pause)
@@ -61,7 +63,6 @@ func (p *projector) run(ctx context.Context) error {
 			p.idle(ctx)
 		}
 	}
-	return nil
 }
 
 // progress is how far a step took a model.
@@ -142,13 +143,14 @@ func (p *projector) step(ctx context.Context) (at domain.Position, went progress
 		if went == nowhere {
 			p.engine.pages.leave(p.builder)
 		}
+		p.note(err)
 	}()
 	if p.epoch == 0 {
 		if err := p.acquire(ctx); err != nil {
 			return 0, nowhere, err
 		}
 	}
-	page, err := p.engine.pages.next(ctx, p.builder)
+	page, err := p.page(ctx)
 	if upgradeRunning(err) {
 		return 0, nowhere, errors.Join(err, p.release(context.WithoutCancel(ctx)))
 	}
@@ -162,6 +164,28 @@ func (p *projector) step(ctx context.Context) (at domain.Position, went progress
 		return p.position, arrived, nil
 	}
 	return p.position, onwards, nil
+}
+
+// page returns the next page: the one that all models share, unless that ends
+// at an event that this program does not know. Who wants it is then found by
+// each model alone.
+func (p *projector) page(ctx context.Context) (domain.Page, error) {
+	page, err := p.engine.pages.next(ctx, p.builder)
+	if upgradeRunning(err) {
+		return p.engine.read(ctx, p.position, own(p.model))
+	}
+	return page, err
+}
+
+// note keeps why the model has stopped, until it goes on, here or elsewhere.
+func (p *projector) note(err error) {
+	switch {
+	case upgradeRunning(err):
+		why := err.Error()
+		p.stopped.Store(&why)
+	case err == nil, errors.Is(err, errElsewhere):
+		p.stopped.Store(nil)
+	}
 }
 
 // idle waits at the head for news, renewing the lease meanwhile.
@@ -254,6 +278,8 @@ func (p *projector) catchUp(ctx context.Context, head domain.Position) error {
 
 // elsewhere returns where the process that holds the model has taken it.
 func (p *projector) elsewhere(ctx context.Context) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.engine.config.Timeout)
+	defer cancel()
 	var at domain.Position
 	err := p.engine.config.Pool.QueryRow(ctx, `
 		select position

@@ -24,6 +24,9 @@ type Status struct {
 	Lag    time.Duration
 	Owner  string // of the process that holds the model; empty when none does
 	Parked int    // rows and streams that could not be folded
+	// Stopped says why this process has let go of the model: it met what only a
+	// newer program knows. Empty when it has not; it looks again now and then.
+	Stopped string
 }
 
 // Status returns how every model is doing, in the order of Config.Models.
@@ -33,8 +36,11 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 		return nil, err
 	}
 	statuses := make([]Status, 0, len(e.config.Models))
-	for _, m := range e.config.Models {
+	for i, m := range e.config.Models {
 		s := Status{Model: m.Name, Version: m.Version, Head: head}
+		if why := e.projectors[i].stopped.Load(); why != nil {
+			s.Stopped = *why
+		}
 		var seen *time.Time
 		err := e.config.Pool.QueryRow(ctx, `
 			select c.position, c.recorded_at,

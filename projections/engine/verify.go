@@ -118,11 +118,10 @@ func (e *Engine) compare(ctx context.Context, m Model, report *Report) error {
 	if err != nil {
 		return err
 	}
-	report.Parked, err = parkedIn(ctx, e.config.Pool, m.Schema())
-	if err != nil {
-		return err
-	}
-	report.Position, err = v.once(ctx, e, 0, func(read Reader) error {
+	report.Position, err = v.once(ctx, e, 0, func(read Reader) (err error) {
+		if report.Parked, err = parkedIn(ctx, read, m.Schema()); err != nil {
+			return err
+		}
 		for _, t := range m.Tables {
 			live, err := digest(ctx, read, m, m.Schema(), t.tableName(), report.Parked)
 			if err != nil {
