@@ -20,8 +20,10 @@ const (
 )
 
 // news knows how far the log reaches. Appends of this process are known at
-// once; those of others by notification, which may get lost, or by looking,
-// which is the truth.
+// once; those of others by looking at the log, from time to time and when a
+// notification says that it is worth while. What is seen there is the truth,
+// also when it is less than before: the log of a server that took over may end
+// earlier, and whoever waited for what is not there would not wait at all.
 //
 // A notification is sent after the commit and on another connection, because
 // a transaction that notifies holds a lock of the whole cluster while it
@@ -30,15 +32,22 @@ type news struct {
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig
 	log    *slog.Logger
-	untold chan struct{} // has something when others are to be told
+	last   func(context.Context) (domain.Position, error) // reads the end of the log
+	untold chan struct{}                                  // has something when others are to be told
+	hint   chan struct{}                                  // has something when it is worth while to look
 
-	mu   sync.Mutex
-	head domain.Position
-	wake chan struct{} // closed and replaced when head grows
+	mu    sync.Mutex
+	head  domain.Position
+	tells int           // how often this process has appended
+	wake  chan struct{} // closed and replaced when head grows
 }
 
 func newNews(pool *pgxpool.Pool, config *pgx.ConnConfig, log *slog.Logger) *news {
-	return &news{pool: pool, config: config, log: log, untold: make(chan struct{}, 1), wake: make(chan struct{})}
+	return &news{
+		pool: pool, config: config, log: log,
+		last:   func(ctx context.Context) (domain.Position, error) { return head(ctx, pool) },
+		untold: make(chan struct{}, 1), hint: make(chan struct{}, 1), wake: make(chan struct{}),
+	}
 }
 
 // run sends and collects news until ctx ends.
@@ -52,21 +61,23 @@ func (n *news) run(ctx context.Context) {
 
 // tell says that this process has appended up to the position.
 func (n *news) tell(last domain.Position) {
-	n.advance(last)
+	n.mu.Lock()
+	n.tells++
+	n.move(max(last, n.head))
+	n.mu.Unlock()
 	select {
 	case n.untold <- struct{}{}:
 	default: // a notification is due anyway
 	}
 }
 
-func (n *news) advance(head domain.Position) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// move sets the head. It is called under the lock.
+func (n *news) move(head domain.Position) {
 	if head > n.head {
-		n.head = head
 		close(n.wake)
 		n.wake = make(chan struct{})
 	}
+	n.head = head
 }
 
 func (n *news) wait(ctx context.Context, after domain.Position) error {
@@ -143,31 +154,64 @@ func (n *news) listenOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if position, err := strconv.ParseUint(notification.Payload, 10, 63); err == nil {
-			n.advance(domain.Position(position))
-		}
+		n.heard(notification.Payload)
 	}
 }
 
-// poll looks at the log from time to time.
+// heard has somebody look at the log, unless the notification tells of what is
+// known: most are this process's own.
+func (n *news) heard(payload string) {
+	position, err := strconv.ParseUint(payload, 10, 63)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	known := n.head >= domain.Position(position)
+	n.mu.Unlock()
+	if known {
+		return
+	}
+	select {
+	case n.hint <- struct{}{}:
+	default: // a look is due anyway
+	}
+}
+
+// poll looks at the log from time to time and when there is a hint.
 func (n *news) poll(ctx context.Context) {
+	timer := time.NewTimer(pollInterval)
+	defer timer.Stop()
 	for {
 		n.look(ctx)
-		if !pause(ctx, pollInterval) {
+		timer.Reset(pollInterval)
+		select {
+		case <-ctx.Done():
 			return
+		case <-n.hint:
+		case <-timer.C:
 		}
 	}
 }
 
+// look sets the head to the end of the log. What this process has appended
+// while it looked may be missing from what it saw.
 func (n *news) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, newsPatience)
 	defer cancel()
-	last, err := head(ctx, n.pool)
+	n.mu.Lock()
+	tells := n.tells
+	n.mu.Unlock()
+	last, err := n.last(ctx)
 	if err != nil {
 		n.log.Debug("the end of the log could not be read", "error", err)
 		return
 	}
-	n.advance(last)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.tells != tells {
+		last = max(last, n.head)
+	}
+	n.move(last)
 }
 
 // pause waits, and reports false when ctx ends first.
