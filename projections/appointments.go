@@ -43,7 +43,8 @@ create table appointment (
 ) with (fillfactor = 90);
 create index appointment_patient on appointment (patient, start, appointment);
 create index appointment_practitioner on appointment (practitioner, start, appointment);
-create index appointment_clinic on appointment (clinic, start, appointment)`
+create index appointment_clinic on appointment (clinic, start, appointment);
+create index appointment_start on appointment (start, appointment)`
 
 // appointmentRow is a visit. Listed says that it was live once: a protocol
 // that never came so far is in no list.

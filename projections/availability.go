@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -46,6 +47,7 @@ create table slot (
 	start        timestamptz      not null,
 	"end"        timestamptz      not null,
 	places       bigint           not null,
+	wanted       bigint           not null,
 	withdrawn    boolean          not null,
 	taken_by     text[] collate "C",
 	taken_until  timestamptz[],
@@ -65,6 +67,7 @@ type slotRow struct {
 	Start        time.Time             `db:"start"`
 	End          time.Time             `db:"end"`
 	Places       int                   `db:"places"`
+	Wanted       int                   `db:"wanted"` // fewer than Places while more are taken; 0 = Places
 	Withdrawn    bool                  `db:"withdrawn"`
 	TakenBy      []string              `db:"taken_by"`    // owner/set
 	TakenUntil   []time.Time           `db:"taken_until"` // a pending set's deadline; forever or never when its fate is known
@@ -145,7 +148,7 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 	case slot.Withdrawn:
 		s.Withdrawn = true
 	case slot.Resized:
-		s.Places = e.Places
+		s.Places, s.Wanted = e.Places, e.Wanted
 	case appointment.Event:
 		s = s.decided(e)
 	}
@@ -153,11 +156,16 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 	return s, true
 }
 
+// limit returns how many places newcomers count on, as the write path does:
+// where fewer are wanted than there are, a release takes its place with it.
+func (s slotRow) limit() int { return cmp.Or(s.Wanted, s.Places) }
+
 // fullUntil returns when the first place becomes free if no claim is decided
 // or released before: with n places, the n-th latest end of the owners' claims.
 // Several claims of one owner count once, until the latest.
 func (s slotRow) fullUntil() time.Time {
-	if len(s.TakenBy) < s.Places {
+	places := s.limit()
+	if len(s.TakenBy) < places {
 		return time.Time{}
 	}
 	ends := make(map[string]time.Time, len(s.TakenBy))
@@ -168,10 +176,10 @@ func (s slotRow) fullUntil() time.Time {
 		}
 	}
 	latest := slices.SortedFunc(maps.Values(ends), func(a, b time.Time) int { return b.Compare(a) })
-	if len(latest) < s.Places || latest[s.Places-1].Equal(never()) {
+	if len(latest) < places || latest[places-1].Equal(never()) {
 		return time.Time{}
 	}
-	return latest[s.Places-1]
+	return latest[places-1]
 }
 
 func (s slotRow) decided(e appointment.Event) slotRow {
@@ -282,7 +290,7 @@ const slotQuery = `
 select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
 	case
 		when s.withdrawn then 0
-		else greatest(s.places - (
+		else greatest(coalesce(nullif(s.wanted, 0), s.places) - (
 			select count(distinct split_part(claim.owner, '/', 1))
 			from unnest(s.taken_by, s.taken_until) as claim (owner, until)
 			where claim.until > @expired

@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,23 @@ func TestWhatIsFree(t *testing.T) {
 	t.Run("a smaller capacity than the claims leaves nothing free, not less",
 		given(pair, proposed(v, 1, deadline), claimed(v, 0, 1, 2), booked(v, 1), proposed(w, 1, deadline), claimed(w, 0, 1, 2), booked(w, 1),
 			resized(ana, 0, nine, 1)).Then(slotsAre(all, now, "09:00 busy 0/1")))
+	x := visit(visitC, pat, ana, 0, nine)
+	trio := []fact{
+		day(ana, centre, 3, nine), proposed(v, 1, deadline), claimed(v, 0, 1, 3), booked(v, 1),
+		proposed(w, 1, deadline), claimed(w, 0, 1, 3), booked(w, 1), proposed(x, 1, deadline), claimed(x, 0, 1, 3), booked(x, 1),
+		wanted(ana, 0, nine, 3, 2), cancelled(x, 1),
+	}
+	t.Run("a slot of which fewer places are wanted than are in force is free below that number only",
+		given(trio...).Then(func(t *testing.T, e *engine.Engine) {
+			slotsAre(all, now, "09:00 busy 0/3")(t, e)
+			slotsAre(projections.SlotFilter{}, now)(t, e)
+		}))
+	t.Run("it is free again for as many as are wanted",
+		given(append(slices.Clone(trio), released(x, 0, 1), wanted(ana, 0, nine, 2, 0), cancelled(w, 1))...).
+			Then(slotsAre(projections.SlotFilter{}, now, "09:00 free 1/2")))
+	t.Run("a slot of which fewer places are wanted counts its free ones by them",
+		given(day(ana, centre, 3, nine), proposed(v, 1, deadline), claimed(v, 0, 1, 3), booked(v, 1), wanted(ana, 0, nine, 3, 2)).
+			Then(slotsAre(projections.SlotFilter{}, now, "09:00 free 1/3")))
 }
 
 func clinicDay() []fact {
@@ -121,6 +139,25 @@ func TestListsOfSlots(t *testing.T) {
 			f.After, more = slots.Items[len(slots.Items)-1].Cursor(), slots.More
 		}
 		require.Equal(t, []string{"ana09 bo09 ana10", "cy10 dee10 bo11", "ana15"}, seen)
+	}))
+	ids := []domain.SlotID{slotID(ana, 0), slotID(bo, 0), slotID(cy, 0), slotID(dee, 0)}
+	of := map[domain.SlotID]domain.PractitionerID{ids[0]: ana, ids[1]: bo, ids[2]: cy, ids[3]: dee}
+	slices.Sort(ids)
+	var backwards []fact
+	for _, id := range slices.Backward(ids) {
+		backwards = append(backwards, day(of[id], centre, 1, half(9, 0)))
+	}
+	t.Run("slots that start together are read one by one in the order of their ids", given(backwards...).Then(func(t *testing.T, e *engine.Engine) {
+		f := projections.SlotFilter{Limit: 1}
+		var seen []domain.SlotID
+		for more := true; more; {
+			slots, err := projections.NewAvailability(e).List(t.Context(), f, now, 0)
+			require.NoError(t, err)
+			require.Len(t, slots.Items, 1)
+			seen = append(seen, slots.Items[0].ID)
+			f.After, more = slots.Items[0].Cursor(), slots.More
+		}
+		require.Equal(t, ids, seen)
 	}))
 	t.Run("a slot tells its clinic's zone", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
 		slots, err := projections.NewAvailability(e).List(t.Context(), projections.SlotFilter{Clinic: harbor}, now, 0)

@@ -1,8 +1,11 @@
 package projections_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/domain"
@@ -74,6 +77,47 @@ func TestWhoComesWhen(t *testing.T) {
 				require.Equal(t, a, listed(t, e, projections.AppointmentFilter{Limit: 1}))
 				require.Equal(t, b, listed(t, e, projections.AppointmentFilter{After: projections.TimeCursor{Start: v.Start, ID: string(visitA)}}))
 			}))
+}
+
+func TestVisitsThatStartTogetherAreReadOneByOneInTheOrderOfTheirIDs(t *testing.T) {
+	t.Parallel()
+	ids := []domain.AppointmentID{visitA, visitB, visitC}
+	slices.Sort(ids)
+	var facts []fact
+	for _, id := range slices.Backward(ids) {
+		v := visit(id, pat, ana, 0, half(9, 0))
+		facts = append(facts, proposed(v, 1, at(8, 10)), booked(v, 1))
+	}
+	t.Run("for everybody", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		f := projections.AppointmentFilter{Limit: 1}
+		var seen []domain.AppointmentID
+		for more := true; more; {
+			visits, err := projections.NewAppointments(e).List(t.Context(), f, 0)
+			require.NoError(t, err)
+			require.Len(t, visits.Items, 1)
+			seen = append(seen, visits.Items[0].ID)
+			f.After, more = visits.Items[0].Cursor(), visits.More
+		}
+		require.Equal(t, ids, seen)
+	}))
+	t.Run("by an index, not by sorting", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		_, err := e.View(t.Context(), 0, []string{"appointments"}, func(r engine.Reader) error {
+			var set string
+			err := r.QueryRow(t.Context(), "select set_config('enable_seqscan', 'off', true) || set_config('enable_sort', 'off', true)").Scan(&set)
+			require.NoError(t, err)
+			rows, _ := r.Query(t.Context(), `
+				explain (costs off)
+				select appointment
+				from appointment
+				where listed and start >= '2026-03-02T00:00:00Z'
+				order by start, appointment
+				limit 50`)
+			plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			require.Contains(t, strings.Join(plan, "\n"), "appointment_start")
+			return err
+		})
+		require.NoError(t, err)
+	}))
 }
 
 func TestWhoWorksWhere(t *testing.T) {

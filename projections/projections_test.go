@@ -35,6 +35,7 @@ const (
 	quinn  domain.PatientID      = "b0000000-0000-4000-8000-000000000002"
 	visitA domain.AppointmentID  = "d0000000-0000-4000-8000-000000000001"
 	visitB domain.AppointmentID  = "d0000000-0000-4000-8000-000000000002"
+	visitC domain.AppointmentID  = "d0000000-0000-4000-8000-000000000003"
 )
 
 type fact = projectionstest.Fact
@@ -128,6 +129,12 @@ func withdrawn(id domain.PractitionerID, n int, p domain.Period) fact {
 func resized(id domain.PractitionerID, n int, p domain.Period, places int) fact {
 	t := terms(id, n, p)
 	return on(slot.Stream(t.Slot), slot.Resized{Terms: t, Places: places})
+}
+
+// wanted resizes a slot of which fewer places are wanted than are in force.
+func wanted(id domain.PractitionerID, n int, p domain.Period, places, fewer int) fact {
+	t := terms(id, n, p)
+	return on(slot.Stream(t.Slot), slot.Resized{Terms: t, Places: places, Wanted: fewer})
 }
 
 func patientFact(id domain.PatientID, name, phone string) fact {
