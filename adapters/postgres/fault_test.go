@@ -311,6 +311,28 @@ func TestTheAnswerToACommitIsCutOff(t *testing.T) {
 	}
 }
 
+// Who queues behind an append with an open outcome is told when patience ends;
+// the open one waits until its outcome is known.
+func TestPatienceBehindAnOpenOutcome(t *testing.T) {
+	t.Parallel()
+	p := impatient(t, time.Nanosecond)
+	start(t, p.Store)
+	_, err := p.Append(t.Context(), write("slot-warm", domain.NoStream, resized(0)))
+	require.NoError(t, err)
+	p.harm(t, cutAnswers)
+	open := later(t.Context(), p.Store, write("slot-open", domain.NoStream, resized(1)))
+	watch(t, p.url)(isStored, "slot-open")
+	_, err = p.Append(t.Context(), write("slot-behind", domain.NoStream, resized(2)))
+	require.ErrorIs(t, err, commands.ErrUnavailable)
+	p.heal(t)
+	position, err := open()
+	require.NoError(t, err)
+	require.EqualValues(t, 2, position)
+	loaded, err := p.Load(t.Context(), "slot-behind")
+	require.NoError(t, err)
+	require.Empty(t, loaded)
+}
+
 // The caller's time ends while the answer is withheld: the outcome is unknown,
 // and the same append sent again finds it out.
 func TestTheCallerLeavesBeforeTheAnswer(t *testing.T) {

@@ -24,6 +24,7 @@ type request struct {
 	// Of the writer alone:
 	byIDs bool // look the event ids up before deciding
 	again bool // an earlier try may have stored it
+	alone bool // a batch with it was refused: it gets one of its own
 }
 
 // The states of a request.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,9 +41,10 @@ type writer struct {
 
 	// Of run alone:
 	session *session
-	held    *request  // was drained, but did not fit the batch
-	batch   batch     // its buffers
-	since   time.Time // when storing began to fail; zero while all is well
+	backlog []*request // was drained, but not taken into a batch
+	batch   batch      // its buffers
+	failing time.Time  // when storing began to fail; zero while all is well
+	since   time.Time  // from when patience counts; zero when nobody has waited for the database
 }
 
 func newWriter(config *pgx.ConnConfig, patience time.Duration, log *slog.Logger, tell func(domain.Position)) *writer {
@@ -93,30 +95,42 @@ func (w *writer) run(ctx context.Context) {
 // gather waits for a request and takes what is queued behind it, without
 // waiting for more: while one batch commits, the next one queues up.
 func (w *writer) gather(ctx context.Context, requests []*request) []*request {
-	first := w.held
-	w.held = nil
-	if first == nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if len(w.backlog) == 0 {
 		select {
 		case <-ctx.Done():
 			return nil
-		case first = <-w.queue:
+		case r := <-w.queue:
+			w.backlog = append(w.backlog, r)
 		}
 	}
-	requests = append(requests, first)
-	size := sizeOf(first)
+	var size batchSize
 	for len(requests) < maxRequests {
-		select {
-		case r := <-w.queue:
-			if !size.add(r) {
-				w.held = r
-				return requests
-			}
-			requests = append(requests, r)
-		default:
+		if len(w.backlog) == 0 && !w.drainOne() {
 			return requests
 		}
+		next := w.backlog[0]
+		if len(requests) > 0 && (next.alone || requests[0].alone || !size.fits(next)) {
+			return requests
+		}
+		size.add(next)
+		requests = append(requests, next)
+		w.backlog = slices.Delete(w.backlog, 0, 1)
 	}
 	return requests
+}
+
+// drainOne moves a request from the queue into the backlog, if there is one.
+func (w *writer) drainOne() bool {
+	select {
+	case r := <-w.queue:
+		w.backlog = append(w.backlog, r)
+		return true
+	default:
+		return false
+	}
 }
 
 // batchSize is what counts against the limits of a batch.
@@ -130,15 +144,17 @@ func sizeOf(r *request) batchSize {
 	return s
 }
 
-// add counts the request in, and reports whether it fits.
-func (s *batchSize) add(r *request) bool {
+// fits reports whether the request can be counted in.
+func (s *batchSize) fits(r *request) bool {
+	sum := *s
+	sum.add(r)
+	return sum.events <= maxEvents && sum.bytes <= maxBytes && sum.large <= 1
+}
+
+// add counts the request in.
+func (s *batchSize) add(r *request) {
 	more := sizeOf(r)
-	sum := batchSize{s.events + more.events, s.bytes + more.bytes, s.large + more.large}
-	if sum.events > maxEvents || sum.bytes > maxBytes || sum.large > 1 {
-		return false
-	}
-	*s = sum
-	return true
+	s.events, s.bytes, s.large = s.events+more.events, s.bytes+more.bytes, s.large+more.large
 }
 
 // serve answers the requests. It tries again for as long as the database is
@@ -155,7 +171,7 @@ func (w *writer) serve(ctx context.Context, requests []*request) {
 			return
 		}
 		w.disconnect()
-		if requests = w.expire(requests, err); len(requests) == 0 {
+		if requests = w.hold(requests, err); len(requests) == 0 {
 			return
 		}
 		select {
@@ -237,8 +253,9 @@ func (w *writer) refused(ctx context.Context, requests []*request, err error) {
 	w.recovered()
 	if len(requests) > 1 {
 		for _, r := range requests {
-			w.serve(ctx, []*request{r})
+			r.alone = true
 		}
+		w.backlog = slices.Concat(requests, w.backlog) // where patience is watched
 		return
 	}
 	r := requests[0]
@@ -253,14 +270,29 @@ func (w *writer) refused(ctx context.Context, requests []*request, err error) {
 	}
 }
 
-// expire answers those whose patience has ended, when certainly nothing of
-// theirs is stored, and returns those that go on waiting.
-func (w *writer) expire(requests []*request, err error) []*request {
-	if w.since.IsZero() {
-		w.since = time.Now()
+// hold ends the patience of those who wait for a database that is away: of the
+// batch, whose rest it returns, and of those behind it.
+func (w *writer) hold(requests []*request, err error) []*request {
+	if w.failing.IsZero() {
+		w.failing = time.Now()
 		w.log.Warn("appends are held up: the database does not take them", "error", err)
 	}
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
+	for w.drainOne() {
+	}
 	tooLong := time.Since(w.since) > w.patience
+	requests, w.backlog = expire(requests, tooLong, err), expire(w.backlog, tooLong, err)
+	if len(requests)+len(w.backlog) == 0 {
+		w.since = time.Time{} // whoever comes next has a patience of his own
+	}
+	return requests
+}
+
+// expire answers those whose patience has ended, when certainly nothing of
+// theirs is stored, and returns those that go on waiting.
+func expire(requests []*request, tooLong bool, err error) []*request {
 	var waiting []*request
 	for _, r := range requests {
 		switch state := r.state.Load(); {
@@ -275,10 +307,10 @@ func (w *writer) expire(requests []*request, err error) []*request {
 }
 
 func (w *writer) recovered() {
-	if !w.since.IsZero() {
-		w.log.Info("appends go on", "after", time.Since(w.since))
-		w.since = time.Time{}
+	if !w.failing.IsZero() {
+		w.log.Info("appends go on", "after", time.Since(w.failing))
 	}
+	w.failing, w.since = time.Time{}, time.Time{}
 }
 
 func (w *writer) connect(ctx context.Context) (err error) {
