@@ -29,3 +29,6 @@ func (s *Store) Show(setting string) (string, error) {
 // Socket returns the writer's connection. It is called by what PauseUnderLock
 // was given.
 func (s *Store) Socket() net.Conn { return s.writer.session.pg.Conn() }
+
+// QueuedLoads returns how many loads wait for the query at hand.
+func (s *Store) QueuedLoads() int { return len(s.reader.queue) }

@@ -73,6 +73,59 @@ func TestAnEventOfANewerProgram(t *testing.T) {
 	require.ErrorIs(t, err, commands.ErrUpgradeRunning)
 }
 
+// A load that takes too long fails alone, also when it shared a query with
+// others. Here the server gives up on one stream whenever it meets it.
+func TestOnlyTheSlowLoadFails(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	store := run(t, openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{}))
+	for _, stream := range []string{"slot-first", "slot-slow", "slot-quick"} {
+		_, err := store.Append(t.Context(), write(stream, domain.NoStream, resized(1)))
+		require.NoError(t, err)
+	}
+	execute(t, url, `do $$ begin
+		create function slotbook.load(stream text) returns boolean language plpgsql cost 10000 as '
+			begin
+				if stream = ''slot-slow'' then
+					raise query_canceled;
+				end if;
+				return true;
+			end';
+		alter table slotbook.events rename to stored;
+		create view slotbook.events as select * from slotbook.stored where slotbook.load(stream);
+	end $$`)
+	lock, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer lock.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is left to lose
+	_, err = lock.Exec(t.Context(), "begin; lock table slotbook.stored in access exclusive mode")
+	require.NoError(t, err)
+
+	names := []domain.StreamName{"slot-first", "slot-slow", "slot-quick"}
+	loads := make([]map[domain.StreamName][]domain.Recorded, len(names))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	load := func(i int) { all.Go(func() { loads[i], errs[i] = store.Load(t.Context(), names[i]) }) }
+	load(0)
+	watch(t, url)(`
+		select exists (
+			select from pg_stat_activity
+			where datname = current_database()
+				and wait_event_type = 'Lock'
+				and query like '%any($1::text[])%'
+				and query not like '%unnest%'
+		)`)
+	load(1)
+	load(2)
+	require.Eventually(t, func() bool { return store.QueuedLoads() == 2 }, 20*time.Second, time.Millisecond)
+	_, err = lock.Exec(t.Context(), "rollback")
+	require.NoError(t, err)
+	all.Wait()
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], commands.ErrUnavailable)
+	require.NoError(t, errs[2])
+	require.Len(t, loads[2]["slot-quick"], 1)
+}
+
 // Positions continue above the floor, recorded time never goes back behind the
 // last event, and readers get over the hole.
 func TestTheLogContinuesAfterARestore(t *testing.T) {

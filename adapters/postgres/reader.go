@@ -75,8 +75,12 @@ const readStreams = `
 	where stream = any($1::text[])
 	order by stream, revision`
 
-// maxLoads bounds how many loads share a query.
-const maxLoads = 256
+// The limits of one query that loads share. A load of more streams has a query
+// of its own: what one query reads is of one moment.
+const (
+	maxLoads   = 256
+	maxStreams = 512
+)
 
 // reader loads streams. One goroutine, in run, gathers the loads that are
 // queued into one query; decoding is left to the callers.
@@ -88,6 +92,7 @@ type reader struct {
 
 	// Of run alone:
 	session    *session
+	held       *loading // was taken from the queue, but did not fit the query
 	parameters parameters
 	away       bool
 }
@@ -146,20 +151,36 @@ func (r *reader) run(ctx context.Context) {
 	defer r.disconnect()
 	var loads []*loading
 	for {
-		select {
-		case <-ctx.Done():
+		if loads = r.gather(ctx, loads[:0]); len(loads) == 0 {
 			return
-		case l := <-r.queue:
-			loads = r.gather(append(loads[:0], l))
-			r.serve(ctx, loads)
 		}
+		r.serve(ctx, loads)
 	}
 }
 
-func (r *reader) gather(loads []*loading) []*loading {
+// gather waits for a load and takes what is queued behind it.
+func (r *reader) gather(ctx context.Context, loads []*loading) []*loading {
+	if ctx.Err() != nil {
+		return nil
+	}
+	first := r.held
+	r.held = nil
+	if first == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case first = <-r.queue:
+		}
+	}
+	loads = append(loads, first)
+	streams := len(first.streams)
 	for len(loads) < maxLoads {
 		select {
 		case l := <-r.queue:
+			if streams += len(l.streams); streams > maxStreams {
+				r.held = l
+				return loads
+			}
 			loads = append(loads, l)
 		default:
 			return loads
@@ -168,26 +189,41 @@ func (r *reader) gather(loads []*loading) []*loading {
 	return loads
 }
 
-// serve answers the loads. A connection that has died unnoticed is opened
-// anew once; loading twice does no harm.
+// serve answers the loads. When together they take too long, each is tried
+// alone, so that only the culprit fails.
 func (r *reader) serve(ctx context.Context, loads []*loading) {
-	fresh := r.session == nil
-	rows, err := r.query(ctx, loads)
-	if err != nil && !fresh {
-		r.disconnect()
-		rows, err = r.query(ctx, loads)
+	rows, err := r.try(ctx, loads)
+	if tooSlow(err) && len(loads) > 1 {
+		for _, l := range loads {
+			r.serve(ctx, []*loading{l})
+		}
+		return
+	}
+	if away := err != nil && !tooSlow(err); r.away != away {
+		r.away = away
+		r.log.Warn("the database's reachability for loads has changed", "reachable", !r.away, "error", err)
 	}
 	if err != nil {
-		r.disconnect()
 		err = unavailable(err)
-	}
-	if r.away != (err != nil) {
-		r.away = err != nil
-		r.log.Warn("the database's reachability for loads has changed", "reachable", !r.away, "error", err)
 	}
 	for _, l := range loads {
 		l.answer <- loaded{rows, err}
 	}
+}
+
+// try loads once. A connection that has died unnoticed is opened anew once;
+// loading twice does no harm.
+func (r *reader) try(ctx context.Context, loads []*loading) (map[domain.StreamName][]row, error) {
+	fresh := r.session == nil
+	rows, err := r.query(ctx, loads)
+	if err != nil && !fresh && !tooSlow(err) {
+		r.disconnect()
+		rows, err = r.query(ctx, loads)
+	}
+	if err != nil && !tooSlow(err) {
+		r.disconnect()
+	}
+	return rows, err
 }
 
 func (r *reader) query(ctx context.Context, loads []*loading) (_ map[domain.StreamName][]row, err error) {

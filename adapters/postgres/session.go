@@ -165,6 +165,13 @@ func refusedBy(err error) *pgconn.PgError {
 	return refused
 }
 
+// tooSlow reports whether the statement met statement_timeout. The connection
+// is as good as before.
+func tooSlow(err error) bool {
+	refused := refusedBy(err)
+	return refused != nil && refused.Code == "57014"
+}
+
 // duplicate reports whether an index refused a row that is there already.
 func duplicate(err error) bool {
 	refused := refusedBy(err)
