@@ -44,19 +44,6 @@ func (e *Engine) open(m Model, schema string) *builder {
 	return b
 }
 
-// advance folds one page and writes it. An error leaves the builder without
-// its hold on the schema.
-func (b *builder) advance(ctx context.Context, page domain.Page) error {
-	err := b.fold(ctx, page)
-	if err == nil {
-		err = b.flush(ctx)
-	}
-	if err != nil {
-		b.forget()
-	}
-	return err
-}
-
 // openBeside returns a builder for tables beside the live ones. Each has an
 // owner of its own, so that two in one process exclude each other.
 func (e *Engine) openBeside(m Model, suffix string) *builder {

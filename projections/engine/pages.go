@@ -25,7 +25,7 @@ type pages struct {
 	log   func(ctx context.Context, after domain.Position) (domain.Page, error)
 
 	mu      sync.Mutex
-	kept    []*page
+	pages   []*page
 	readers map[*builder]domain.Position // where each model that is catching up stands
 	changed chan struct{}                // closed and replaced when anything above changes
 }
@@ -34,7 +34,8 @@ type page struct {
 	domain.Page
 	after domain.Position
 	size  int           // events; a full page until it is read
-	done  chan struct{} // closed when the page is read
+	done  chan struct{} // closed when the page is read, or cannot be
+	read  bool          // it moves something
 	err   error
 }
 
@@ -82,15 +83,15 @@ func (p *pages) claim(reader *builder, after domain.Position) (found *page, mine
 		p.readers[reader] = after
 		p.tell()
 	}
-	if i := slices.IndexFunc(p.kept, func(k *page) bool { return k.after == after }); i >= 0 {
-		return p.kept[i], false, nil
+	if i := slices.IndexFunc(p.pages, func(k *page) bool { return k.after == after }); i >= 0 {
+		return p.pages[i], false, nil
 	}
 	p.tidy()
 	if p.full() {
 		return nil, false, p.changed
 	}
 	fresh := &page{after: after, size: p.batch, done: make(chan struct{})}
-	p.kept = append(p.kept, fresh)
+	p.pages = append(p.pages, fresh)
 	return fresh, true, nil
 }
 
@@ -98,32 +99,44 @@ func (p *pages) claim(reader *builder, after domain.Position) (found *page, mine
 func (p *pages) tidy() {
 	low := domain.Position(math.MaxUint64)
 	for _, at := range p.readers {
-		if at < low && slices.ContainsFunc(p.kept, func(k *page) bool { return k.after == at }) {
+		if at < low && slices.ContainsFunc(p.pages, func(k *page) bool { return k.after == at }) {
 			low = at
 		}
 	}
-	p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k.after < low })
+	p.pages = slices.DeleteFunc(p.pages, func(k *page) bool { return k.after < low })
 }
 
 func (p *pages) full() bool {
 	events := 0
-	for _, k := range p.kept {
+	for _, k := range p.pages {
 		events += max(1, k.size)
 	}
-	return events >= keptFull*p.batch || len(p.kept) >= keptAny
+	return events >= keptFull*p.batch || len(p.pages) >= keptAny
 }
 
 func (p *pages) read(ctx context.Context, fresh *page) (domain.Page, error) {
 	fresh.Page, fresh.err = p.log(ctx, fresh.after)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if fresh.err != nil || fresh.Next <= fresh.after {
-		p.kept = slices.DeleteFunc(p.kept, func(k *page) bool { return k == fresh })
+	fresh.read = fresh.err == nil && fresh.Next > fresh.after
+	if !fresh.read {
+		p.pages = slices.DeleteFunc(p.pages, func(k *page) bool { return k == fresh })
 	}
 	fresh.size = len(fresh.Events)
 	close(fresh.done)
 	p.tell()
 	return fresh.Page, fresh.err
+}
+
+// kept returns the page after the position if it has been read for another.
+func (p *pages) kept(after domain.Position) (domain.Page, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.pages, func(k *page) bool { return k.after == after && k.read })
+	if i < 0 {
+		return domain.Page{}, false
+	}
+	return p.pages[i].Page, true
 }
 
 // leave says that the reader wants no more pages for now.

@@ -19,6 +19,7 @@ type projector struct {
 	turn   chan struct{} // held by whoever works with the builder
 
 	stopped atomic.Pointer[string] // why, after a step that met what only a newer program knows
+	took    atomic.Int64           // how long the last batch took, in nanoseconds
 }
 
 // Run keeps every model that this process can get hold of at the head of the
@@ -74,14 +75,28 @@ const (
 	onwards                 // there may be more
 )
 
-// beat is how often a model at the head takes what has arrived, at most. What
+// beat is how often the models at the head take what has arrived, at most. What
 // comes alone is taken at once; what comes in a stream is worth gathering: a
-// transaction costs as much as some hundred events in it.
-const beat = 50 * time.Millisecond
+// transaction costs as much as some hundred events in it. The longer the last
+// batches took, the longer the beat: they are to take no more than 15 % of the
+// time together, as far as the longest beat allows.
+func (e *Engine) beat() time.Duration {
+	const shortest, longest = 50 * time.Millisecond, 200 * time.Millisecond
+	var took time.Duration
+	for _, p := range e.projectors {
+		took += time.Duration(p.took.Load())
+	}
+	beat := shortest
+	for beat < longest && took > beat*15/100 {
+		beat *= 2
+	}
+	return beat
+}
 
 // rest waits for the next beat. It is the same moment for all models, so that
 // they share the page that they read then.
 func (p *projector) rest(ctx context.Context) {
+	beat := p.engine.beat()
 	sinceBeat := time.Duration(p.engine.config.Now().UnixNano()) % beat
 	sleep(ctx, beat-sinceBeat)
 }
@@ -157,13 +172,35 @@ func (p *projector) step(ctx context.Context) (at domain.Position, went progress
 	if err != nil || page.Next <= p.position {
 		return p.position, nowhere, err
 	}
-	if err := p.advance(ctx, page); err != nil {
-		return p.position, nowhere, err
+	went, err = p.advance(ctx, page)
+	return p.position, went, err
+}
+
+// advance folds the page, and those that other models have read behind it, and
+// writes all in one transaction. An error leaves the projector without its hold
+// on the schema.
+func (p *projector) advance(ctx context.Context, page domain.Page) (progress, error) {
+	began, events := p.engine.config.Now(), 0
+	var err error
+	for more := true; more && err == nil; {
+		events += len(page.Events)
+		if err = p.fold(ctx, page); events >= p.engine.config.Batch {
+			break
+		}
+		page, more = p.engine.pages.kept(p.position)
 	}
-	if len(page.Events) < p.engine.config.Batch {
-		return p.position, arrived, nil
+	if err == nil {
+		err = p.flush(ctx)
 	}
-	return p.position, onwards, nil
+	p.took.Store(int64(p.engine.config.Now().Sub(began)))
+	switch {
+	case err != nil:
+		p.forget()
+		return nowhere, err
+	case events < p.engine.config.Batch:
+		return arrived, nil
+	}
+	return onwards, nil
 }
 
 // page returns the next page: the one that all models share, unless that ends
