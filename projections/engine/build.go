@@ -131,6 +131,10 @@ select set_config('synchronous_commit', 'off', true),
 	set_config('enable_hashjoin', 'off', true),
 	set_config('enable_mergejoin', 'off', true)`
 
+// planAnew makes the next select fit the size that its table has by now. A plan
+// from when the table was empty may look through a whole index for each key.
+const planAnew = "select set_config('plan_cache_mode', 'force_custom_plan', true)"
+
 // load fetches the touched rows that no cache holds, in one round trip. What
 // it reads stays true until the epoch changes, which the flush checks.
 func (b *builder) load(ctx context.Context) error {
@@ -146,6 +150,7 @@ func (b *builder) load(ctx context.Context) error {
 	all := &pgx.Batch{}
 	all.Queue("begin read only")
 	all.Queue(settings)
+	all.Queue(planAnew)
 	all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
 	all.Queue("commit")
 	ctx, cancel := context.WithTimeout(ctx, b.engine.config.Timeout)

@@ -30,13 +30,19 @@ func statementsFor(schema, name string, columns []column) statements {
 	all := fmt.Sprintf("select %s\nfrom %s", names(columns, ""), qualified)
 	return statements{
 		table:   qualified,
-		load:    fmt.Sprintf("%s\nwhere %s = any($1::text[])", all, key),
+		load:    loadFor(all, key),
 		all:     all,
 		copy:    fmt.Sprintf("copy %s (%s) from stdin (format binary)", qualified, names(columns, "")),
 		upsert:  upsertFor(qualified, columns),
 		remove:  fmt.Sprintf("delete from %s\nwhere %s = any($1::text[])", qualified, key),
 		columns: len(columns),
 	}
+}
+
+// loadFor returns a select of the rows of some keys, with one look into an index
+// for each. The offset keeps that order.
+func loadFor(all, key string) string {
+	return fmt.Sprintf("select found.*\nfrom unnest($1::text[]) as wanted (key)\ncross join lateral (%s\nwhere %s = wanted.key\noffset 0) found", all, key)
 }
 
 func upsertFor(table string, columns []column) string {
