@@ -44,8 +44,9 @@ type attempt struct {
 	req      Request
 	visit    appointment.Visit
 	capacity int
-	own      []domain.Recorded // the appointment's stream
-	state    appointment.State // with what this try has decided
+	needs    []domain.StreamName // the arbiters' streams, sorted
+	own      []domain.Recorded   // the appointment's stream
+	state    appointment.State   // with what this try has decided
 	set      int
 	proposed []NewEvent // empty when an interrupted booking goes on
 	claims   []Write    // of the arbiters that do not have the claim yet
@@ -84,13 +85,14 @@ func (h *Handler) bookInTurn(ctx context.Context, req Request, b Booking) (Answe
 		Appointment: b.Appointment, Patient: b.Patient, Practitioner: o.terms.Practitioner, Clinic: o.terms.Clinic,
 		Slots: []domain.SlotID{b.Slot}, Period: o.terms.Period,
 	}
-	leave, err := h.turns.take(ctx, streams(arbiters(visit, 0, 0))...)
+	needs := streams(arbiters(visit, 0, 0))
+	leave, err := h.turns.take(ctx, needs...)
 	if err != nil {
 		return Answer[appointment.State]{}, ErrBusy
 	}
 	defer leave()
 	return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
-		return h.book(ctx, &attempt{req: req, visit: visit, capacity: o.capacity}, b.Reason)
+		return h.book(ctx, &attempt{req: req, visit: visit, capacity: o.capacity, needs: needs}, b.Reason)
 	})
 }
 
@@ -118,7 +120,7 @@ func (h *Handler) book(ctx context.Context, a *attempt, reason string) (Answer[a
 // those whom the visit names exist.
 func (h *Handler) loadBooking(ctx context.Context, a *attempt) (map[domain.StreamName][]domain.Recorded, error) {
 	own, who, where := appointment.Stream(a.visit.Appointment), patient.Stream(a.visit.Patient), clinic.Stream(a.visit.Clinic)
-	loaded, err := h.loadKnown(ctx, append(streams(arbiters(a.visit, 0, 0)), own), who, where)
+	loaded, err := h.loadKnown(ctx, slices.Concat(a.needs, []domain.StreamName{own}), who, where)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func (a *attempt) replayed() (Answer[appointment.State], bool, error) {
 func (h *Handler) propose(a *attempt, reason string) error {
 	at := h.Now().UTC().Truncate(time.Microsecond)
 	events, err := appointment.Decide(a.state, appointment.Propose{
-		Visit: a.visit, Claims: streams(arbiters(a.visit, 0, 0)), Reason: domain.Open(string(a.visit.Patient), reason),
+		Visit: a.visit, Claims: a.needs, Reason: domain.Open(string(a.visit.Patient), reason),
 		Deadline: at.Add(decisionTime), At: at,
 	})
 	if err != nil {
@@ -242,7 +244,7 @@ func (h *Handler) settle(ctx context.Context, a *attempt, write Write) error {
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(arbiters(a.visit, a.set, a.capacity), func(x arbiter) bool { return x.stream() == write.Stream })
+		i := slices.Index(a.needs, write.Stream)
 		write, err = h.claim(ctx, a.req, arbiters(a.visit, a.set, a.capacity)[i], loaded[write.Stream])
 		if err != nil || len(write.Events) == 0 {
 			return err

@@ -148,7 +148,7 @@ func (h *Handler) unsettled(ctx context.Context, id domain.PractitionerID) ([]do
 	}
 	var unsettled []domain.Day
 	for _, day := range days {
-		d := domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[schedule.DayStream(id, day)])
+		d := dayOf(loaded, id, day)
 		wanted, _, err := p.state.Wanted(day, now)
 		if err != nil {
 			return nil, err
@@ -215,7 +215,7 @@ func (h *Handler) loadDays(ctx context.Context, a *alignment, days ...domain.Day
 	a.plan = planOf(loaded[own])
 	a.days = map[domain.Day]schedule.Day{}
 	for _, day := range days {
-		a.days[day] = domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[schedule.DayStream(a.practitioner, day)])
+		a.days[day] = dayOf(loaded, a.practitioner, day)
 	}
 	a.revision = last(loaded[schedule.DayStream(a.practitioner, a.day)])
 	a.wanted, a.overlaps, err = a.plan.state.Wanted(a.day, a.now)

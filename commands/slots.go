@@ -44,12 +44,16 @@ func (h *Handler) openedSlot(ctx context.Context, id domain.SlotID) (opened, err
 }
 
 func (h *Handler) openDay(ctx context.Context, practitioner domain.PractitionerID, day domain.Day) ([]schedule.Slot, error) {
-	stream := schedule.DayStream(practitioner, day)
-	loaded, err := h.Store.Load(ctx, stream)
+	loaded, err := h.Store.Load(ctx, schedule.DayStream(practitioner, day))
 	if err != nil {
 		return nil, err
 	}
-	return domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[stream]).Slots, nil
+	return dayOf(loaded, practitioner, day).Slots, nil
+}
+
+// dayOf returns a practitioner's day out of what was loaded.
+func dayOf(loaded map[domain.StreamName][]domain.Recorded, id domain.PractitionerID, day domain.Day) schedule.Day {
+	return domain.Replay(schedule.EvolveDay, schedule.Day{}, loaded[schedule.DayStream(id, day)])
 }
 
 // SlotAt returns the slot of a practitioner that starts at an instant, the one
