@@ -77,7 +77,7 @@ func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appo
 }
 
 func (h *Handler) bookInTurn(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
-	o, err := again(ctx, h, func(ctx context.Context) (opened, error) { return h.openedSlot(ctx, b.Slot) })
+	o, err := retry(ctx, func(ctx context.Context) (opened, error) { return h.openedSlot(ctx, b.Slot) })
 	if err != nil {
 		return Answer[appointment.State]{}, err
 	}
@@ -91,7 +91,7 @@ func (h *Handler) bookInTurn(ctx context.Context, req Request, b Booking) (Answe
 		return Answer[appointment.State]{}, ErrBusy
 	}
 	defer leave()
-	return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
+	return retry(ctx, func(ctx context.Context) (Answer[appointment.State], error) {
 		return h.book(ctx, &attempt{req: req, visit: visit, capacity: o.capacity, needs: needs}, b.Reason)
 	})
 }

@@ -148,6 +148,11 @@ func (h *Handler) append(ctx context.Context, writes, checks []Write) (domain.Po
 func again[T any](ctx context.Context, h *Handler, try func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
+	return retry(ctx, try)
+}
+
+// retry is again where ctx ends with the caller's patience.
+func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
 	lost := false
 	for {
 		result, err := try(ctx)

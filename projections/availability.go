@@ -52,7 +52,7 @@ create table slot (
 	taken_by     text[] collate "C",
 	taken_until  timestamptz[],
 	full_until   timestamptz
-) with (fillfactor = 80);
+) with (fillfactor = 55);
 create index slot_practitioner on slot (practitioner, start, slot);
 create index slot_clinic on slot (clinic, start, slot);
 create index slot_start on slot (start, slot)`

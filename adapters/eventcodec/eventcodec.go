@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 
 	fastjson "github.com/go-json-experiment/json"
 
@@ -19,7 +20,17 @@ import (
 )
 
 // Codec encodes and decodes events. It is safe for concurrent use.
-type Codec struct{ keys Keys }
+type Codec struct {
+	keys Keys
+	last atomic.Pointer[encodedMetadata]
+}
+
+// encodedMetadata is metadata with its bytes. The events of one append have it
+// in common, so that the last is worth keeping.
+type encodedMetadata struct {
+	metadata domain.Metadata
+	bytes    []byte
+}
 
 // New returns a codec that seals with the given keys.
 func New(keys Keys) *Codec { return &Codec{keys: keys} }
@@ -29,7 +40,7 @@ type Encoded struct {
 	ID       string
 	Type     string
 	Data     []byte // JSON
-	Metadata []byte // JSON
+	Metadata []byte // JSON; not to be changed, others may have it too
 }
 
 // Encode returns the event as bytes, its personal fields sealed. It creates
@@ -51,11 +62,23 @@ func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands
 	if err != nil {
 		return Encoded{}, fmt.Errorf("encode %s: %w", name, err)
 	}
-	metadata, err := json.Marshal(e.Metadata)
+	metadata, err := c.encodeMetadata(e.Metadata)
 	if err != nil {
 		return Encoded{}, fmt.Errorf("encode metadata of %s: %w", name, err)
 	}
 	return Encoded{e.ID, name, data, metadata}, nil
+}
+
+func (c *Codec) encodeMetadata(m domain.Metadata) ([]byte, error) {
+	if last := c.last.Load(); last != nil && last.metadata == m {
+		return last.bytes, nil
+	}
+	bytes, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	c.last.Store(&encodedMetadata{m, bytes})
+	return bytes, nil
 }
 
 // Decode returns the event that the bytes hold, its personal fields still

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 	"github.com/slotbook/slotbook/domain"
 )
@@ -29,15 +31,10 @@ func writerStatements() []string {
 			for update`,
 
 		readHead: `
-			select greatest(h.floor, coalesce(l.position, 0)), coalesce(l.position, 0), greatest(clock_timestamp(), l.recorded_at)
-			from slotbook.log_head h
-			left join lateral (
-				select position, recorded_at
-				from slotbook.events
-				order by position desc
-				limit 1
-			) l on true
-			where h.id = 1`,
+			select greatest(floor, coalesce((select max(position) from slotbook.events), 0)),
+				coalesce((select max(position) from slotbook.events), 0)
+			from slotbook.log_head
+			where id = 1`,
 
 		readRevisions: `
 			select (
@@ -55,11 +52,26 @@ func writerStatements() []string {
 			from slotbook.events
 			where event_id = any($1::uuid[])`,
 
+		// Events that come after a position. When the log has gone beyond it, the
+		// division by zero ends the transaction.
 		insertEvents: `
+			with head as materialized (
+				select greatest(clock_timestamp(), l.recorded_at) as now,
+					1 / (greatest(h.floor, coalesce(l.position, 0)) = $1::bigint)::int as unmoved
+				from slotbook.log_head h
+				left join lateral (
+					select position, recorded_at
+					from slotbook.events
+					order by position desc
+					limit 1
+				) l on true
+				where h.id = 1
+			)
 			insert into slotbook.events (position, stream, revision, event_id, type, data, metadata, recorded_at)
-			select $1::bigint + n, stream, revision, event_id, type, data, metadata, $2::timestamptz
-			from unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[], $7::json[], $8::json[])
-				with ordinality as t(stream, revision, event_id, type, data, metadata, n)`,
+			select $1::bigint + n, stream, revision, event_id, type, data, metadata, head.now
+			from head, unnest($2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::json[], $7::json[])
+				with ordinality as t(stream, revision, event_id, type, data, metadata, n)
+			where head.unmoved = 1`,
 
 		// The whole append of one event; no row when the revision does not match.
 		insertOne: `
@@ -92,21 +104,65 @@ type batch struct {
 	doubtful []*request
 	answers  map[*request]answer
 
-	streams    []domain.StreamName // each once, in the order of their parameters
-	ledger     ledger
-	first      int64  // the last position before the batch
-	recordedAt []byte // as the database sent it
+	streams []domain.StreamName // each once, in the order of their parameters
+	ledger  ledger
+	first   int64 // the last position before the batch
+	ends    *ends
 
 	parameters [3]parameters
 }
 
-// run stores the requests in one transaction of two round trips. On success
-// every request has its answer in b.answers, but for those whose caller left
-// before the database could have stored anything. pause is for tests; it is
-// called while the lock is held.
+// run stores the requests in one transaction: of one round trip if all that is
+// to be decided is known, else of two. On success every request has its answer
+// in b.answers, but for those whose caller left before the database could have
+// stored anything. pause is for tests; it is called while the lock is held.
 func (b *batch) run(s *session, pause func()) error {
-	b.accepted, b.doubtful = b.accepted[:0], b.doubtful[:0]
-	b.answers = make(map[*request]answer, len(b.requests))
+	stored, err := false, error(nil)
+	if pause == nil {
+		stored, err = b.runForeseen(s)
+	}
+	if err == nil && !stored {
+		err = b.runLocked(s, pause)
+	}
+	if err != nil {
+		return err
+	}
+	b.ends.advance(b.first, &b.ledger)
+	return b.settle()
+}
+
+// runForeseen decides the requests before the head is locked, by what this
+// process knows. It reports false, and nothing is stored, when that is too
+// little or somebody else was faster.
+func (b *batch) runForeseen(s *session) (stored bool, err error) {
+	b.reset()
+	if slices.ContainsFunc(b.requests, func(r *request) bool { return r.byIDs }) || !b.ends.foresee(&b.ledger, b.streams) {
+		return false, nil
+	}
+	b.first = b.ledger.last
+	b.decide()
+	if len(b.accepted) == 0 {
+		b.untake()
+		return false, nil
+	}
+	err = b.write(s, begin, lockHead)
+	if !moved(err) {
+		return err == nil, err
+	}
+	b.ends.beaten()
+	b.untake()
+	return false, s.recover()
+}
+
+func (b *batch) untake() {
+	for _, r := range b.requests {
+		r.untake()
+	}
+}
+
+// runLocked locks the head, reads what the decisions need, and decides.
+func (b *batch) runLocked(s *session, pause func()) error {
+	b.reset()
 	if err := b.read(s); err != nil {
 		return err
 	}
@@ -114,9 +170,24 @@ func (b *batch) run(s *session, pause func()) error {
 		pause()
 	}
 	b.decide()
-	if err := b.write(s); err != nil {
-		return err
+	return b.write(s)
+}
+
+// reset forgets what an earlier try has found out.
+func (b *batch) reset() {
+	b.accepted, b.doubtful = b.accepted[:0], b.doubtful[:0]
+	b.answers = make(map[*request]answer, len(b.requests))
+	revisions := b.ledger.revisions
+	if revisions == nil {
+		revisions = map[domain.StreamName]domain.Revision{}
 	}
+	clear(revisions)
+	b.ledger = ledger{revisions: revisions}
+	b.nameStreams()
+}
+
+// settle answers the doubtful by what was looked up.
+func (b *batch) settle() error {
 	for _, r := range b.doubtful {
 		r.byIDs = true
 		_, position, err := b.ledger.decide(r)
@@ -127,8 +198,13 @@ func (b *batch) run(s *session, pause func()) error {
 
 // read takes the head lock and reads what the decisions need.
 func (b *batch) read(s *session) error {
-	b.ledger = ledger{revisions: make(map[domain.StreamName]domain.Revision, len(b.requests))}
-	b.nameStreams()
+	p := &b.parameters[0]
+	p.reset()
+	p.array(textType, len(b.streams))
+	for _, stream := range b.streams {
+		p.textElement(string(stream))
+	}
+	p.end()
 	x, err := s.pipeline()
 	if err != nil {
 		return err
@@ -180,7 +256,7 @@ func (b *batch) readHead(row [][]byte) (err error) {
 	if b.ledger.head, err = readInt64(row[1]); err != nil {
 		return err
 	}
-	b.first, b.recordedAt = b.ledger.last, append(b.recordedAt[:0], row[2]...)
+	b.first = b.ledger.last
 	return nil
 }
 
@@ -206,7 +282,7 @@ func (b *batch) readStored(row [][]byte) error {
 	return nil
 }
 
-// nameStreams sets the parameter of readRevisions: every stream once.
+// nameStreams names every stream once.
 func (b *batch) nameStreams() {
 	b.streams = b.streams[:0]
 	for _, r := range b.requests {
@@ -217,13 +293,6 @@ func (b *batch) nameStreams() {
 			}
 		}
 	}
-	p := &b.parameters[0]
-	p.reset()
-	p.array(textType, len(b.streams))
-	for _, stream := range b.streams {
-		p.textElement(string(stream))
-	}
-	p.end()
 }
 
 // idsOf sets the parameter of readByIDs to the ids of the chosen requests and
@@ -277,11 +346,15 @@ func (b *batch) decide() {
 	}
 }
 
-// write inserts what was accepted, looks the doubtful up behind it, and commits.
-func (b *batch) write(s *session) error {
+// write inserts what was accepted, looks the doubtful up behind it, and
+// commits; other statements may go before.
+func (b *batch) write(s *session, before ...int) error {
 	x, err := s.pipeline()
 	if err != nil {
 		return err
+	}
+	for _, statement := range before {
+		x.send(statement, nil)
 	}
 	inserts := len(b.accepted) > 0
 	if inserts {
@@ -293,14 +366,18 @@ func (b *batch) write(s *session) error {
 		x.send(readByIDs, &b.parameters[1])
 	}
 	x.send(commit, nil)
-	return x.done(b.writeResults(x, inserts, lookUp))
+	skipped := len(before)
+	if inserts {
+		skipped++
+	}
+	return x.done(b.writeResults(x, skipped, lookUp))
 }
 
-func (b *batch) writeResults(x *exchange, inserts, lookUp bool) error {
+func (b *batch) writeResults(x *exchange, skipped int, lookUp bool) error {
 	if err := x.p.Sync(); err != nil {
 		return err
 	}
-	if inserts {
+	for range skipped {
 		if err := x.skip(); err != nil {
 			return err
 		}
@@ -323,7 +400,6 @@ func (b *batch) insertParameters() {
 	p := &b.parameters[2]
 	p.reset()
 	p.int64(b.first)
-	p.bytes(b.recordedAt)
 	b.column(textType, n, func(w *write, _ int) { p.textElement(string(w.stream)) })
 	b.revisions(n)
 	b.column(uuidType, n, func(w *write, i int) { p.bytesElement(w.events[i].id[:]) })
@@ -396,7 +472,13 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 			return err
 		})
 	}())
-	return position, position > 0 && err == nil, err
+	stored = position > 0 && err == nil
+	if stored {
+		b.ends.advance(position-1, &ledger{
+			last: position, head: position, revisions: map[domain.StreamName]domain.Revision{w.stream: w.expected + 1},
+		})
+	}
+	return position, stored, err
 }
 
 // fast reports whether runOne can take the request.

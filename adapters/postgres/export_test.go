@@ -32,3 +32,6 @@ func (s *Store) Socket() net.Conn { return s.writer.session.pg.Conn() }
 
 // QueuedLoads returns how many loads wait for the query at hand.
 func (s *Store) QueuedLoads() int { return len(s.reader.queue) }
+
+// Alone reports whether the store believes that it is the only one to append.
+func (s *Store) Alone() bool { return s.writer.batch.ends.alone }

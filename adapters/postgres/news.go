@@ -14,7 +14,7 @@ import (
 
 const (
 	newsChannel  = "slotbook_events"      // of listen and notify; the payload is a position
-	newsInterval = 5 * time.Millisecond   // between two notifications
+	newsInterval = 20 * time.Millisecond  // between two notifications
 	pollInterval = 250 * time.Millisecond // between two looks at the log
 	newsPatience = time.Second            // with the database, for one look or notification
 )

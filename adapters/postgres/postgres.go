@@ -9,6 +9,9 @@
 //	                                     insert what was accepted, commit
 //	       <- answer <----------------- one answer for each request
 //
+// As long as no other process appends, what is read there is known before, and
+// all of it is one round trip; the insert checks that it was so.
+//
 // One writer per process takes whatever is queued into one transaction. Any
 // number of processes share one log: the row lock makes them take turns.
 //
@@ -77,11 +80,11 @@ func New(c Config) (*Store, error) {
 		c.Patience = 5 * time.Second
 	}
 	conn := c.Pool.Config().ConnConfig
-	news := newNews(c.Pool, conn, c.Logger)
+	news, ends := newNews(c.Pool, conn, c.Logger), &ends{}
 	return &Store{
 		config: c,
-		writer: newWriter(conn, c.Patience, c.Logger, news.tell),
-		reader: newReader(conn, c.Logger),
+		writer: newWriter(conn, c.Patience, c.Logger, ends, news.tell),
+		reader: newReader(conn, c.Logger, ends),
 		news:   news,
 
 		patienceOfRead: patienceOfRead,

@@ -87,6 +87,7 @@ const (
 type reader struct {
 	config  *pgx.ConnConfig
 	log     *slog.Logger
+	ends    *ends
 	queue   chan *loading
 	stopped chan struct{} // closed when run has ended
 
@@ -109,8 +110,8 @@ type loaded struct {
 	err  error
 }
 
-func newReader(config *pgx.ConnConfig, log *slog.Logger) *reader {
-	return &reader{config: config, log: log, queue: make(chan *loading, maxLoads), stopped: make(chan struct{})}
+func newReader(config *pgx.ConnConfig, log *slog.Logger, ends *ends) *reader {
+	return &reader{config: config, log: log, ends: ends, queue: make(chan *loading, maxLoads), stopped: make(chan struct{})}
 }
 
 // load returns the rows of the streams, and maybe of others.
@@ -232,7 +233,7 @@ func (r *reader) query(ctx context.Context, loads []*loading) (_ map[domain.Stre
 			return nil, err
 		}
 	}
-	rows := make(map[domain.StreamName][]row, 4*len(loads))
+	rows, began := make(map[domain.StreamName][]row, 4*len(loads)), r.ends.now()
 	r.name(loads)
 	x, err := r.session.pipeline()
 	if err != nil {
@@ -252,7 +253,13 @@ func (r *reader) query(ctx context.Context, loads []*loading) (_ map[domain.Stre
 			return nil
 		})
 	}())
-	return rows, err
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range loads {
+		r.ends.learn(began, l.streams, rows)
+	}
+	return rows, nil
 }
 
 // name sets the parameter to the streams of all loads.
@@ -275,5 +282,6 @@ func (r *reader) disconnect() {
 	if r.session != nil {
 		r.session.close()
 		r.session = nil
+		r.ends.forget()
 	}
 }

@@ -24,7 +24,7 @@ func TestAQueryHasLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newReader(nil, nil)
+			r := newReader(nil, nil, &ends{})
 			r.queue = make(chan *loading, len(c.streams))
 			var queued, taken []*loading
 			for _, n := range c.streams {

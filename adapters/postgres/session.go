@@ -18,6 +18,34 @@ type session struct {
 	pg       *pgconn.PgConn
 	prepared []*pgconn.StatementDescription
 	binary   []int16 // the format of every parameter and every result
+	room     room
+}
+
+// room is a message without a byte: it hands pgx a buffer that is large from
+// the start. pgx begins every exchange with a kilobyte, and copies what it has
+// each time that it needs twice as much.
+type room struct{ buffer []byte }
+
+// Encode puts what is to be sent so far into the large buffer.
+func (r *room) Encode(sofar []byte) ([]byte, error) { return append(r.buffer[:0], sofar...), nil }
+
+// Decode does nothing: there is nothing to receive.
+func (r *room) Decode([]byte) error { return nil }
+
+// Frontend marks what clients send.
+func (r *room) Frontend() {}
+
+// makeRoom makes room for the parameters of a statement.
+func (s *session) makeRoom(p *parameters) {
+	const small = 1024
+	size := len(p.buffer) + 4*len(p.ends) + small
+	if size < 2*small {
+		return
+	}
+	if cap(s.room.buffer) < size {
+		s.room.buffer = make([]byte, 0, 2*size)
+	}
+	s.pg.Frontend().Send(&s.room)
 }
 
 // patienceOfSocket bounds one exchange with the server. It is longer than all
@@ -101,6 +129,7 @@ func (x *exchange) send(statement int, p *parameters) {
 	var values [][]byte
 	if p != nil {
 		values = p.all()
+		x.session.makeRoom(p)
 	}
 	x.p.SendQueryStatement(x.session.prepared[statement], values, x.session.binary, x.session.binary)
 }
@@ -170,6 +199,12 @@ func refusedBy(err error) *pgconn.PgError {
 func tooSlow(err error) bool {
 	refused := refusedBy(err)
 	return refused != nil && refused.Code == "57014"
+}
+
+// moved reports whether the log was not where an insert expected it.
+func moved(err error) bool {
+	refused := refusedBy(err)
+	return refused != nil && refused.Code == "22012"
 }
 
 // duplicate reports whether an index refused a row that is there already.

@@ -47,9 +47,11 @@ type writer struct {
 	since   time.Time  // from when patience counts; zero when nobody has waited for the database
 }
 
-func newWriter(config *pgx.ConnConfig, patience time.Duration, log *slog.Logger, tell func(domain.Position)) *writer {
+func newWriter(
+	config *pgx.ConnConfig, patience time.Duration, log *slog.Logger, ends *ends, tell func(domain.Position),
+) *writer {
 	return &writer{
-		config: config, patience: patience, log: log, tell: tell,
+		config: config, patience: patience, log: log, tell: tell, batch: batch{ends: ends},
 		queue: make(chan *request, maxRequests), stopped: make(chan struct{}),
 	}
 }
@@ -324,5 +326,6 @@ func (w *writer) disconnect() {
 	if w.session != nil {
 		w.session.close()
 		w.session = nil
+		w.batch.ends.forget()
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 )
 
 // cli is the command line. Every flag has a variable of the environment.
@@ -45,6 +46,7 @@ func (e usageError) Unwrap() error { return e.err }
 var errFound = errors.New("found")
 
 func main() {
+	uuid.EnableRandPool() // an event takes an id, and an id a call of the kernel else
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], output{os.Stdout, os.Stderr})
 	stop()

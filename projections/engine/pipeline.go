@@ -35,8 +35,13 @@ func (p *pipeline) query(sql string, values ...[]byte) error {
 }
 
 func (p *pipeline) changes(s statements, c changes) error {
-	if c.upserted != nil {
-		if err := p.query(s.upsert, c.upserted...); err != nil {
+	if c.inserted != nil {
+		if err := p.query(s.insert, c.inserted...); err != nil {
+			return err
+		}
+	}
+	if c.updated != nil && s.update != "" {
+		if err := p.query(s.update, c.updated...); err != nil {
 			return err
 		}
 	}

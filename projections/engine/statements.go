@@ -12,15 +12,17 @@ type statements struct {
 	load    string
 	all     string
 	copy    string
-	upsert  string
+	insert  string
+	update  string // empty when there is nothing but the key
 	remove  string
 	columns int
 }
 
 // changes is what a batch does to one table.
 type changes struct {
-	copied   []byte   // rows in COPY's binary format, nil for none
-	upserted [][]byte // one array for each column, nil for none
+	copied   []byte   // many new rows in COPY's binary format, nil for none
+	inserted [][]byte // few new rows: one array for each column, nil for none
+	updated  [][]byte // rows that are there, as inserted
 	deleted  []string // keys
 }
 
@@ -33,7 +35,8 @@ func statementsFor(schema, name string, columns []column) statements {
 		load:    loadFor(all, key),
 		all:     all,
 		copy:    fmt.Sprintf("copy %s (%s) from stdin (format binary)", qualified, names(columns, "")),
-		upsert:  upsertFor(qualified, columns),
+		insert:  insertFor(qualified, columns),
+		update:  updateFor(qualified, columns),
 		remove:  fmt.Sprintf("delete from %s\nwhere %s = any($1::text[])", qualified, key),
 		columns: len(columns),
 	}
@@ -45,22 +48,38 @@ func loadFor(all, key string) string {
 	return fmt.Sprintf("select found.*\nfrom unnest($1::text[]) as wanted (key)\ncross join lateral (%s\nwhere %s = wanted.key\noffset 0) found", all, key)
 }
 
-func upsertFor(table string, columns []column) string {
+// insertFor returns an insert of rows that are not there.
+func insertFor(table string, columns []column) string {
 	selected := make([]string, len(columns))
-	arrays := make([]string, len(columns))
-	var updates []string
 	for i, c := range columns {
-		element, cast, _ := c.parameter()
+		_, cast, _ := c.parameter()
 		selected[i] = fmt.Sprintf(`new."%s"%s`, c.name, cast)
+	}
+	return fmt.Sprintf("insert into %s (%s)\nselect %s\nfrom %s",
+		table, names(columns, ""), strings.Join(selected, ", "), arraysOf(columns))
+}
+
+// updateFor returns an update of rows that are there. It costs less than an
+// upsert, which locks every row first.
+func updateFor(table string, columns []column) string {
+	if len(columns) == 1 {
+		return ""
+	}
+	var updates []string
+	for _, c := range columns[1:] {
+		_, cast, _ := c.parameter()
+		updates = append(updates, fmt.Sprintf(`"%[1]s" = new."%[1]s"%[2]s`, c.name, cast))
+	}
+	return fmt.Sprintf("update %s as old\nset %s\nfrom %s\nwhere old.\"%[4]s\" = new.\"%[4]s\"",
+		table, strings.Join(updates, ", "), arraysOf(columns), columns[0].name)
+}
+
+// arraysOf returns the rows that come as one array for each column.
+func arraysOf(columns []column) string {
+	arrays := make([]string, len(columns))
+	for i, c := range columns {
+		element, _, _ := c.parameter()
 		arrays[i] = fmt.Sprintf("$%d::%s[]", i+1, element)
-		if i > 0 {
-			updates = append(updates, fmt.Sprintf(`"%s" = excluded."%s"`, c.name, c.name))
-		}
 	}
-	action := "nothing"
-	if len(updates) > 0 {
-		action = "update set " + strings.Join(updates, ", ")
-	}
-	return fmt.Sprintf("insert into %s (%s)\nselect %s\nfrom unnest(%s) as new (%s)\non conflict (\"%s\") do %s",
-		table, names(columns, ""), strings.Join(selected, ", "), strings.Join(arrays, ", "), names(columns, ""), columns[0].name, action)
+	return fmt.Sprintf("unnest(%s) as new (%s)", strings.Join(arrays, ", "), names(columns, ""))
 }

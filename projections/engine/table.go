@@ -61,7 +61,7 @@ func (t table[R]) key() string        { return t.columns[0].name }
 func (t table[R]) definition() string { return t.ddl }
 
 func (t table[R]) open(schema string, m *memory) folder {
-	f := &fold[R]{table: t, sql: statementsFor(schema, t.name, t.columns), memory: m}
+	f := &fold[R]{table: t, sql: statementsFor(schema, t.name, t.columns), memory: m, widths: make([]int, len(t.columns))}
 	f.reset(false)
 	return f
 }
@@ -126,6 +126,8 @@ type fold[R any] struct {
 	work     []touched[R]
 	wanted   []string
 	dirty    []*entry[R]
+	width    int   // of a row in the last COPY, in bytes
+	widths   []int // of each column's elements in the last arrays
 }
 
 func (f *fold[R]) statements() statements { return f.sql }
@@ -275,7 +277,8 @@ func (f *fold[R]) settle() {
 const copyFrom = 100
 
 // changes sorts the dirty rows by how they reach the table: many new rows by
-// COPY, all others by one upsert, and those that are gone by one delete.
+// COPY, few by one insert, changed ones by one update, and those that are gone
+// by one delete.
 func (f *fold[R]) changes() (changes, error) {
 	var fresh, changed, gone []*entry[R]
 	for _, e := range f.dirty {
@@ -288,20 +291,18 @@ func (f *fold[R]) changes() (changes, error) {
 			gone = append(gone, e)
 		}
 	}
-	if len(fresh) < copyFrom {
-		fresh, changed = nil, append(changed, fresh...)
-	}
 	var c changes
 	var err error
-	if len(fresh) > 0 {
-		if c.copied, err = f.copyData(fresh); err != nil {
-			return c, err
-		}
+	if len(fresh) < copyFrom {
+		c.inserted, err = f.parameters(fresh)
+	} else {
+		c.copied, err = f.copyData(fresh)
 	}
-	if len(changed) > 0 {
-		if c.upserted, err = f.parameters(changed); err != nil {
-			return c, err
-		}
+	if err != nil {
+		return c, err
+	}
+	if c.updated, err = f.parameters(changed); err != nil {
+		return c, err
 	}
 	for _, e := range gone {
 		c.deleted = append(c.deleted, e.key)
@@ -311,7 +312,7 @@ func (f *fold[R]) changes() (changes, error) {
 
 // copyData returns the rows in COPY's binary format.
 func (f *fold[R]) copyData(entries []*entry[R]) ([]byte, error) {
-	b := make([]byte, 0, 160*len(entries))
+	b := make([]byte, 0, 64+len(entries)*(f.width+16))
 	b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
 	var err error
 	for _, e := range entries {
@@ -325,17 +326,21 @@ func (f *fold[R]) copyData(entries []*entry[R]) ([]byte, error) {
 		}
 		f.grow(e, entryOverhead+2*int64(len(b)-before))
 	}
+	f.width = len(b) / len(entries)
 	return append(b, 0xff, 0xff), nil
 }
 
-// parameters returns one array for each column.
+// parameters returns one array for each column, nil when there are no rows.
 func (f *fold[R]) parameters(entries []*entry[R]) ([][]byte, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
 	arrays := make([][]byte, len(f.columns))
 	sizes := make([]int64, len(entries))
 	var err error
 	for i, c := range f.columns {
 		_, _, oid := c.parameter()
-		b := appendHeader(make([]byte, 0, 24*len(entries)+20), len(entries), oid)
+		b := appendHeader(make([]byte, 0, 20+len(entries)*(f.widths[i]+8)), len(entries), oid)
 		for n, e := range entries {
 			before := len(b)
 			if b, err = c.appendElement(b, reflect.ValueOf(&e.row).Elem().Field(c.field)); err != nil {
@@ -343,7 +348,7 @@ func (f *fold[R]) parameters(entries []*entry[R]) ([][]byte, error) {
 			}
 			sizes[n] += int64(len(b) - before)
 		}
-		arrays[i] = b
+		arrays[i], f.widths[i] = b, len(b)/len(entries)
 	}
 	for n, e := range entries {
 		f.grow(e, entryOverhead+2*sizes[n])

@@ -1,0 +1,109 @@
+package postgres
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// maxEnds bounds what is remembered of streams: some 8 MB.
+const maxEnds = 1 << 16
+
+// ends is what a process knows of the ends of streams: the revisions of those
+// that it has loaded or written, as they are at the last position that it has
+// seen under the head lock. As long as nobody else appends, a batch over such
+// streams is decided before the lock is taken. The insert checks that it is
+// still so; see [insertEvents]. The zero value knows nothing.
+type ends struct {
+	mu        sync.Mutex
+	term      int                                   // raised when what was known may be wrong
+	last      int64                                 // the position that the next event comes after
+	since     int64                                 // of a stream that was written after it, the end is in revisions
+	alone     bool                                  // nobody else appended before the last batch
+	revisions map[domain.StreamName]domain.Revision // nil while nothing is known
+}
+
+// moment is a point in a process's knowledge. What is loaded later includes
+// every event up to its position.
+type moment struct {
+	term     int
+	position int64
+}
+
+func (e *ends) now() moment {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return moment{e.term, e.last}
+}
+
+// learn enters where streams ended when they were loaded, after the moment.
+// What was written since is known better.
+func (e *ends) learn(at moment, streams []domain.StreamName, rows map[domain.StreamName][]row) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at.term != e.term || e.revisions == nil || at.position < e.since {
+		return
+	}
+	for _, stream := range streams {
+		if _, known := e.revisions[stream]; known || len(e.revisions) >= maxEnds {
+			continue
+		}
+		e.revisions[stream] = domain.NoStream
+		if n := len(rows[stream]); n > 0 {
+			e.revisions[stream] = domain.Revision(rows[stream][n-1].revision)
+		}
+	}
+}
+
+// foresee fills the ledger with what it will read under the lock unless
+// somebody else appends first, and reports whether that is worth a try.
+func (e *ends) foresee(l *ledger, streams []domain.StreamName) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.alone {
+		return false
+	}
+	for _, stream := range streams {
+		revision, known := e.revisions[stream]
+		if !known {
+			return false
+		}
+		l.revisions[stream] = revision
+	}
+	l.last, l.head = e.last, e.last
+	return true
+}
+
+// advance enters a batch that was committed: it began after the position, and
+// the ledger is what it left.
+func (e *ends) advance(first int64, l *ledger) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := e.revisions != nil && e.last == first
+	if e.revisions == nil {
+		e.revisions = map[domain.StreamName]domain.Revision{}
+	}
+	if !known || len(e.revisions)+len(l.revisions) > maxEnds {
+		clear(e.revisions)
+		e.since = l.last
+	}
+	maps.Copy(e.revisions, l.revisions)
+	e.last = l.last
+	e.alone = known && l.head == l.last // else the floor was raised above the last event
+}
+
+// beaten notes that somebody else has appended.
+func (e *ends) beaten() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.alone = false
+}
+
+// forget ends a term: the connection is gone, and who knows what the next one
+// leads to.
+func (e *ends) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.term, e.alone, e.last, e.revisions = e.term+1, false, 0, nil
+}

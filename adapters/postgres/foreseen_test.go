@@ -1,0 +1,77 @@
+package postgres_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/postgres"
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Two processes append to the same streams in any order, expecting what is
+// there, what was there, or what is not there yet. Whatever each of them knows
+// or believes to know, every append is decided by what the log holds, and the
+// positions have no gap.
+func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
+	t.Parallel()
+	pool, codec := openPool(t, postgrestest.Database(t)), eventcodec.New(&eventcodec.MemoryKeys{})
+	stores := []*postgres.Store{run(t, pool, codec), run(t, pool, codec)}
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
+	revisions, position, foreseen := map[string]domain.Revision{}, domain.Position(0), 0
+	for n := range 600 {
+		said := fmt.Sprintf("seed %d, step %d", seed, n)
+		store := stores[0]
+		if random.IntN(8) == 0 {
+			store = stores[1]
+		}
+		var writes []commands.Write
+		right, events := true, 0
+		for _, i := range random.Perm(5)[:1+random.IntN(3)] {
+			stream := fmt.Sprintf("slot-%d", i)
+			end, there := revisions[stream]
+			if !there {
+				end = domain.NoStream
+			}
+			if random.IntN(2) == 0 {
+				loaded, err := store.Load(t.Context(), domain.StreamName(stream))
+				require.NoError(t, err, said)
+				require.Len(t, loaded[domain.StreamName(stream)], int(end)+1, said)
+			}
+			w := write(stream, end)
+			if random.IntN(6) == 0 {
+				w.Expected = max(domain.NoStream, end-1+domain.Revision(2*random.IntN(2)))
+				right = right && w.Expected == end
+			}
+			for range random.IntN(3) {
+				w.Events = append(w.Events, resized(n))
+			}
+			events += len(w.Events)
+			writes = append(writes, w)
+		}
+		if store.Alone() {
+			foreseen++
+		}
+		at, err := store.Append(t.Context(), writes...)
+		if !right {
+			require.ErrorIs(t, err, commands.ErrWrongRevision, said)
+			continue
+		}
+		require.NoError(t, err, said)
+		position += domain.Position(events)
+		require.Equal(t, position, at, said)
+		for _, w := range writes {
+			if len(w.Events) > 0 {
+				revisions[string(w.Stream)] = w.Expected + domain.Revision(len(w.Events))
+			}
+		}
+	}
+	require.Greater(t, foreseen, 100, "the short way was hardly taken")
+	require.Less(t, foreseen, 590, "nobody else appended in between")
+}
