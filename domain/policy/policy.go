@@ -164,7 +164,9 @@ func (t Terms) same(u Terms) bool {
 	return equal(t.Approval, u.Approval) && slices.EqualFunc(t.numbers(), u.numbers(), equal[int])
 }
 
-func equal[T comparable](a, b *T) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+func equal[T comparable](a, b *T) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
 
 // Over returns the terms with what they do not say taken from weaker ones.
 func (t Terms) Over(weaker Terms) Terms {
