@@ -1,85 +1,119 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
+// wish is a visit with what its arbiters need to know to decide its claims.
+type wish struct {
+	visit  appointment.Visit
+	opened map[domain.SlotID]opened
+	limits map[domain.StreamName]int // the maximum of each quota that counts the visit
+	beyond string                    // why staff take it in where no place is left; "" = they do not
+}
+
+// streams returns the arbiters' streams, sorted.
+func (w wish) streams() []domain.StreamName {
+	var names []domain.StreamName
+	if w.visit.Patient != "" {
+		for _, day := range w.visit.Days() {
+			names = append(names, occupancy.Patient(w.visit.Patient).Stream(day))
+		}
+	}
+	for _, u := range w.visit.Uses {
+		for _, day := range u.Days() {
+			names = append(names, occupancy.Subject{Kind: u.Kind, ID: u.ID}.Stream(day))
+		}
+	}
+	for _, s := range w.visit.Slots {
+		names = append(names, slot.Stream(s))
+	}
+	for stream := range w.limits {
+		names = append(names, stream)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // arbiter is one claim of a set at the stream that decides it.
-type arbiter interface {
-	stream() domain.StreamName
-	claim(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error)
-	release(recorded []domain.Recorded) ([]domain.Event, error)
+type arbiter struct {
+	wish
+	stream    domain.StreamName
+	claim     claim.Claim
+	tentative bool // the set will be held or requested, not booked
 }
 
-// arbiters returns the claims of a visit's set, in the order of their streams.
-// Capacity is the places that the slot was opened with; releasing does not
-// need it.
-func arbiters(v appointment.Visit, set, capacity int) []arbiter {
-	id := claim.Claim{Owner: appointment.Stream(v.Appointment), Set: set}
-	var all []arbiter
-	subject := occupancy.Patient(v.Patient)
-	for _, day := range v.Days() {
-		all = append(all, timeClaim{subject, day, occupancy.Taken{Claim: id, Appointment: v.Appointment, Period: v.Period}})
+// decide returns what claiming does to the arbiter's stream.
+func (a arbiter) decide(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
+	switch a.stream.Category() {
+	case slot.Category:
+		state := domain.Replay(slot.Evolve, slot.State{}, recorded)
+		events, err := slot.Decide(state, a.slotClaim(fates))
+		return facts(events), err
+	case occupancy.Category:
+		state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
+		events, err := occupancy.Decide(state, a.timeClaim(fates))
+		return facts(events), err
 	}
-	for _, s := range v.Slots {
-		terms := slot.Terms{Slot: s, Practitioner: v.Practitioner, Clinic: v.Clinic, Period: v.Period}
-		all = append(all, slotClaim{terms, capacity, slot.Holder{Claim: id, Appointment: v.Appointment, Patient: v.Patient}})
+	return a.count(recorded, fates)
+}
+
+func (a arbiter) slotClaim(fates claim.Fates) slot.Claim {
+	o := a.opened[domain.SlotID(a.stream.ID())]
+	return slot.Claim{
+		Terms: o.terms, Capacity: o.capacity, Tentative: a.tentative, Beyond: a.beyond != "", Fates: fates,
+		Reason: domain.Open(string(a.visit.Patient), a.beyond),
+		Holder: slot.Holder{Claim: a.claim, Appointment: a.visit.Appointment, Patient: a.visit.Patient},
 	}
-	return all
 }
 
-func streams(all []arbiter) []domain.StreamName {
-	names := make([]domain.StreamName, len(all))
-	for i, a := range all {
-		names[i] = a.stream()
+func (a arbiter) timeClaim(fates claim.Fates) occupancy.Claim {
+	subject := occupancy.SubjectOf(a.stream)
+	taken := occupancy.Taken{Claim: a.claim, Appointment: a.visit.Appointment, Period: a.visit.Period}
+	if subject.Kind != occupancy.Patient("").Kind {
+		taken.Period = a.visit.UseOf(subject.Kind, subject.ID)
 	}
-	return names
+	return occupancy.Claim{Subject: subject, Taken: taken, Tentative: a.tentative, Fates: fates}
 }
 
-// slotClaim claims one place of a slot.
-type slotClaim struct {
-	terms    slot.Terms
-	capacity int
-	holder   slot.Holder
-}
-
-func (c slotClaim) stream() domain.StreamName { return slot.Stream(c.terms.Slot) }
-
-func (c slotClaim) claim(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
-	state := domain.Replay(slot.Evolve, slot.State{}, recorded)
-	events, err := slot.Decide(state, slot.Claim{Terms: c.terms, Capacity: c.capacity, Holder: c.holder, Fates: fates})
+// count counts the visit; what is counted as a hold is no longer once it is
+// booked.
+func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
+	q, _ := quota.Parse(a.stream)
+	if q.Rule == quota.Holds && !a.tentative {
+		return release(a.stream, recorded, a.claim)
+	}
+	state := domain.Replay(quota.Evolve, quota.State{}, recorded)
+	counted := quota.Counted{Claim: a.claim, Appointment: a.visit.Appointment}
+	events, err := quota.Decide(state, quota.Claim{Quota: q, Counted: counted, Maximum: a.limits[a.stream], Fates: fates})
 	return facts(events), err
 }
 
-func (c slotClaim) release(recorded []domain.Recorded) ([]domain.Event, error) {
-	state := domain.Replay(slot.Evolve, slot.State{}, recorded)
-	events, err := slot.Decide(state, slot.Release{Terms: c.terms, Claim: c.holder.Claim})
-	return facts(events), err
-}
-
-// timeClaim claims a period of a patient's day.
-type timeClaim struct {
-	subject occupancy.Subject
-	day     domain.Day
-	taken   occupancy.Taken
-}
-
-func (c timeClaim) stream() domain.StreamName { return c.subject.Stream(c.day) }
-
-func (c timeClaim) claim(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
-	state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
-	events, err := occupancy.Decide(state, occupancy.Claim{Subject: c.subject, Taken: c.taken, Fates: fates})
-	return facts(events), err
-}
-
-func (c timeClaim) release(recorded []domain.Recorded) ([]domain.Event, error) {
-	state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
-	events, err := occupancy.Decide(state, occupancy.Release{Subject: c.subject, Claim: c.taken.Claim})
-	return facts(events), err
+// release returns what giving a claim back does to an arbiter's stream.
+func release(stream domain.StreamName, recorded []domain.Recorded, c claim.Claim) ([]domain.Event, error) {
+	switch stream.Category() {
+	case slot.Category:
+		state := domain.Replay(slot.Evolve, slot.State{}, recorded)
+		events, err := slot.Decide(state, slot.Release{Claim: c})
+		return facts(events), err
+	case occupancy.Category:
+		state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
+		events, err := occupancy.Decide(state, occupancy.Release{Subject: occupancy.SubjectOf(stream), Claim: c})
+		return facts(events), err
+	case quota.Category:
+		q, _ := quota.Parse(stream)
+		state := domain.Replay(quota.Evolve, quota.State{}, recorded)
+		events, err := quota.Decide(state, quota.Release{Quota: q, Claim: c})
+		return facts(events), err
+	}
+	return nil, nil
 }
 
 func facts[E domain.Event](events []E) []domain.Event {

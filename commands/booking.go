@@ -1,36 +1,49 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
-	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/quota"
+	"github.com/slotbook/slotbook/domain/resource"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
-// decisionTime is how long a direct booking may take from its first event to
-// its last: the deadline of its set.
-const decisionTime = 10 * time.Second
-
-// Booking is a wish for one slot.
+// Booking is a wish for one slot, or for several in a row.
 type Booking struct {
 	Appointment domain.AppointmentID
-	Slot        domain.SlotID
+	Slots       []domain.SlotID // with a visit type, the first one is enough
+	VisitType   domain.VisitTypeID
+	Uses        []Use
 	Patient     domain.PatientID
-	Reason      string // open text, sealed before it is stored
+	Reason      string                // open text, sealed before it is stored
+	By          appointment.Initiator // whose wish it is; "" is the patient's
+	Beyond      string                // why staff take the patient in where no place is left; "" = they do not
+}
+
+// Use is a wish for a room or a device: for the whole visit, or for a part.
+type Use struct {
+	Resource domain.ResourceID
+	Period   domain.Period // zero = the whole visit
 }
 
 // Conflict is a refusal by an arbiter: which stream refused, at which
-// revision. It unwraps to the rule.
+// revision, and when what stands in the way lapses if nobody confirms it. It
+// unwraps to the rule.
 type Conflict struct {
 	Err      error
 	Stream   domain.StreamName
 	Revision domain.Revision
+	Until    time.Time // zero when nothing that stands in the way is held or requested
 }
 
 // Error returns the rule's text.
@@ -39,244 +52,287 @@ func (c *Conflict) Error() string { return c.Err.Error() }
 // Unwrap returns the rule, for errors.Is.
 func (c *Conflict) Unwrap() error { return c.Err }
 
-// attempt is one try at a booking: what was loaded, and what was decided on it.
-type attempt struct {
-	req      Request
-	visit    appointment.Visit
-	capacity int
-	needs    []domain.StreamName // the arbiters' streams, sorted
-	own      []domain.Recorded   // the appointment's stream
-	state    appointment.State   // with what this try has decided
-	set      int
-	proposed []NewEvent // empty when an interrupted booking goes on
-	claims   []Write    // of the arbiters that do not have the claim yet
-	checks   []Write
-}
+// The refusals of a wish.
+var (
+	ErrNoSlots   = domain.Refusal(domain.Invalid, "appointment.slots", "an appointment takes one slot or several, each named once, at one clinic")
+	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
+	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
+	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
+	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
+	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
+	ErrHorizon   = domain.Refusal(domain.Refused, "policy.horizon", "the clinic does not book so far ahead yet")
+	ErrStaffOnly = domain.Refusal(domain.Forbidden, "appointment.staff-only", "only the practitioner or the clinic may do this")
+)
 
-// Book books a slot for a patient. The history is the same on every store:
+// Book books slots for a patient; where the policy wants approval, it
+// requests them. A booking that was interrupted is continued by a repeat of the
+// same command.
 //
-//	appointment  proposed ----------------------> booked   (the commit point)
-//	occupancy              booked
-//	slot                           booked
-//
-// one by one, in this order; or, where the store can, in one append, in which
-// the claims come first, so that no prefix of the log shows a live set without
-// its claims. A booking
-// that was interrupted is continued by a repeat of the same command, or undone
-// by whoever is hindered by its claims once its deadline has passed.
-//
-// Errors: [schedule.ErrSlotGone], [patient.ErrNotFound], the refusals of package
-// appointment; a [Conflict] over [slot.ErrTaken], [slot.ErrWithdrawn] or
-// [occupancy.ErrTaken]; and those of every command.
+// Errors: [schedule.ErrSlotGone], the not-found refusals of patient, visit type
+// and resource, the refusals of a wish, those of package appointment; a
+// [Conflict] over [slot.ErrTaken], [slot.ErrWithdrawn], [occupancy.ErrTaken] or
+// a refusal of package quota; and those of every command.
 func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
-		return h.bookInTurn(ctx, req, b)
-	})
-}
-
-func (h *Handler) bookInTurn(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
-	o, err := retry(ctx, func(ctx context.Context) (opened, error) { return h.openedSlot(ctx, b.Slot) })
-	if err != nil {
-		return Answer[appointment.State]{}, err
-	}
-	visit := appointment.Visit{
-		Appointment: b.Appointment, Patient: b.Patient, Practitioner: o.terms.Practitioner, Clinic: o.terms.Clinic,
-		Slots: []domain.SlotID{b.Slot}, Period: o.terms.Period,
-	}
-	needs := streams(arbiters(visit, 0, 0))
-	leave, err := h.turns.take(ctx, needs...)
-	if err != nil {
-		return Answer[appointment.State]{}, ErrBusy
-	}
-	defer leave()
-	return retry(ctx, func(ctx context.Context) (Answer[appointment.State], error) {
-		return h.book(ctx, &attempt{req: req, visit: visit, capacity: o.capacity, needs: needs}, b.Reason)
-	})
-}
-
-func (h *Handler) book(ctx context.Context, a *attempt, reason string) (Answer[appointment.State], error) {
-	loaded, err := h.loadBooking(ctx, a)
-	if err != nil {
-		return Answer[appointment.State]{}, err
-	}
-	if done, ok, err := a.replayed(); ok || err != nil {
-		return done, err
-	}
-	if err := h.propose(a, reason); err != nil {
-		return Answer[appointment.State]{}, err
-	}
-	if a.state.Fate(a.set) == claim.Live {
-		return answer(a.state, a.own), nil // the same visit, booked by another command
-	}
-	if err := h.claimAll(ctx, a, loaded); err != nil {
-		return Answer[appointment.State]{}, h.abandon(ctx, a, err)
-	}
-	return h.commit(ctx, a)
-}
-
-// loadBooking loads the appointment and its arbiters, and sees to it that
-// those whom the visit names exist.
-func (h *Handler) loadBooking(ctx context.Context, a *attempt) (map[domain.StreamName][]domain.Recorded, error) {
-	own, who, where := appointment.Stream(a.visit.Appointment), patient.Stream(a.visit.Patient), clinic.Stream(a.visit.Clinic)
-	loaded, err := h.loadKnown(ctx, slices.Concat(a.needs, []domain.StreamName{own}), who, where)
-	if err != nil {
-		return nil, err
-	}
-	isPatient, err := exists(loaded, who, patient.ErrNotFound)
-	if err != nil {
-		return nil, err
-	}
-	isClinic, err := exists(loaded, where, clinic.ErrNotFound)
-	if err != nil {
-		return nil, err
-	}
-	a.checks = []Write{isPatient, isClinic}
-	a.own = loaded[own]
-	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
-	return loaded, nil
-}
-
-// replayed answers a repeat of a command whose booking was live. One that was
-// interrupted goes on, and a refusal is decided again.
-func (a *attempt) replayed() (Answer[appointment.State], bool, error) {
-	upTo, err := replay(a.own, a.req)
-	if err == nil && upTo == 0 {
-		err = a.req.expect(a.own)
-	}
-	if err != nil || upTo == 0 {
-		return Answer[appointment.State]{}, false, err
-	}
-	state := domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo])
-	return answer(state, a.own[:upTo]), state.Decided, nil
-}
-
-func (h *Handler) propose(a *attempt, reason string) error {
-	at := h.Now().UTC().Truncate(time.Microsecond)
-	events, err := appointment.Decide(a.state, appointment.Propose{
-		Visit: a.visit, Claims: a.needs, Reason: domain.Open(string(a.visit.Patient), reason),
-		Deadline: at.Add(decisionTime), At: at,
-	})
-	if err != nil {
-		return err
-	}
-	a.state = domain.Fold(appointment.Evolve, a.state, events...)
-	a.proposed = stamp(h, a.req, events)
-	_, a.set = a.state.Current()
-	return nil
-}
-
-// claimAll decides every claim before anything is stored, so that an ordinary
-// refusal leaves nothing behind.
-func (h *Handler) claimAll(ctx context.Context, a *attempt, loaded map[domain.StreamName][]domain.Recorded) error {
-	for _, arbiter := range arbiters(a.visit, a.set, a.capacity) {
-		write, err := h.claim(ctx, a.req, arbiter, loaded[arbiter.stream()])
+		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planBooking(ctx, b) })
 		if err != nil {
-			return err
+			return Answer[appointment.State]{}, err
 		}
-		if len(write.Events) > 0 {
-			a.claims = append(a.claims, write)
-		}
+		return h.transact(ctx, req, b.Appointment, p, nil)
+	})
+}
+
+// planBooking plans a booking, or a request where the policy wants approval.
+func (h *Handler) planBooking(ctx context.Context, b Booking) (proposal, error) {
+	w, place, err := h.wish(ctx, b)
+	if err != nil {
+		return proposal{}, err
+	}
+	p := proposal{wish: w, reason: b.Reason, policies: place.revisions()}
+	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil || b.staff() != "" {
+		p.refusal = w.refusal(b.By)
+	}
+	p.limits = place.limits(w.visit)
+	if place.Approval && b.staff() == "" {
+		p.request = true
+		p.until, err = h.replyBy(ctx, w.visit)
+	}
+	return p, err
+}
+
+// staff returns who of the staff books, "" when it is the patient.
+func (b Booking) staff() appointment.Initiator {
+	if b.By == appointment.ByPatient {
+		return ""
+	}
+	return b.By
+}
+
+// place is what the clinic says: its zone, and the terms in force there.
+type place struct {
+	policy.Effective
+	zone *time.Location
+}
+
+// placeOf returns what holds for a visit.
+func (h *Handler) placeOf(ctx context.Context, v appointment.Visit) (place, error) {
+	stream := clinic.Stream(v.Clinic)
+	loaded, err := h.loadKnown(ctx, nil, stream)
+	if err != nil {
+		return place{}, err
+	}
+	if _, err := exists(loaded, stream, clinic.ErrNotFound); err != nil {
+		return place{}, err
+	}
+	zone, err := domain.Zone(domain.Replay(clinic.Evolve, clinic.State{}, loaded[stream]).Zone)
+	if err != nil {
+		return place{}, err
+	}
+	terms, err := h.termsFor(ctx, v.Clinic, v.Practitioner, domain.VisitTypeID(v.VisitType))
+	return place{terms, zone}, err
+}
+
+func (p place) revisions() []string {
+	var all []string
+	for _, r := range p.Revisions {
+		all = append(all, fmt.Sprintf("%s.%s@%d", r.Kind, r.ID, r.Revision))
+	}
+	return all
+}
+
+// refusal returns why the policy does not let a visit be booked now, or nil.
+func (p place) refusal(v appointment.Visit, now time.Time) error {
+	ahead := v.Start.Sub(now)
+	switch {
+	case ahead <= 0:
+		return nil // it has started: a rule of its own
+	case ahead < p.MinNotice:
+		return ErrNotice
+	case p.Horizon > 0 && ahead > p.Horizon:
+		return ErrHorizon
 	}
 	return nil
 }
 
-// commit stores what was decided.
-func (h *Handler) commit(ctx context.Context, a *attempt) (Answer[appointment.State], error) {
-	events, err := h.decideCommit(a)
+// limits returns the quotas that count a visit, with their maxima.
+func (p place) limits(v appointment.Visit) map[domain.StreamName]int {
+	limits := map[domain.StreamName]int{}
+	add := func(rule, subject, bucket string, maximum int) {
+		if maximum > 0 {
+			limits[quota.Quota{Rule: rule, Subject: subject, Bucket: bucket}.Stream()] = maximum
+		}
+	}
+	day := string(domain.LocalDay(v.Start, p.zone))
+	year, week := v.Start.In(p.zone).ISOWeek()
+	add(quota.PractitionerDay, string(v.Practitioner), day, p.PractitionerDay)
+	add(quota.PractitionerWeek, string(v.Practitioner), fmt.Sprintf("%d-W%02d", year, week), p.PractitionerWeek)
+	if v.Patient != "" {
+		add(quota.PatientDay, string(v.Patient), day, p.PatientDay)
+		add(quota.PatientPractitioner, string(v.Patient)+"."+string(v.Practitioner), quota.Active, p.PatientPractitioner)
+		add(quota.PatientActive, string(v.Patient), quota.Active, p.PatientActive)
+	}
+	return limits
+}
+
+// refusal returns why nobody, or not this one, may have the wish, or nil.
+func (w wish) refusal(by appointment.Initiator) error {
+	if w.beyond != "" && (by == "" || by == appointment.ByPatient) {
+		return ErrStaffOnly
+	}
+	for _, id := range w.visit.Slots {
+		if w.opened[id].capacity > 1 && len(w.visit.Slots) > 1 {
+			return ErrSession
+		}
+	}
+	return nil
+}
+
+// wish finds out what a booking is about.
+func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
+	w := wish{opened: map[domain.SlotID]opened{}, beyond: b.Beyond}
+	if len(b.Slots) == 0 {
+		return w, place{}, ErrNoSlots
+	}
+	first, err := h.openedSlot(ctx, b.Slots[0])
 	if err != nil {
-		return Answer[appointment.State]{}, err
+		return w, place{}, err
 	}
-	own := Write{Stream: appointment.Stream(a.visit.Appointment), Expected: last(a.own), Events: a.proposed}
-	booked := stamp(h, a.req, events)
-	done := Answer[appointment.State]{State: domain.Fold(appointment.Evolve, a.state, events...)}
-	done.Revision = last(a.own) + domain.Revision(len(a.proposed)+len(booked))
-	if h.Store.Atomic() {
-		own.Events = slices.Concat(own.Events, booked)
-		done.Position, err = h.append(ctx, append(a.claims, own), a.checks)
-	} else {
-		done.Position, err = h.step(ctx, a, own)
+	w.visit = appointment.Visit{
+		Appointment: b.Appointment, Patient: b.Patient, Practitioner: first.terms.Practitioner, Clinic: first.terms.Clinic,
+		VisitType: string(b.VisitType), Overbooked: b.Beyond != "",
 	}
-	return done, err
-}
-
-// decideCommit judges the deadline by this process's clock, right before the
-// append. Too late is a race lost against the clock: the next try ends the
-// set and opens another.
-func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
-	events, err := appointment.Decide(a.state, appointment.Commit{Set: a.set, At: h.Now()})
-	if errors.Is(err, appointment.ErrLapsed) {
-		return nil, ErrWrongRevision
-	}
-	return events, err
-}
-
-// step stores a booking one append at a time: proposed, the claims, booked.
-func (h *Handler) step(ctx context.Context, a *attempt, own Write) (domain.Position, error) {
-	if len(own.Events) > 0 {
-		if _, err := h.Store.Append(ctx, own); err != nil {
-			return 0, err
-		}
-	}
-	own.Expected += domain.Revision(len(own.Events))
-	for _, write := range a.claims {
-		if err := h.settle(ctx, a, write); err != nil {
-			return 0, h.refuse(ctx, a, own, err)
-		}
-	}
-	events, err := h.decideCommit(a)
+	offered, slots, err := h.slotsOf(ctx, b, first)
 	if err != nil {
-		return 0, err
+		return w, place{}, err
 	}
-	own.Events = stamp(h, a.req, events)
-	return h.Store.Append(ctx, own)
+	if err := h.addSlots(ctx, &w, slots); err != nil {
+		return w, place{}, err
+	}
+	if b.VisitType != "" && first.capacity == 1 {
+		w.visit.Start = w.visit.Start.Add(time.Duration(offered.BufferBefore) * time.Minute)
+		w.visit.End = w.visit.Start.Add(time.Duration(offered.Duration) * time.Minute)
+	}
+	if err := h.addUses(ctx, &w, b.Uses); err != nil {
+		return w, place{}, err
+	}
+	there, err := h.placeOf(ctx, w.visit)
+	return w, there, err
 }
 
-// settle appends one claim, deciding again as long as races are lost.
-func (h *Handler) settle(ctx context.Context, a *attempt, write Write) error {
-	for {
-		_, err := h.Store.Append(ctx, write)
-		if !errors.Is(err, ErrWrongRevision) {
-			return err
+// slotsOf returns the slots that a booking takes: as many in a row as its visit
+// type needs, if it has one.
+func (h *Handler) slotsOf(ctx context.Context, b Booking, first opened) (visittype.State, []domain.SlotID, error) {
+	if b.VisitType == "" {
+		return visittype.State{}, b.Slots, nil
+	}
+	stream := visittype.Stream(b.VisitType)
+	loaded, err := h.Store.Load(ctx, stream)
+	if err != nil {
+		return visittype.State{}, nil, err
+	}
+	offered := domain.Replay(visittype.Evolve, visittype.State{}, loaded[stream])
+	grid := int(first.terms.End.Sub(first.terms.Start).Minutes())
+	switch {
+	case len(loaded[stream]) == 0:
+		return offered, nil, visittype.ErrNotFound
+	case offered.Retired:
+		return offered, nil, visittype.ErrRetired
+	case offered.Clinic != first.terms.Clinic:
+		return offered, nil, ErrElsewhere
+	case len(b.Slots) > 1 || first.capacity > 1:
+		return offered, b.Slots, nil
+	}
+	slots, err := h.following(ctx, first, offered.Slots(grid))
+	return offered, slots, err
+}
+
+// following returns n slots of a practitioner in a row.
+func (h *Handler) following(ctx context.Context, first opened, n int) ([]domain.SlotID, error) {
+	slots := []domain.SlotID{first.terms.Slot}
+	for end := first.terms.End; len(slots) < n; {
+		id, err := h.SlotAt(ctx, first.terms.Practitioner, end)
+		if err != nil {
+			return nil, noRoom(err)
 		}
-		loaded, err := h.Store.Load(ctx, write.Stream)
+		next, err := h.openedSlot(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if next.terms.Clinic != first.terms.Clinic {
+			return nil, ErrNoRoom
+		}
+		slots, end = append(slots, id), next.terms.End
+	}
+	return slots, nil
+}
+
+func noRoom(err error) error {
+	if errors.Is(err, schedule.ErrSlotGone) {
+		return ErrNoRoom
+	}
+	return err
+}
+
+// addSlots adds the slots' terms and the time that they span.
+func (h *Handler) addSlots(ctx context.Context, w *wish, slots []domain.SlotID) error {
+	ends := map[domain.PractitionerID]time.Time{}
+	for _, id := range slots {
+		o, err := h.openedSlot(ctx, id)
 		if err != nil {
 			return err
 		}
-		i := slices.Index(a.needs, write.Stream)
-		write, err = h.claim(ctx, a.req, arbiters(a.visit, a.set, a.capacity)[i], loaded[write.Stream])
-		if err != nil || len(write.Events) == 0 {
+		if _, twice := w.opened[id]; twice || o.terms.Clinic != w.visit.Clinic {
+			return ErrNoSlots
+		}
+		if end, more := ends[o.terms.Practitioner]; more && !end.Equal(o.terms.Start) {
+			return ErrGap
+		}
+		ends[o.terms.Practitioner], w.opened[id] = o.terms.End, o
+		w.visit.Period = spanning(w.visit.Period, o.terms.Period)
+	}
+	w.visit.Slots = slots
+	return nil
+}
+
+// spanning returns the period from the earlier start to the later end.
+func spanning(p, q domain.Period) domain.Period {
+	if p.Start.IsZero() || q.Start.Before(p.Start) {
+		p.Start = q.Start
+	}
+	if q.End.After(p.End) {
+		p.End = q.End
+	}
+	return p
+}
+
+// addUses adds rooms and devices; each is claimed for its own part of the visit.
+func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
+	for _, u := range uses {
+		stream := resource.Stream(u.Resource)
+		loaded, err := h.loadKnown(ctx, nil, stream)
+		if err != nil {
 			return err
 		}
+		state := domain.Replay(resource.Evolve, resource.State{}, loaded[stream])
+		switch {
+		case state.ID == "":
+			return resource.ErrNotFound
+		case state.Retired:
+			return resource.ErrRetired
+		case state.Clinic != w.visit.Clinic:
+			return ErrElsewhere
+		}
+		if u.Period.Start.IsZero() {
+			u.Period = w.visit.Period
+		}
+		if !u.Period.Start.Before(u.Period.End) {
+			return domain.ErrBadPeriod
+		}
+		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: string(state.Kind), ID: string(u.Resource), Period: u.Period})
+		w.visit.Period = spanning(w.visit.Period, u.Period)
 	}
-}
-
-// abandon ends a set that an earlier, interrupted try left pending when its
-// claims cannot be had any more. A set that is not stored needs no ending.
-func (h *Handler) abandon(ctx context.Context, a *attempt, because error) error {
-	if len(a.proposed) > 0 {
-		return because
-	}
-	return h.refuse(ctx, a, Write{Stream: appointment.Stream(a.visit.Appointment), Expected: last(a.own)}, because)
-}
-
-// refuse ends the stored set and gives its claims back, if because is an
-// arbiter's refusal; any other error leaves the set pending, for a repeat of
-// the command to continue or for its deadline to end.
-func (h *Handler) refuse(ctx context.Context, a *attempt, own Write, because error) error {
-	conflict, ok := errors.AsType[*Conflict](because)
-	if !ok {
-		return because
-	}
-	events, err := appointment.Decide(a.state, appointment.Refuse{Set: a.set, Rule: domain.RuleOf(conflict).Rule})
-	if err != nil {
-		return err
-	}
-	own.Events = stamp(h, a.req, events)
-	if _, err := h.Store.Append(ctx, own); err != nil {
-		return err
-	}
-	_ = h.releaseAll(ctx, a.req, a.visit, a.set) // the set is dead: what is left is released by whoever meets it
-	return because
+	slices.SortFunc(w.visit.Uses, func(a, b appointment.Use) int { return cmp.Compare(a.Kind+a.ID, b.Kind+b.ID) })
+	return nil
 }

@@ -2,16 +2,18 @@ package commands
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
 )
 
 // Cancellation ends an appointment.
 type Cancellation struct {
 	Appointment domain.AppointmentID
 	Initiator   appointment.Initiator
+	Code        appointment.Code
 	Reason      string // open text, sealed before it is stored
 }
 
@@ -19,118 +21,103 @@ type Cancellation struct {
 // the appointment's own event; from then on its claims are dead, whether or
 // not their releases are stored already.
 //
-// Errors: [appointment.ErrNotFound], [appointment.ErrBadInitiator], and those
-// of every command.
+// Errors: [appointment.ErrNotFound], [appointment.ErrBadInitiator],
+// [appointment.ErrBadCode], [appointment.ErrStatus],
+// [appointment.ErrCancelLate], [appointment.ErrNoReason], and those of every
+// command.
 func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
-	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
-		return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) { return h.cancel(ctx, req, c) })
+	return h.end(ctx, req, c.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {
+		current, n := s.Current()
+		command := appointment.Cancel{
+			Initiator: c.Initiator, Code: c.Code, Reason: domain.Open(string(current.Patient), c.Reason), At: h.now(), By: req.Actor,
+		}
+		if n == 0 {
+			return command, nil
+		}
+		place, err := h.placeOf(ctx, current.Visit)
+		command.NotAfter = current.Start.Add(-place.CancelBefore)
+		return command, err
 	})
 }
 
-func (h *Handler) cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
-	own := appointment.Stream(c.Appointment)
-	loaded, err := h.Store.Load(ctx, own)
-	if err != nil {
-		return Answer[appointment.State]{}, err
+// ender makes the command that ends an appointment.
+type ender func(h *Handler, s appointment.State) (appointment.Command, error)
+
+// end executes a command that ends an appointment's sets, with the releases of
+// their claims where the store can, else before them.
+func (h *Handler) end(ctx context.Context, req Request, id domain.AppointmentID, make ender) (Answer[appointment.State], error) {
+	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+		return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) { return h.tryEnd(ctx, req, id, make) })
+	})
+}
+
+func (h *Handler) tryEnd(ctx context.Context, req Request, id domain.AppointmentID, make ender) (Answer[appointment.State], error) {
+	a := &attempt{id: id, req: req}
+	var none Answer[appointment.State]
+	if err := h.loadOwn(ctx, a); err != nil {
+		return none, err
 	}
-	recorded := loaded[own]
-	state := domain.Replay(appointment.Evolve, appointment.State{}, recorded)
-	upTo, err := replay(recorded, req)
+	upTo, err := replay(a.own, req)
 	if err != nil {
-		return Answer[appointment.State]{}, err
+		return none, err
 	}
 	if upTo > 0 {
-		h.tidy(ctx, req, state)
-		return answer(domain.Replay(appointment.Evolve, appointment.State{}, recorded[:upTo]), recorded[:upTo]), nil
+		h.tidy(ctx, req, a.state, ended(a.state)...)
+		return answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo]), nil
 	}
-	if err := req.expect(recorded); err != nil {
-		return Answer[appointment.State]{}, err
+	if err := req.expect(a.own); err != nil {
+		return none, err
 	}
-	current, _ := state.Current()
-	events, err := appointment.Decide(state, appointment.Cancel{
-		Initiator: c.Initiator, Reason: domain.Open(string(current.Patient), c.Reason),
-	})
+	command, err := make(h, a.state)
 	if err != nil {
-		return Answer[appointment.State]{}, err
+		return none, err
+	}
+	events, err := appointment.Decide(a.state, command)
+	if err != nil {
+		return none, err
 	}
 	if len(events) == 0 {
-		h.tidy(ctx, req, state)
-		return answer(state, recorded), nil
+		h.tidy(ctx, req, a.state, ended(a.state)...)
+		return answer(a.state, a.own), nil
 	}
-	return h.commitCancel(ctx, req, state, Write{own, last(recorded), stamp(h, req, events)}, events)
+	return h.commitEnd(ctx, a, events)
 }
 
-// commitCancel stores a cancellation: with the releases where the store can,
-// else before them.
-func (h *Handler) commitCancel(
-	ctx context.Context, req Request, state appointment.State, own Write, events []appointment.Event,
-) (Answer[appointment.State], error) {
-	done := Answer[appointment.State]{
-		State: domain.Fold(appointment.Evolve, state, events...), Revision: own.Expected + domain.Revision(len(events)),
+// ended returns the sets of a cancelled appointment; those of another are left
+// alone.
+func ended(s appointment.State) []int {
+	if s.Status != appointment.Cancelled || len(s.Sets) == 0 {
+		return nil
 	}
-	writes := []Write{own}
+	return []int{len(s.Sets)}
+}
+
+func (h *Handler) commitEnd(ctx context.Context, a *attempt, events []appointment.Event) (Answer[appointment.State], error) {
+	done := Answer[appointment.State]{
+		State: domain.Fold(appointment.Evolve, a.state, events...), Revision: last(a.own) + domain.Revision(len(events)),
+	}
+	var dying []int
+	for i, s := range a.state.Sets {
+		if done.State.Sets[i].Fate == claim.Dead && (s.Fate != claim.Dead || i+1 == len(a.state.Sets)) {
+			dying = append(dying, i+1)
+		}
+	}
+	own := Write{a.stream(), last(a.own), stamp(h, a.req, events)}
+	var err error
 	if h.Store.Atomic() {
-		current, set := state.Current()
-		releases, err := h.releases(ctx, req, current.Visit, set)
+		a.loaded = map[domain.StreamName][]domain.Recorded{}
+		later, err := h.freeAll(ctx, a, dying)
 		if err != nil {
 			return done, err
 		}
-		writes = append(writes, releases...)
-	}
-	var err error
-	if done.Position, err = h.Store.Append(ctx, writes...); err != nil {
+		done.Position, err = h.Store.Append(ctx, slices.Concat([]Write{own}, a.frees)...)
+		if err == nil && later {
+			h.tidy(ctx, a.req, done.State, dying...)
+		}
 		return done, err
 	}
-	if !h.Store.Atomic() {
-		h.tidy(ctx, req, done.State)
+	if done.Position, err = h.Store.Append(ctx, own); err == nil {
+		h.tidy(ctx, a.req, done.State, dying...)
 	}
-	return done, nil
-}
-
-// tidy gives back what a dead set still holds; the sets of an appointment that
-// is not cancelled are left alone. It comes after the commit point, so that
-// its failure is nobody's: dead claims count for nothing, and whoever meets
-// one releases it.
-func (h *Handler) tidy(ctx context.Context, req Request, state appointment.State) {
-	if state.Status == appointment.Cancelled {
-		current, set := state.Current()
-		_ = h.releaseAll(ctx, req, current.Visit, set) // see above
-	}
-}
-
-// releases returns the writes that give a set's claims back, none for a claim
-// that is not held.
-func (h *Handler) releases(ctx context.Context, req Request, v appointment.Visit, set int) ([]Write, error) {
-	all := arbiters(v, set, 0)
-	loaded, err := h.Store.Load(ctx, streams(all)...)
-	if err != nil {
-		return nil, err
-	}
-	var writes []Write
-	for _, a := range all {
-		recorded := loaded[a.stream()]
-		events, err := a.release(recorded)
-		if err != nil {
-			return nil, err
-		}
-		if len(events) > 0 {
-			writes = append(writes, Write{a.stream(), last(recorded), stamp(h, req, events)})
-		}
-	}
-	return writes, nil
-}
-
-// releaseAll appends the releases of a dead set one by one, until none is left.
-func (h *Handler) releaseAll(ctx context.Context, req Request, v appointment.Visit, set int) error {
-	for {
-		writes, err := h.releases(ctx, req, v, set)
-		if err != nil || len(writes) == 0 {
-			return err
-		}
-		for _, w := range writes {
-			if _, err := h.Store.Append(ctx, w); err != nil && !errors.Is(err, ErrWrongRevision) {
-				return err
-			}
-		}
-	}
+	return done, err
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Now      func() time.Time // business time; stamped once per command
 	NewID    func() string    // a fresh UUIDv7 in lower case
 	Patience time.Duration    // how long a command goes on losing races; 0 = 2 s
+	HoldKey  []byte           // what the tokens of holds are made with; the same in every process
 }
 
 // Handler executes commands. It is safe for concurrent use.

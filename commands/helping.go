@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
@@ -18,21 +20,27 @@ const system = "system"
 // verdicts is what was found out about foreign claims, and which event of the
 // owner says so.
 type verdicts struct {
-	fates claim.Fates
-	cause map[claim.Claim]string
+	stream domain.StreamName // the arbiter's
+	fates  claim.Fates
+	cause  map[claim.Claim]string
+	until  time.Time // the first deadline of those that are pending
+}
+
+func (h *Handler) verdicts(stream domain.StreamName) *verdicts {
+	return &verdicts{stream: stream, fates: claim.Fates{}, cause: map[claim.Claim]string{}}
 }
 
 // claim decides one claim. Whoever is refused by a foreign claim looks its
 // owner up and decides again: no claim stream judges time. It returns a
 // [Conflict] when the claim is refused for good.
 func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []domain.Recorded) (Write, error) {
-	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
+	v := h.verdicts(a.stream)
 	for {
-		events, err := a.claim(recorded, v.fates)
+		events, err := a.decide(recorded, v.fates)
 		if err == nil {
-			return Write{a.stream(), last(recorded), h.stampClaim(req, events, v)}, nil
+			return Write{a.stream, last(recorded), h.stampClaim(req, events, v)}, nil
 		}
-		conflict := &Conflict{err, a.stream(), last(recorded)}
+		conflict := &Conflict{err, a.stream, last(recorded), v.until}
 		taken, ok := errors.AsType[*claim.Taken](err)
 		if !ok {
 			return Write{}, conflict
@@ -49,7 +57,7 @@ func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []
 
 // lookUp finds out the fate of claims that nobody has looked up yet, and ends
 // sets whose deadline has passed. It reports whether it learned anything.
-func (h *Handler) lookUp(ctx context.Context, claims []claim.Claim, v verdicts) (bool, error) {
+func (h *Handler) lookUp(ctx context.Context, claims []claim.Claim, v *verdicts) (bool, error) {
 	var owners []domain.StreamName
 	for _, c := range claims {
 		if v.fates[c] == claim.Unknown {
@@ -77,7 +85,7 @@ func (h *Handler) lookUp(ctx context.Context, claims []claim.Claim, v verdicts) 
 // judge finds the fate of one claim. A pending set past its deadline is ended
 // first; a race lost there is the command's race lost. A set that its owner
 // does not know is taken for live: what is not understood is not released.
-func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recorded, v verdicts) error {
+func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recorded, v *verdicts) error {
 	state := domain.Replay(appointment.Evolve, appointment.State{}, owner)
 	fate := state.Fate(c.Set)
 	if fate == claim.Unknown {
@@ -89,6 +97,7 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 		events, err := appointment.Decide(state, appointment.Lapse{Set: c.Set, At: h.Now()})
 		switch {
 		case errors.Is(err, appointment.ErrNotDue):
+			v.wait(state.Sets[c.Set-1].Deadline)
 		case err != nil:
 			return err
 		default:
@@ -98,15 +107,39 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 			}
 		}
 	}
+	if fate == claim.Live && h.uncounted(v.stream, state) {
+		fate = claim.Dead
+	}
 	v.fates[c], v.cause[c] = fate, cause
 	return nil
+}
+
+// wait notes the deadline of a claim that may still lapse.
+func (v *verdicts) wait(until time.Time) {
+	if v.until.IsZero() || until.Before(v.until) {
+		v.until = until
+	}
+}
+
+// uncounted reports whether a quota no longer counts a live appointment: holds
+// count until they are booked, and what is to come until it is over.
+func (h *Handler) uncounted(stream domain.StreamName, s appointment.State) bool {
+	q, ok := quota.Parse(stream)
+	if !ok {
+		return false
+	}
+	current, _ := s.Current()
+	over := s.Status.Over() || !h.Now().Before(current.End.Add(appointment.ClockSlack))
+	return q.Rule == quota.Holds || q.Bucket == quota.Active && over
 }
 
 // lastOf returns the id of the last event about a set.
 func lastOf(owner []domain.Recorded, set int) string {
 	for _, r := range slices.Backward(owner) {
-		if e, ok := r.Event.(appointment.Event); ok && appointment.SetOf(e) == set {
-			return r.ID
+		if e, ok := r.Event.(appointment.Event); ok {
+			if _, n := appointment.Of(e); n == set {
+				return r.ID
+			}
 		}
 	}
 	return ""
@@ -128,15 +161,26 @@ func helping(cause string) domain.Metadata {
 
 // stampClaim gives the claim's own event the command's origin, and the
 // releases of dead claims that of the event that killed them.
-func (h *Handler) stampClaim(req Request, events []domain.Event, v verdicts) []NewEvent {
+func (h *Handler) stampClaim(req Request, events []domain.Event, v *verdicts) []NewEvent {
 	stamped := stamp(h, req, events)
 	for i, e := range events {
 		switch e := e.(type) {
 		case slot.Released:
-			stamped[i].Metadata = helping(v.cause[e.Claim])
+			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
 		case occupancy.Released:
-			stamped[i].Metadata = helping(v.cause[e.Claim])
+			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
+		case quota.Released:
+			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
 		}
 	}
 	return stamped
+}
+
+// origin returns the metadata of a release: that of the event that killed the
+// claim, or, where the command gives its own claim back, the command's.
+func (v *verdicts) origin(c claim.Claim, own domain.Metadata) domain.Metadata {
+	if cause, foreign := v.cause[c]; foreign {
+		return helping(cause)
+	}
+	return own
 }

@@ -76,7 +76,7 @@ func (c *historian) do(history *historytest.Recorder, n int) {
 			c.booked = ""
 		}
 	default:
-		b := commands.Booking{Appointment: domain.AppointmentID(req.Command), Slot: c.slot, Patient: c.patient()}
+		b := commands.Booking{Appointment: domain.AppointmentID(req.Command), Slots: []domain.SlotID{c.slot}, Patient: c.patient()}
 		done := history.Do(c.name, historytest.Book, string(b.Appointment), func() historytest.Outcome {
 			_, err := h.Book(c.w.ctx, req, b)
 			return outcome(err)

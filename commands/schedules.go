@@ -362,7 +362,7 @@ func (h *Handler) owned(ctx context.Context, a *alignment) ([]domain.Period, err
 		if !state.Withdrawn {
 			return nil, errUnfenced // somebody could still book it
 		}
-		live, err := h.countLive(ctx, state.Claims)
+		live, _, err := h.countLive(ctx, slot.Stream(s.ID), state.Claims)
 		if err != nil {
 			return nil, err
 		}

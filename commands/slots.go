@@ -78,6 +78,7 @@ type Slot struct {
 	Wanted    int // what newcomers are refused by: fewer than Places while more are taken
 	Taken     int // by claims that are live, or pending in time
 	Withdrawn bool
+	Until     time.Time // the first deadline of those that are pending; zero when none is
 }
 
 // Free returns how many places can be booked.
@@ -106,20 +107,21 @@ func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], err
 	}
 	s.Wanted = cmp.Or(state.Wanted, s.Places)
 	reader, _ := h.rehearse() // a read ends no set that is overdue; it only counts as if it did
-	s.Taken, err = reader.countLive(ctx, state.Claims)
+	s.Taken, s.Until, err = reader.countLive(ctx, stream, state.Claims)
 	return answer(s, loaded[stream]), err
 }
 
 // countLive counts the owners whose claims are live, or pending in time, and
-// ends the sets that are overdue.
-func (h *Handler) countLive(ctx context.Context, holders []slot.Holder) (int, error) {
+// ends the sets that are overdue. It also returns the first deadline of those
+// that are pending.
+func (h *Handler) countLive(ctx context.Context, stream domain.StreamName, holders []slot.Holder) (int, time.Time, error) {
 	claims := make([]claim.Claim, len(holders))
 	for i, holder := range holders {
 		claims[i] = holder.Claim
 	}
-	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
+	v := h.verdicts(stream)
 	if _, err := h.lookUp(ctx, claims, v); err != nil {
-		return 0, err
+		return 0, time.Time{}, err
 	}
 	live := map[domain.StreamName]bool{}
 	for _, c := range claims {
@@ -127,7 +129,7 @@ func (h *Handler) countLive(ctx context.Context, holders []slot.Holder) (int, er
 			live[c.Owner] = true
 		}
 	}
-	return len(live), nil
+	return len(live), v.until, nil
 }
 
 // Appointment returns an appointment as its stream says. Errors:

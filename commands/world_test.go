@@ -140,7 +140,7 @@ func (w *world) open(p domain.PractitionerID, capacity int) []schedule.Slot {
 }
 
 func (w *world) booking(who domain.PatientID, s domain.SlotID) commands.Booking {
-	return commands.Booking{Appointment: domain.AppointmentID(domain.NewID("appointment", string(who), string(s))), Slot: s, Patient: who}
+	return commands.Booking{Appointment: domain.AppointmentID(domain.NewID("appointment", string(who), string(s))), Slots: []domain.SlotID{s}, Patient: who}
 }
 
 func (w *world) book(who domain.PatientID, s domain.SlotID) (commands.Answer[appointment.State], error) {

@@ -17,6 +17,7 @@ const (
 	Forbidden               // this actor may not
 	Stale                   // the caller has seen an older revision than it asked to change
 	Unavailable             // not now; the same request may succeed later
+	Limited                 // this caller has as much as it may have
 )
 
 // Error is a refusal or a fault that a caller can act on. Each rule has one

@@ -3,12 +3,14 @@ package projections
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
@@ -16,8 +18,8 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  1,
-		Interest: domain.Filter{Categories: []string{appointment.Category}},
+		Version:  2,
+		Interest: domain.Filter{Categories: []string{appointment.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
 }
@@ -35,19 +37,31 @@ create table appointment (
 	start         timestamptz      not null,
 	"end"         timestamptz      not null,
 	set           bigint           not null,
+	visit_type    text collate "C",
+	uses          text[],
 	reason        text,
 	initiator     text collate "C",
+	cancel_code   text collate "C",
 	cancel_reason text,
+	deadline      timestamptz,
+	expected_at   timestamptz,
+	overbooked    boolean          not null,
+	displaced     boolean          not null,
+	moves         bigint           not null,
 	booked_at     timestamptz,
-	cancelled_at  timestamptz
+	cancelled_at  timestamptz,
+	arrived_at    timestamptz,
+	started_at    timestamptz,
+	finished_at   timestamptz
 ) with (fillfactor = 90);
 create index appointment_patient on appointment (patient, start, appointment);
 create index appointment_practitioner on appointment (practitioner, start, appointment);
 create index appointment_clinic on appointment (clinic, start, appointment);
-create index appointment_start on appointment (start, appointment)`
+create index appointment_start on appointment (start, appointment);
+create index appointment_displaced on appointment (start, appointment) where displaced`
 
-// appointmentRow is a visit. Listed says that it was live once: a protocol
-// that never came so far is in no list.
+// appointmentRow is a visit. Listed says that it was requested or live once: a
+// protocol that never came so far, and a hold, is in no list.
 type appointmentRow struct {
 	Appointment  domain.AppointmentID  `db:"appointment"`
 	Listed       bool                  `db:"listed"`
@@ -60,53 +74,163 @@ type appointmentRow struct {
 	Start        time.Time             `db:"start"`
 	End          time.Time             `db:"end"`
 	Set          int                   `db:"set"`
+	VisitType    string                `db:"visit_type"`
+	Uses         []string              `db:"uses"` // kind.id of rooms and devices
 	Reason       domain.Sealed         `db:"reason"`
 	Initiator    appointment.Initiator `db:"initiator"`
+	CancelCode   string                `db:"cancel_code"`
 	CancelReason domain.Sealed         `db:"cancel_reason"`
+	Deadline     time.Time             `db:"deadline"`    // of what is held or requested
+	ExpectedAt   time.Time             `db:"expected_at"` // the patient's turn in a session
+	Overbooked   bool                  `db:"overbooked"`
+	Displaced    bool                  `db:"displaced"` // its slot was withdrawn
+	Moves        int                   `db:"moves"`
 	BookedAt     time.Time             `db:"booked_at"`
 	CancelledAt  time.Time             `db:"cancelled_at"`
+	ArrivedAt    time.Time             `db:"arrived_at"`
+	StartedAt    time.Time             `db:"started_at"`
+	FinishedAt   time.Time             `db:"finished_at"`
 }
 
 func appointmentKeys(r domain.Recorded) []string {
-	if e, ok := r.Event.(appointment.Event); ok {
-		visit, _ := visitOf(e)
+	switch e := r.Event.(type) {
+	case appointment.Event:
+		visit, _ := appointment.Of(e)
 		return []string{string(visit.Appointment)}
+	case slot.Withdrawn:
+		var keys []string
+		for _, h := range e.Displaced {
+			if key := string(h.Appointment); !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+		return keys
 	}
 	return nil
 }
 
 func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appointmentRow, bool) {
+	if withdrawn, ok := r.Event.(slot.Withdrawn); ok {
+		return a.displaced(withdrawn), exists
+	}
 	event, ok := r.Event.(appointment.Event)
 	if _, proposed := event.(appointment.WasProposed); !ok || !exists && !proposed {
 		return a, exists
 	}
 	a.Revision = r.Revision
+	if _, set := appointment.Of(event); set < a.Set && !a.Listed {
+		return a, true // of a set that another has taken the place of
+	}
+	return a.decided(event, r.RecordedAt).lived(event), true
+}
+
+// displaced notes that the visit's slot was taken off the schedule.
+func (a appointmentRow) displaced(e slot.Withdrawn) appointmentRow {
+	for _, h := range e.Displaced {
+		if h.Appointment == a.Appointment && h.Set == a.Set && slices.Contains(a.Slots, e.Slot) {
+			a.Displaced = true
+		}
+	}
+	return a
+}
+
+// decided folds what the protocol decides.
+func (a appointmentRow) decided(event appointment.Event, at time.Time) appointmentRow {
 	switch e := event.(type) {
 	case appointment.WasProposed:
 		if !a.Listed {
 			a = a.of(e.Visit, e.Set)
-			a.Status, a.Reason = appointment.Proposed, e.Reason
+			a.Status, a.Deadline = appointment.Proposed, time.Time{}
 		}
-	case appointment.WasBooked:
+		if a.Reason.IsZero() {
+			a.Reason = e.Reason
+		}
+	case appointment.WasHeld:
+		a.Status, a.Deadline = appointment.Pending, e.Deadline
+	case appointment.WasRenewed:
+		a.Deadline = e.Deadline
+	case appointment.WasRequested:
 		a = a.of(e.Visit, e.Set)
-		a.Status, a.Listed, a.BookedAt = appointment.Booked, true, r.RecordedAt
-	case appointment.WasRefused, appointment.HasLapsed:
-		if !a.Listed {
-			a.Status = appointment.Cancelled
+		a.Status, a.Deadline, a.Listed = appointment.Pending, e.Deadline, true
+	case appointment.WasBooked:
+		if a.Status == appointment.Booked {
+			a.Moves++
 		}
+		a = a.of(e.Visit, e.Set)
+		a.Status, a.Listed, a.Deadline, a.Displaced = appointment.Booked, true, time.Time{}, false
+		a.BookedAt, a.CancelledAt = at, time.Time{}
+		a.Initiator, a.CancelCode, a.CancelReason = "", "", domain.Sealed{}
+	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased:
+		a = a.died(event, at)
+	case appointment.WasDeclined:
+		a = a.died(event, at)
+		a.Initiator, a.CancelCode, a.CancelReason = appointment.ByPractitioner, e.Code, e.Reason
 	case appointment.WasCancelled:
 		a = a.of(e.Visit, e.Set)
-		a.Status, a.Listed, a.CancelledAt = appointment.Cancelled, true, r.RecordedAt
-		a.Initiator, a.CancelReason = e.Initiator, e.Reason
+		a.Status, a.Listed, a.CancelledAt, a.Deadline = appointment.Cancelled, true, at, time.Time{}
+		a.Initiator, a.CancelCode, a.CancelReason = e.Initiator, string(e.Code), e.Reason
+	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
 	}
-	return a, true
+	return a
+}
+
+// died ends the visit with its set; a set that was to take its place dies alone.
+func (a appointmentRow) died(event appointment.Event, at time.Time) appointmentRow {
+	if _, set := appointment.Of(event); set != a.Set || a.Status != appointment.Proposed && a.Status != appointment.Pending {
+		return a
+	}
+	a.Status, a.Deadline = appointment.Cancelled, time.Time{}
+	if a.Listed {
+		a.CancelledAt = at
+	}
+	return a
+}
+
+// lived folds what happens to a visit that is booked.
+func (a appointmentRow) lived(event appointment.Event) appointmentRow {
+	switch e := event.(type) {
+	case appointment.HasArrived:
+		a.Status, a.ArrivedAt = appointment.Arrived, e.At
+	case appointment.WasCheckedIn:
+		a.Status, a.StartedAt = appointment.CheckedIn, e.At
+	case appointment.WasFulfilled:
+		a.Status, a.FinishedAt = appointment.Fulfilled, e.At
+	case appointment.WasMissed:
+		a.Status = appointment.NoShow
+	case appointment.WasReverted:
+		a = a.reverted(e.Status)
+	case appointment.WasProposed, appointment.WasHeld, appointment.WasRenewed, appointment.WasReleased, appointment.WasRequested,
+		appointment.WasDeclined, appointment.WasBooked, appointment.WasRefused, appointment.HasLapsed, appointment.WasCancelled:
+	}
+	return a
+}
+
+func (a appointmentRow) reverted(to appointment.Status) appointmentRow {
+	switch a.Status {
+	case appointment.Arrived:
+		a.ArrivedAt = time.Time{}
+	case appointment.CheckedIn:
+		a.StartedAt = time.Time{}
+	case appointment.Fulfilled:
+		a.FinishedAt = time.Time{}
+	case appointment.Proposed, appointment.Pending, appointment.Booked, appointment.Cancelled, appointment.NoShow:
+	}
+	a.Status = to
+	return a
 }
 
 func (a appointmentRow) of(v appointment.Visit, set int) appointmentRow {
 	a.Patient, a.Practitioner, a.Clinic, a.Set = v.Patient, v.Practitioner, v.Clinic, set
-	a.Start, a.End, a.Slots = v.Start, v.End, nil
+	a.Start, a.End, a.VisitType, a.Overbooked = v.Start, v.End, v.VisitType, v.Overbooked
+	a.Slots, a.Uses, a.ExpectedAt = nil, nil, time.Time{}
 	if len(v.Slots) > 0 {
 		a.Slots = v.Slots
+	}
+	for _, u := range v.Uses {
+		a.Uses = append(a.Uses, u.Kind+"."+u.ID)
+	}
+	if v.ExpectedAt != nil {
+		a.ExpectedAt = *v.ExpectedAt
 	}
 	return a
 }
@@ -122,11 +246,22 @@ type Appointment struct {
 	Zone         string // the clinic's, an IANA name; empty while the clinic is unknown
 	Slots        []domain.SlotID
 	domain.Period
+	VisitType    string
+	Uses         []string              // kind.id of rooms and devices
 	Reason       domain.Sealed         // why the patient comes
 	Initiator    appointment.Initiator // who cancelled, or ""
+	CancelCode   string
 	CancelReason domain.Sealed
+	Deadline     time.Time // until when a request is to be answered; zero when it is none
+	ExpectedAt   time.Time // the patient's turn in a session; zero in any other visit
+	Overbooked   bool
+	Displaced    bool // the clinic has withdrawn its slot: it is to be moved or cancelled
+	Moves        int
 	BookedAt     time.Time // zero when it was never booked
 	CancelledAt  time.Time // zero when it is not cancelled
+	ArrivedAt    time.Time // zero when it did not happen, as the next two
+	StartedAt    time.Time
+	FinishedAt   time.Time
 }
 
 // Cursor returns the visit's place in a list.
@@ -140,6 +275,7 @@ type AppointmentFilter struct {
 	From         time.Time // the first start
 	To           time.Time // starts lie before it
 	Status       appointment.Status
+	Displaced    bool // only those to be moved or cancelled
 	After        TimeCursor
 	Limit        int // 0 is 50; at most 1000
 }
@@ -150,20 +286,34 @@ type Appointments struct{ views Viewer }
 // NewAppointments returns the queries over the models appointments and directory.
 func NewAppointments(v Viewer) Appointments { return Appointments{v} }
 
+// appointmentQuery gives every visit as it is at a time. A request that nobody
+// has answered ends ClockSlack after its deadline: @expired is that much before
+// the time.
 const appointmentQuery = `
 select a.appointment as id, a.status, a.revision, a.patient, a.practitioner, a.clinic, coalesce(c.zone, '') as zone,
-	a.slots, a.start, a."end", coalesce(a.reason, 'null')::json as reason, coalesce(a.initiator, '') as initiator,
-	coalesce(a.cancel_reason, 'null')::json as cancel_reason,
-	coalesce(a.booked_at, '0001-01-01T00:00:00Z') as booked_at, coalesce(a.cancelled_at, '0001-01-01T00:00:00Z') as cancelled_at
-from appointment a
+	a.slots, a.start, a."end", coalesce(a.visit_type, '') as visit_type, a.uses, coalesce(a.reason, 'null')::json as reason,
+	coalesce(a.initiator, '') as initiator, coalesce(a.cancel_code, '') as cancel_code,
+	coalesce(a.cancel_reason, 'null')::json as cancel_reason, coalesce(a.deadline, '0001-01-01T00:00:00Z') as deadline,
+	coalesce(a.expected_at, '0001-01-01T00:00:00Z') as expected_at, a.overbooked, a.displaced and a.lives as displaced, a.moves,
+	coalesce(a.booked_at, '0001-01-01T00:00:00Z') as booked_at, coalesce(a.cancelled_at, '0001-01-01T00:00:00Z') as cancelled_at,
+	coalesce(a.arrived_at, '0001-01-01T00:00:00Z') as arrived_at, coalesce(a.started_at, '0001-01-01T00:00:00Z') as started_at,
+	coalesce(a.finished_at, '0001-01-01T00:00:00Z') as finished_at
+from (
+	select appointment, revision, patient, practitioner, clinic, slots, start, "end", visit_type, uses, reason, initiator, cancel_code,
+		cancel_reason, deadline, expected_at, overbooked, displaced, moves, booked_at, cancelled_at, arrived_at, started_at, finished_at,
+		case when status = 'pending' and deadline <= @expired then 'cancelled' else status end as status,
+		status in ('booked', 'arrived') as lives
+	from appointment
+	where listed
+) a
 left join clinic c on c.clinic = a.clinic
-where a.listed`
+where true`
 
 // List returns the visits of the filter in the order of start and id. Visits
 // that never came to be booked, because a race was lost or the time to complete
 // them ran out, are not listed.
-func (a Appointments) List(ctx context.Context, f AppointmentFilter, least domain.Position) (List[Appointment], error) {
-	sql, args, limit := appointmentQuery, pgx.NamedArgs{}, limited(f.Limit)
+func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Time, least domain.Position) (List[Appointment], error) {
+	sql, args, limit := appointmentQuery, pgx.NamedArgs{"expired": now.Add(-appointment.ClockSlack)}, limited(f.Limit)
 	narrow := func(wanted bool, name string, value any, condition string) {
 		if wanted {
 			sql, args[name] = sql+"\n\tand "+condition, value
@@ -173,6 +323,7 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, least domai
 	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "a.practitioner = @practitioner")
 	narrow(f.Clinic != "", "clinic", f.Clinic, "a.clinic = @clinic")
 	narrow(f.Status != "", "status", f.Status, "a.status = @status")
+	narrow(f.Displaced, "displaced", true, "a.displaced = @displaced and a.lives")
 	narrow(!f.From.IsZero(), "from", f.From, "a.start >= @from")
 	narrow(!f.To.IsZero(), "to", f.To, "a.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
@@ -186,9 +337,17 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, least domai
 	if err != nil {
 		return List[Appointment]{}, fmt.Errorf("list appointments: %w", err)
 	}
-	for i, v := range visits {
-		visits[i].Period = domain.Period{Start: v.Start.UTC(), End: v.End.UTC()}
-		visits[i].BookedAt, visits[i].CancelledAt = v.BookedAt.UTC(), v.CancelledAt.UTC()
+	for i := range visits {
+		visits[i] = visits[i].utc()
 	}
 	return list(visits, limit, at), nil
+}
+
+// utc returns the visit with its instants in UTC.
+func (a Appointment) utc() Appointment {
+	a.Period = domain.Period{Start: a.Start.UTC(), End: a.End.UTC()}
+	for _, t := range []*time.Time{&a.Deadline, &a.ExpectedAt, &a.BookedAt, &a.CancelledAt, &a.ArrivedAt, &a.StartedAt, &a.FinishedAt} {
+		*t = t.UTC()
+	}
+	return a
 }

@@ -24,14 +24,16 @@ import (
 func AvailabilityModel() engine.Model {
 	return engine.Model{
 		Name:    "availability",
-		Version: 1,
+		Version: 2,
 		Interest: domain.Filter{
 			Categories: []string{appointment.Category, schedule.Category, slot.Category},
 			Types: []string{
 				schedule.DayOpened{}.EventType(),
-				slot.Booked{}.EventType(), slot.Released{}.EventType(),
+				slot.Held{}.EventType(), slot.Booked{}.EventType(), slot.Released{}.EventType(), slot.Overbooked{}.EventType(),
 				slot.Withdrawn{}.EventType(), slot.Resized{}.EventType(),
 				appointment.WasProposed{}.EventType(), appointment.WasBooked{}.EventType(), appointment.WasRefused{}.EventType(),
+				appointment.WasHeld{}.EventType(), appointment.WasRenewed{}.EventType(), appointment.WasReleased{}.EventType(),
+				appointment.WasRequested{}.EventType(), appointment.WasDeclined{}.EventType(),
 				appointment.HasLapsed{}.EventType(), appointment.WasCancelled{}.EventType(),
 			},
 		},
@@ -98,36 +100,28 @@ func slotKeys(r domain.Recorded) []string {
 		return []string{string(e.Slot)}
 	case slot.Resized:
 		return []string{string(e.Slot)}
+	case slot.Held:
+		return []string{string(e.Slot)}
+	case slot.Overbooked:
+		return []string{string(e.Slot)}
 	case appointment.Event:
 		return slotsOf(e)
 	}
 	return nil
 }
 
+// slotsOf returns the slots that a set is about, and those that it frees.
 func slotsOf(e appointment.Event) []string {
-	visit, _ := visitOf(e)
-	keys := make([]string, len(visit.Slots))
-	for i, s := range visit.Slots {
+	visit, _ := appointment.Of(e)
+	slots := visit.Slots
+	if booked, ok := e.(appointment.WasBooked); ok {
+		slots = slices.Concat(slots, booked.Freed)
+	}
+	keys := make([]string, len(slots))
+	for i, s := range slots {
 		keys[i] = string(s)
 	}
 	return keys
-}
-
-// visitOf returns what every event of an appointment repeats.
-func visitOf(e appointment.Event) (appointment.Visit, int) {
-	switch e := e.(type) {
-	case appointment.WasProposed:
-		return e.Visit, e.Set
-	case appointment.WasBooked:
-		return e.Visit, e.Set
-	case appointment.WasRefused:
-		return e.Visit, e.Set
-	case appointment.HasLapsed:
-		return e.Visit, e.Set
-	case appointment.WasCancelled:
-		return e.Visit, e.Set
-	}
-	return appointment.Visit{}, 0
 }
 
 // evolveSlot folds what a day opened, what happened to the slot, and what
@@ -143,6 +137,13 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 		if !slices.Contains(s.TakenBy, claimText(e.Claim)) {
 			s = s.taken(e.Claim, forever())
 		}
+	case slot.Held:
+		s.Places = e.Places
+		if !slices.Contains(s.TakenBy, claimText(e.Claim)) {
+			s = s.taken(e.Claim, forever())
+		}
+	case slot.Overbooked:
+		s.Places, s.Wanted = e.Places, 0
 	case slot.Released:
 		s = s.released(e.Claim)
 	case slot.Withdrawn:
@@ -183,19 +184,40 @@ func (s slotRow) fullUntil() time.Time {
 }
 
 func (s slotRow) decided(e appointment.Event) slotRow {
-	visit, set := visitOf(e)
+	visit, set := appointment.Of(e)
 	c := claim.Claim{Owner: appointment.Stream(visit.Appointment), Set: set}
 	switch e := e.(type) {
 	case appointment.WasProposed:
 		return s.taken(c, e.Deadline)
+	case appointment.WasHeld:
+		return s.taken(c, e.Deadline)
+	case appointment.WasRenewed:
+		return s.taken(c, e.Deadline)
+	case appointment.WasRequested:
+		return s.taken(c, e.Deadline)
 	case appointment.WasBooked:
-		return s.taken(c, forever())
-	case appointment.WasRefused, appointment.HasLapsed, appointment.WasCancelled:
-		if slices.Contains(s.TakenBy, claimText(c)) {
-			return s.taken(c, never())
+		s = s.dead(claim.Claim{Owner: c.Owner, Set: e.Replaces})
+		if slices.Contains(visit.Slots, s.Slot) {
+			return s.taken(c, forever())
 		}
+	case appointment.WasCancelled:
+		for n := range set {
+			s = s.dead(claim.Claim{Owner: c.Owner, Set: n + 1})
+		}
+		return s.dead(claim.Claim{Owner: c.Owner, Set: set + 1}) // a move that was under way
+	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased, appointment.WasDeclined:
+		return s.dead(c)
+	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
 	}
 	return s
+}
+
+// dead notes that a claim, if it is there, is worth nothing.
+func (s slotRow) dead(c claim.Claim) slotRow {
+	if !slices.Contains(s.TakenBy, claimText(c)) {
+		return s
+	}
+	return s.taken(c, never())
 }
 
 func openedSlot(id domain.SlotID, r domain.Recorded) (slotRow, bool) {

@@ -23,7 +23,7 @@ func TestWhoComesWhen(t *testing.T) {
 	deadline := at(8, 10)
 	listed := func(t *testing.T, e *engine.Engine, f projections.AppointmentFilter) []domain.AppointmentID {
 		t.Helper()
-		visits, err := projections.NewAppointments(e).List(t.Context(), f, 0)
+		visits, err := projections.NewAppointments(e).List(t.Context(), f, at(8, 0), 0)
 		require.NoError(t, err)
 		var ids []domain.AppointmentID
 		for _, a := range visits.Items {
@@ -36,7 +36,7 @@ func TestWhoComesWhen(t *testing.T) {
 	t.Run("a booked visit says what was booked",
 		given(clinicFact(centre, "Centre", "Europe/Lisbon"), proposed(v, 1, deadline), booked(v, 1)).
 			Then(func(t *testing.T, e *engine.Engine) {
-				visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{}, 3)
+				visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{}, at(8, 0), 3)
 				require.NoError(t, err)
 				require.Len(t, visits.Items, 1)
 				got := visits.Items[0]
@@ -58,7 +58,7 @@ func TestWhoComesWhen(t *testing.T) {
 			}))
 	t.Run("a cancelled visit says who cancelled and why",
 		given(proposed(v, 1, deadline), booked(v, 1), cancelled(v, 1)).Then(func(t *testing.T, e *engine.Engine) {
-			visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{Status: appointment.Cancelled}, 0)
+			visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{Status: appointment.Cancelled}, at(8, 0), 0)
 			require.NoError(t, err)
 			require.Len(t, visits.Items, 1)
 			require.Equal(t, appointment.ByPatient, visits.Items[0].Initiator)
@@ -92,7 +92,7 @@ func TestVisitsThatStartTogetherAreReadOneByOneInTheOrderOfTheirIDs(t *testing.T
 		f := projections.AppointmentFilter{Limit: 1}
 		var seen []domain.AppointmentID
 		for more := true; more; {
-			visits, err := projections.NewAppointments(e).List(t.Context(), f, 0)
+			visits, err := projections.NewAppointments(e).List(t.Context(), f, at(8, 0), 0)
 			require.NoError(t, err)
 			require.Len(t, visits.Items, 1)
 			seen = append(seen, visits.Items[0].ID)
@@ -201,5 +201,5 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v1", "appointments_v1", "directory_v1", "patients_v1"}, names)
+	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v1", "patients_v1"}, names)
 }

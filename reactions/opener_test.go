@@ -100,7 +100,7 @@ func TestWhatWaitedForABookedSlotIsOpenedWhenItIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, store := practice(t, 60)
 		old := opened(t, store)[0]
-		booked, err := h.Book(t.Context(), request(), commands.Booking{Appointment: domain.AppointmentID(domain.NewID("a")), Slot: old.ID, Patient: ana})
+		booked, err := h.Book(t.Context(), request(), commands.Booking{Appointment: domain.AppointmentID(domain.NewID("a")), Slots: []domain.SlotID{old.ID}, Patient: ana})
 		require.NoError(t, err)
 		require.Len(t, set(t, h, 90).Waiting, 1)
 		before := len(opened(t, store))

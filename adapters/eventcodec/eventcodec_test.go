@@ -41,6 +41,9 @@ func samples() []domain.Event {
 		Appointment: "a1", Patient: "p1", Practitioner: "d1", Clinic: "c1",
 		Slots: []domain.SlotID{"d1.20260302.0"}, Period: period,
 	}
+	whole, turn := visit, start.Add(10*time.Minute)
+	whole.VisitType, whole.ExpectedAt, whole.Overbooked = "v1", &turn, true
+	whole.Uses = []appointment.Use{{Kind: "room", ID: "r1", Period: period}}
 	terms := slot.Terms{Slot: "d1.20260302.0", Practitioner: "d1", Clinic: "c1", Period: period}
 	of := claim.Claim{Owner: "appointment-a1", Set: 1}
 	holder := slot.Holder{Claim: of, Appointment: "a1", Patient: "p1"}
@@ -55,10 +58,21 @@ func samples() []domain.Event {
 	return []domain.Event{
 		appointment.WasProposed{Visit: visit, Set: 1, Claims: []domain.StreamName{"occupancy-patient.p1.2026-03-02", "slot-d1.20260302.0"}, Reason: sealed("knee"), Deadline: start.Add(10 * time.Second)},
 		appointment.WasBooked{Visit: visit, Set: 1},
+		appointment.WasHeld{Visit: whole, Set: 1, Deadline: start.Add(5 * time.Minute), Ceiling: start.Add(30 * time.Minute)},
+		appointment.WasRenewed{Visit: visit, Set: 1, Deadline: start.Add(10 * time.Minute)},
+		appointment.WasReleased{Visit: visit, Set: 1},
+		appointment.WasRequested{Visit: visit, Set: 1, Deadline: start.Add(20 * time.Minute)},
+		appointment.WasDeclined{Visit: visit, Set: 1, Code: "fully-booked", Reason: sealed("next week"), By: "local"},
+		appointment.HasArrived{Visit: visit, Set: 1, At: start, By: "local"},
+		appointment.WasCheckedIn{Visit: visit, Set: 1, At: start, By: "local"},
+		appointment.WasFulfilled{Visit: visit, Set: 1, At: start, By: "local"},
+		appointment.WasMissed{Visit: visit, Set: 1, At: start, By: "local"},
+		appointment.WasReverted{Visit: visit, Set: 1, Status: appointment.Booked, At: start, By: "local"},
 		appointment.WasRefused{Visit: visit, Set: 1, Rule: "slot.taken"},
 		appointment.HasLapsed{Visit: visit, Set: 1},
 		appointment.WasCancelled{Visit: visit, Set: 1, Initiator: appointment.ByPatient, Reason: sealed("cold")},
 		clinic.Registered{Clinic: "c1", Profile: clinic.Profile{Name: "Sunrise", Zone: "Europe/Lisbon", Address: "Rua 1", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1}}},
+		occupancy.Held{Subject: occupancy.Subject{Kind: "room", ID: "r1"}, Taken: taken},
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
 		patient.Registered{Patient: "p1", Name: sealed("Ana Жук 한글"), Email: sealed("ana@example.org"), Phone: sealed("+351 1")},
@@ -76,6 +90,8 @@ func samples() []domain.Event {
 			Practitioner: "d1", Day: "2026-03-02", Schedule: 0, Slots: []schedule.Slot{{ID: "d1.20260302.0", Clinic: "c1", Capacity: 2, Period: period}},
 			Withdrawn: []domain.SlotID{"d1.20260302.9"}, Waiting: []schedule.Want{want}, Overlaps: []schedule.Want{want},
 		},
+		slot.Held{Terms: terms, Holder: holder, Places: 2},
+		slot.Overbooked{Terms: terms, Appointment: "a1", Places: 3, Reason: sealed("in pain")},
 		slot.Booked{Terms: terms, Holder: holder, Places: 2},
 		slot.Released{Terms: terms, Holder: holder},
 		slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{holder}},

@@ -21,13 +21,26 @@ var table = index(
 	event(func(e *appointment.WasProposed) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}
 	}),
+	event[appointment.WasHeld](),
+	event[appointment.WasRenewed](),
+	event[appointment.WasReleased](),
+	event[appointment.WasRequested](),
+	event(func(e *appointment.WasDeclined) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"reason": &e.Reason}
+	}),
 	event[appointment.WasBooked](),
 	event[appointment.WasRefused](),
 	event[appointment.HasLapsed](),
 	event(func(e *appointment.WasCancelled) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}
 	}),
+	event[appointment.HasArrived](),
+	event[appointment.WasCheckedIn](),
+	event[appointment.WasFulfilled](),
+	event[appointment.WasMissed](),
+	event[appointment.WasReverted](),
 	event[clinic.Registered](),
+	event[occupancy.Held](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
@@ -42,6 +55,10 @@ var table = index(
 	event[resource.WasRetired](),
 	event[schedule.WasSet](),
 	event[schedule.DayOpened](),
+	event[slot.Held](),
+	event(func(e *slot.Overbooked) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"reason": &e.Reason}
+	}),
 	event[slot.Booked](),
 	event[slot.Released](),
 	event[slot.Withdrawn](),

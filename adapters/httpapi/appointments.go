@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
@@ -12,41 +13,81 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/quota"
+	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/projections"
 )
 
 // Appointment is an appointment as the API shows it.
 type Appointment struct {
-	ID             string    `json:"id" doc:"Opaque" example:"018f6b1e-0000-7000-8000-000000000004"`
-	Status         string    `json:"status" enum:"proposed,booked,cancelled" doc:"FHIR R4 appointment status" example:"booked"`
-	SlotID         string    `json:"slotId" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
-	PatientID      string    `json:"patientId" example:"018f6b1e-0000-7000-8000-000000000003"`
-	PractitionerID string    `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
-	ClinicID       string    `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
-	Start          time.Time `json:"start" doc:"UTC" example:"2026-03-30T08:00:00Z"`
-	End            time.Time `json:"end" doc:"UTC" example:"2026-03-30T08:30:00Z"`
-	LocalStart     time.Time `json:"localStart" doc:"In the zone of the clinic" example:"2026-03-30T09:00:00+01:00"`
-	Zone           string    `json:"zone" doc:"IANA time zone of the clinic" example:"Europe/Lisbon"`
-	Revision       int64     `json:"revision" doc:"The place of its last event in its history, from 0; the ETag names it" example:"1"`
-	Reason         *string   `json:"reason,omitempty" doc:"Why the patient comes" example:"follow-up"`
-	Erased         bool      `json:"erased,omitempty" doc:"The reason was erased with the patient's personal data"`
+	ID             string      `json:"id" doc:"Opaque" example:"018f6b1e-0000-7000-8000-000000000004"`
+	Status         string      `json:"status" enum:"proposed,pending,booked,arrived,checked-in,fulfilled,cancelled,noshow" doc:"FHIR R4 appointment status" example:"booked"`
+	SlotID         string      `json:"slotId" doc:"The first of slotIds" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
+	SlotIDs        []string    `json:"slotIds" nullable:"false" doc:"Every slot that the visit takes"`
+	PatientID      string      `json:"patientId" doc:"Empty for a hold of nobody yet" example:"018f6b1e-0000-7000-8000-000000000003"`
+	PractitionerID string      `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ClinicID       string      `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
+	VisitTypeID    string      `json:"visitTypeId,omitempty" example:"018f6b1e-0000-7000-8000-000000000005"`
+	Resources      []UsedThing `json:"resources,omitempty" nullable:"false" doc:"Rooms and devices of the visit"`
+	Start          time.Time   `json:"start" doc:"UTC" example:"2026-03-30T08:00:00Z"`
+	End            time.Time   `json:"end" doc:"UTC" example:"2026-03-30T08:30:00Z"`
+	LocalStart     time.Time   `json:"localStart" doc:"In the zone of the clinic" example:"2026-03-30T09:00:00+01:00"`
+	Zone           string      `json:"zone" doc:"IANA time zone of the clinic" example:"Europe/Lisbon"`
+	Revision       int64       `json:"revision" doc:"The place of its last event in its history, from 0; the ETag names it" example:"1"`
+	Reason         *string     `json:"reason,omitempty" doc:"Why the patient comes" example:"follow-up"`
+	Erased         bool        `json:"erased,omitempty" doc:"The reason was erased with the patient's personal data"`
+	Deadline       *time.Time  `json:"deadline,omitempty" doc:"Until when a request is to be answered, or a hold to be booked"`
+	ExpectedAt     *time.Time  `json:"expectedAt,omitempty" doc:"In a session of several patients: when this one's turn is"`
+	Overbooked     bool        `json:"overbooked,omitempty" doc:"Staff took it in beyond what there is"`
+	Displaced      bool        `json:"displaced,omitempty" doc:"The clinic has withdrawn its slot: it is to be moved or cancelled; lists say so"`
+	Reschedules    int         `json:"reschedules,omitempty" doc:"How often it was moved"`
+	ArrivedAt      *time.Time  `json:"arrivedAt,omitempty" doc:"When the patient came"`
+	StartedAt      *time.Time  `json:"startedAt,omitempty" doc:"When the patient went into the room"`
+	FinishedAt     *time.Time  `json:"finishedAt,omitempty" doc:"When the visit was done"`
+	Alternatives   []Slot      `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots, in the list of displaced appointments"`
+}
+
+// UsedThing is a room or a device of a visit.
+type UsedThing struct {
+	Kind string `json:"kind" enum:"room,device"`
+	ID   string `json:"id" example:"018f6b1e-0000-7000-8000-000000000006"`
 }
 
 // Appointments answers who comes when: [projections.Appointments].
 type Appointments interface {
-	List(ctx context.Context, f projections.AppointmentFilter, least domain.Position) (projections.List[projections.Appointment], error)
+	List(ctx context.Context, f projections.AppointmentFilter, now time.Time, least domain.Position) (projections.List[projections.Appointment], error)
 }
 
-// BookingBody is a wish for a slot.
+// WishBody says which slots are wanted.
+type WishBody struct {
+	SlotID         string      `json:"slotId,omitempty" maxLength:"100" doc:"The slot, or the first of them; or else practitionerId and start" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
+	SlotIDs        []string    `json:"slotIds,omitempty" maxItems:"50" nullable:"false" doc:"Instead of slotId: several slots, those of one practitioner in a row"`
+	PractitionerID string      `json:"practitionerId,omitempty" maxLength:"64" doc:"With start, instead of slotId"`
+	Start          time.Time   `json:"start,omitzero" doc:"With practitionerId, instead of slotId"`
+	VisitTypeID    string      `json:"visitTypeId,omitempty" maxLength:"64" doc:"What sort of visit; it takes as many slots in a row as it needs"`
+	Resources      []UsageBody `json:"resources,omitempty" maxItems:"20" nullable:"false" doc:"Rooms and devices that the visit needs"`
+}
+
+// UsageBody is a wish for a room or a device.
+type UsageBody struct {
+	ID   string    `json:"id" maxLength:"64" doc:"The resource" example:"018f6b1e-0000-7000-8000-000000000006"`
+	From time.Time `json:"from,omitzero" doc:"With to: for this part of the visit only"`
+	To   time.Time `json:"to,omitzero" doc:"With from"`
+}
+
+// BookingBody is a wish for an appointment.
 type BookingBody struct {
-	ID             string    `json:"id,omitempty" maxLength:"36" doc:"The id that the appointment shall have, a UUID in lower case; absent = one is made"`
-	SlotID         string    `json:"slotId,omitempty" maxLength:"100" doc:"The slot; or else practitionerId and start" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
-	PractitionerID string    `json:"practitionerId,omitempty" maxLength:"64" doc:"With start, instead of slotId"`
-	Start          time.Time `json:"start,omitzero" doc:"With practitionerId, instead of slotId"`
-	PatientID      string    `json:"patientId" maxLength:"64" example:"018f6b1e-0000-7000-8000-000000000003"`
-	Reason         string    `json:"reason,omitempty" maxLength:"2000" doc:"Why the patient comes; sealed under the patient's key" example:"follow-up"`
+	WishBody
+	ID        string `json:"id,omitempty" maxLength:"36" doc:"The id that the appointment shall have, a UUID in lower case; absent = one is made"`
+	PatientID string `json:"patientId,omitempty" maxLength:"64" doc:"Required, except for a hold that names its patient" example:"018f6b1e-0000-7000-8000-000000000003"`
+	Reason    string `json:"reason,omitempty" maxLength:"2000" doc:"Why the patient comes; sealed under the patient's key" example:"follow-up"`
+	HoldID    string `json:"holdId,omitempty" maxLength:"36" doc:"With token: book what is on hold, instead of naming slots"`
+	Token     string `json:"token,omitempty" maxLength:"64" doc:"The hold's token"`
+	By        string `json:"by,omitempty" enum:"patient,practitioner,clinic" doc:"Whose wish it is; that of staff needs no approval. Absent = the patient's"`
+	Overbook  string `json:"overbook,omitempty" maxLength:"500" doc:"Why staff take the patient in where no place is left; sealed under the patient's key"`
 }
 
 type bookInput struct {
@@ -59,6 +100,7 @@ func (in bookInput) suppliedID() string { return in.Body.ID }
 // CancellationBody ends an appointment.
 type CancellationBody struct {
 	Reason    string `json:"reason,omitempty" maxLength:"2000" doc:"Why; sealed under the patient's key" example:"no longer needed"`
+	Code      string `json:"code,omitempty" enum:"no-longer-needed,patient-unavailable,practitioner-unavailable,displaced,mistake,other" doc:"Why, in a way that can be counted"`
 	Initiator string `json:"initiator" enum:"patient,practitioner,clinic" doc:"Who cancels" example:"patient"`
 }
 
@@ -75,27 +117,41 @@ type appointmentsInput struct {
 	ClinicID       string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
 	From           time.Time `query:"from" doc:"Starting at this instant or later; absent = from the first" example:"2026-03-30T00:00:00Z"`
 	To             time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
-	Status         string    `query:"status" enum:"booked,cancelled" doc:"Only with this status"`
+	Status         string    `query:"status" enum:"pending,booked,arrived,checked-in,fulfilled,cancelled,noshow" doc:"Only with this status"`
+	Displaced      bool      `query:"displaced" doc:"Only those whose slot was withdrawn, each with the nearest free slots"`
 }
 
 // errWhichSlot refuses a booking that does not say which slot, or says it twice.
-var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot", "a booking names either slotId, or practitionerId and start")
+var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
+	"a booking names either slotId, or slotIds, or practitionerId and start, or holdId and token")
+
+// wishRefusals are those of everything that wants slots.
+func wishRefusals() []*domain.Error {
+	return []*domain.Error{
+		errWhichSlot, domain.ErrBadID, domain.ErrBadPeriod, schedule.ErrSlotGone, patient.ErrNotFound, clinic.ErrNotFound,
+		visittype.ErrNotFound, visittype.ErrRetired, resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap,
+		commands.ErrSession, commands.ErrNoRoom, commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon, commands.ErrStaffOnly,
+		appointment.ErrExists, appointment.ErrPast, appointment.ErrLapsed, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
+		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive,
+	}
+}
 
 func (a *api) appointmentRoutes() {
 	command(a, operation{
 		id: "bookAppointment", method: http.MethodPost, path: "/v1/appointments", tag: "Appointments", creates: true,
-		summary: "Book a slot for a patient",
+		summary: "Book slots for a patient, or request them where the clinic approves",
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
-			"lists the nearest free slots of the same practitioner.",
-		refusals: []*domain.Error{
-			errWhichSlot, domain.ErrBadID, schedule.ErrSlotGone, patient.ErrNotFound, clinic.ErrNotFound, appointment.ErrExists,
-			appointment.ErrPast, appointment.ErrLapsed, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
-		},
+			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
+			"approval the status is pending, and deadline says until when it is answered.",
+		refusals: append(wishRefusals(), commands.ErrNoPatient, commands.ErrToken, appointment.ErrNotFound, appointment.ErrNotHeld),
 	}, a.book)
 	command(a, operation{
 		id: "cancelAppointment", method: http.MethodPost, path: "/v1/appointments/{id}/cancel", tag: "Appointments",
 		summary: "Cancel an appointment", detail: "Cancelling what is cancelled changes nothing and succeeds.",
-		refusals: []*domain.Error{appointment.ErrNotFound, appointment.ErrBadInitiator},
+		refusals: []*domain.Error{
+			appointment.ErrNotFound, appointment.ErrBadInitiator, appointment.ErrBadCode, appointment.ErrStatus, appointment.ErrCancelLate,
+			appointment.ErrNoReason,
+		},
 	}, a.cancel)
 	one(a, operation{
 		id: "getAppointment", method: http.MethodGet, path: "/v1/appointments/{id}", tag: "Appointments",
@@ -108,14 +164,26 @@ func (a *api) appointmentRoutes() {
 }
 
 func (a *api) book(ctx context.Context, req commands.Request, in *bookInput) (done[Appointment], error) {
-	b, err := a.booking(ctx, req, in.Body)
+	if in.Body.HoldID != "" || in.Body.Token != "" {
+		return a.complete(ctx, req, in.Body)
+	}
+	b, err := a.booking(ctx, req, in.Body.WishBody, in.Body.ID)
 	if err != nil {
 		return done[Appointment]{}, err
 	}
+	if in.Body.PatientID == "" {
+		return done[Appointment]{}, commands.ErrNoPatient
+	}
+	b.Patient, b.Reason, b.By = domain.PatientID(in.Body.PatientID), in.Body.Reason, appointment.Initiator(in.Body.By)
+	b.Beyond = in.Body.Overbook
 	answer, err := a.Commands.Book(ctx, req, b)
 	if err != nil {
-		return done[Appointment]{}, a.withAlternatives(ctx, b.Slot, err)
+		return done[Appointment]{}, a.withAlternatives(ctx, b.Slots[0], err)
 	}
+	return a.booked(ctx, req, answer)
+}
+
+func (a *api) booked(ctx context.Context, req commands.Request, answer commands.Answer[appointment.State]) (done[Appointment], error) {
 	if !answer.Replayed && !req.DryRun {
 		a.metrics.bookings.Inc()
 	}
@@ -123,25 +191,47 @@ func (a *api) book(ctx context.Context, req commands.Request, in *bookInput) (do
 	return finish(answer, body, "/v1/appointments/"+body.ID), err
 }
 
-// booking finds out which slot is meant and which id the appointment gets.
-func (a *api) booking(ctx context.Context, req commands.Request, body BookingBody) (commands.Booking, error) {
-	b := commands.Booking{
-		Appointment: domain.AppointmentID(body.ID), Slot: domain.SlotID(body.SlotID), Patient: domain.PatientID(body.PatientID), Reason: body.Reason,
-	}
-	byStart := body.PractitionerID != "" && !body.Start.IsZero()
-	if byStart == (body.SlotID != "") || !byStart && (body.PractitionerID != "" || !body.Start.IsZero()) {
-		return b, errWhichSlot
-	}
-	if body.ID == "" {
-		b.Appointment = domain.AppointmentID(a.newID(req, "appointment"))
-	} else if err := domain.CheckID(body.ID); err != nil {
+// booking finds out which slots are meant and which id the appointment gets.
+func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, id string) (commands.Booking, error) {
+	b := commands.Booking{Appointment: domain.AppointmentID(id), VisitType: domain.VisitTypeID(body.VisitTypeID)}
+	slots, named, err := body.slots()
+	if err != nil {
 		return b, err
 	}
-	var err error
-	if byStart {
-		b.Slot, err = a.Commands.SlotAt(ctx, domain.PractitionerID(body.PractitionerID), body.Start)
+	if id == "" {
+		b.Appointment = domain.AppointmentID(a.newID(req, "appointment"))
+	} else if err := domain.CheckID(id); err != nil {
+		return b, err
+	}
+	for _, u := range body.Resources {
+		use := commands.Use{Resource: domain.ResourceID(u.ID)}
+		if !u.From.IsZero() || !u.To.IsZero() {
+			if use.Period, err = domain.NewPeriod(u.From, u.To); err != nil {
+				return b, err
+			}
+		}
+		b.Uses = append(b.Uses, use)
+	}
+	if b.Slots = slots; !named {
+		b.Slots[0], err = a.Commands.SlotAt(ctx, domain.PractitionerID(body.PractitionerID), body.Start)
 	}
 	return b, err
+}
+
+// slots returns the slots that a wish names, and false when it names a
+// practitioner and a start instead.
+func (w WishBody) slots() (slots []domain.SlotID, named bool, err error) {
+	byStart := w.PractitionerID != "" && !w.Start.IsZero()
+	half := !byStart && (w.PractitionerID != "" || !w.Start.IsZero())
+	switch {
+	case !half && byStart && w.SlotID == "" && len(w.SlotIDs) == 0:
+		return make([]domain.SlotID, 1), false, nil
+	case !half && !byStart && w.SlotID != "" && len(w.SlotIDs) == 0:
+		return []domain.SlotID{domain.SlotID(w.SlotID)}, true, nil
+	case !half && !byStart && w.SlotID == "" && len(w.SlotIDs) > 0:
+		return mapped(w.SlotIDs, func(id string) domain.SlotID { return domain.SlotID(id) }), true, nil
+	}
+	return nil, false, errWhichSlot
 }
 
 // nearest is how many free slots a refused booking is offered.
@@ -160,28 +250,50 @@ func (a *api) withAlternatives(ctx context.Context, id domain.SlotID, refusal er
 		return p
 	}
 	s := wanted.State
-	wish := projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: s.Start, Duration: s.End.Sub(s.Start)}
-	free, err := a.Slots.Nearest(ctx, wish, a.Now(), nearest+1) // one more: the list may still show the refused slot
-	if err != nil {
-		return p
-	}
-	for _, f := range free {
-		if shown, err := a.slotOf(ctx, f); err == nil && f.ID != id && len(p.Alternatives) < nearest {
-			p.Alternatives = append(p.Alternatives, shown)
-		}
-	}
+	p.Alternatives = a.near(ctx, projections.Wish{
+		Practitioner: s.Practitioner, Clinic: s.Clinic, Start: s.Start, Duration: s.End.Sub(s.Start),
+	}, id)
 	return p
 }
 
-func (a *api) cancel(ctx context.Context, req commands.Request, in *cancelInput) (done[Appointment], error) {
-	answer, err := a.Commands.Cancel(ctx, req, commands.Cancellation{
-		Appointment: domain.AppointmentID(in.ID), Initiator: appointment.Initiator(in.Body.Initiator), Reason: in.Body.Reason,
-	})
+// near returns the nearest free slots but one. None is no reason to fail.
+func (a *api) near(ctx context.Context, wish projections.Wish, but domain.SlotID) []Slot {
+	found := []Slot{}
+	free, err := a.Slots.Nearest(ctx, wish, a.Now(), nearest+1) // one more: the list may still show the refused slot
 	if err != nil {
-		return done[Appointment]{}, err
+		return found
 	}
-	body, err := a.appointmentOf(ctx, answer)
-	return finish(answer, body, ""), err
+	for _, f := range free {
+		if shown, err := a.slotOf(ctx, f); err == nil && f.ID != but && len(found) < nearest {
+			found = append(found, shown)
+		}
+	}
+	return found
+}
+
+// nearestTo returns the free slots that are nearest to an appointment's.
+func (a *api) nearestTo(ctx context.Context, v projections.Appointment) []Slot {
+	return a.near(ctx, projections.Wish{
+		Practitioner: v.Practitioner, Clinic: v.Clinic, Start: v.Start, Duration: v.End.Sub(v.Start),
+	}, "")
+}
+
+func (a *api) cancel(ctx context.Context, req commands.Request, in *cancelInput) (done[Appointment], error) {
+	return a.changed(ctx)(a.Commands.Cancel(ctx, req, commands.Cancellation{
+		Appointment: domain.AppointmentID(in.ID), Initiator: appointment.Initiator(in.Body.Initiator), Code: appointment.Code(in.Body.Code),
+		Reason: in.Body.Reason,
+	}))
+}
+
+// changed shows what became of an appointment that was there.
+func (a *api) changed(ctx context.Context) func(commands.Answer[appointment.State], error) (done[Appointment], error) {
+	return func(answer commands.Answer[appointment.State], err error) (done[Appointment], error) {
+		if err != nil {
+			return done[Appointment]{}, err
+		}
+		body, err := a.appointmentOf(ctx, answer)
+		return finish(answer, body, ""), err
+	}
 }
 
 func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointment], error) {
@@ -194,11 +306,27 @@ func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointmen
 }
 
 func (a *api) appointmentOf(ctx context.Context, answer commands.Answer[appointment.State]) (Appointment, error) {
-	current, _ := answer.State.Current()
-	return a.showAppointment(ctx, projections.Appointment{
-		ID: current.Appointment, Status: answer.State.Status, Revision: answer.Revision, Patient: current.Patient,
-		Practitioner: current.Practitioner, Clinic: current.Clinic, Slots: current.Slots, Period: current.Period, Reason: answer.State.Reason,
-	})
+	s := answer.State
+	current, _ := s.Current()
+	v := projections.Appointment{
+		ID: current.Appointment, Status: s.Status, Revision: answer.Revision, Patient: current.Patient,
+		Practitioner: current.Practitioner, Clinic: current.Clinic, Slots: current.Slots, Period: current.Period, Reason: s.Reason,
+		VisitType: current.VisitType, Overbooked: current.Overbooked, Moves: s.Moves,
+		ArrivedAt: s.Arrived, StartedAt: s.Started, FinishedAt: s.Finished,
+	}
+	if s.Status == appointment.Pending {
+		v.Deadline = current.Deadline
+		if a.Now().After(v.Deadline.Add(appointment.ClockSlack)) {
+			v.Status = appointment.Cancelled
+		}
+	}
+	if current.ExpectedAt != nil {
+		v.ExpectedAt = *current.ExpectedAt
+	}
+	for _, u := range current.Uses {
+		v.Uses = append(v.Uses, u.Kind+"."+u.ID)
+	}
+	return a.showAppointment(ctx, v)
 }
 
 func (a *api) showAppointment(ctx context.Context, v projections.Appointment) (Appointment, error) {
@@ -210,7 +338,14 @@ func (a *api) showAppointment(ctx context.Context, v projections.Appointment) (A
 	shown := Appointment{
 		ID: string(v.ID), Status: string(v.Status), PatientID: string(v.Patient), PractitionerID: string(v.Practitioner),
 		ClinicID: string(v.Clinic), Start: v.Start.UTC(), End: v.End.UTC(), LocalStart: v.Start.In(zone), Zone: zone.String(),
-		Revision: int64(v.Revision), Reason: reason, Erased: reason == nil && !v.Reason.IsZero(),
+		Revision: int64(v.Revision), Reason: reason, Erased: reason == nil && !v.Reason.IsZero(), VisitTypeID: v.VisitType,
+		Deadline: instant(v.Deadline), ExpectedAt: instant(v.ExpectedAt), Overbooked: v.Overbooked, Displaced: v.Displaced,
+		Reschedules: v.Moves, ArrivedAt: instant(v.ArrivedAt), StartedAt: instant(v.StartedAt), FinishedAt: instant(v.FinishedAt),
+		SlotIDs: mapped(v.Slots, func(id domain.SlotID) string { return string(id) }),
+	}
+	for _, u := range v.Uses {
+		kind, id, _ := strings.Cut(u, ".")
+		shown.Resources = append(shown.Resources, UsedThing{kind, id})
 	}
 	if len(v.Slots) > 0 {
 		shown.SlotID = string(v.Slots[0])
@@ -218,16 +353,31 @@ func (a *api) showAppointment(ctx context.Context, v projections.Appointment) (A
 	return shown, err
 }
 
+// instant returns nil for the zero instant.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
 func (a *api) appointments(
 	ctx context.Context, in *appointmentsInput, p page[projections.TimeCursor],
 ) (found[Appointment, projections.TimeCursor], error) {
 	f := projections.AppointmentFilter{
 		Patient: domain.PatientID(in.PatientID), Practitioner: domain.PractitionerID(in.PractitionerID), Clinic: domain.ClinicID(in.ClinicID),
-		From: in.From, To: in.To, Status: appointment.Status(in.Status), After: p.after, Limit: p.limit,
+		From: in.From, To: in.To, Status: appointment.Status(in.Status), Displaced: in.Displaced, After: p.after, Limit: p.limit,
 	}
 	if !f.To.IsZero() && !f.From.Before(f.To) {
 		return found[Appointment, projections.TimeCursor]{}, errPeriod
 	}
-	rows, err := a.Appointments.List(ctx, f, in.atLeast())
-	return shown(rows, err, func(v projections.Appointment) (Appointment, error) { return a.showAppointment(ctx, v) })
+	rows, err := a.Appointments.List(ctx, f, a.Now(), in.atLeast())
+	return shown(rows, err, func(v projections.Appointment) (Appointment, error) {
+		item, err := a.showAppointment(ctx, v)
+		if err == nil && in.Displaced {
+			item.Alternatives = a.nearestTo(ctx, v)
+		}
+		return item, err
+	})
 }

@@ -132,6 +132,8 @@ func (a *api) routes() {
 	a.patientRoutes()
 	a.slotRoutes()
 	a.appointmentRoutes()
+	a.holdRoutes()
+	a.lifeRoutes()
 	a.historyRoutes()
 }
 

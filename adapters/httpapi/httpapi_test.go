@@ -81,7 +81,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	newEventID := func() string { return fmt.Sprintf("eeeeeeee-0000-7000-8000-%012d", eventIDs.Add(1)) }
 	codec := eventcodec.New(w.keys)
 	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
-	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID})
+	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds")})
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
@@ -354,7 +354,7 @@ func (l foldedSlots) Nearest(ctx context.Context, w projections.Wish, now time.T
 }
 
 func (l foldedAppointments) List(
-	ctx context.Context, f projections.AppointmentFilter, least domain.Position,
+	ctx context.Context, f projections.AppointmentFilter, _ time.Time, least domain.Position,
 ) (projections.List[projections.Appointment], error) {
 	var visits []projections.Appointment
 	head, err := l.read(ctx, least, func(e domain.Event) error {

@@ -410,7 +410,7 @@ func problemHeaders(status int) map[string]*huma.Header {
 	switch status {
 	case http.StatusPreconditionFailed:
 		return map[string]*huma.Header{"ETag": {Description: "The revision that there is now; absent when nothing ever happened", Schema: text}}
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return map[string]*huma.Header{"Retry-After": {Description: "Seconds until it is worth trying again", Schema: text}}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
@@ -19,15 +20,16 @@ import (
 // Problem is the body of every answer that is not a success: RFC 9457 problem
 // details with Slotbook's extensions.
 type Problem struct {
-	Type         string    `json:"type" format:"uri-reference" doc:"/problems/ and the rule; stable, and a page that explains it" example:"/problems/slot.taken"`
-	Title        string    `json:"title" doc:"The status in words" example:"Conflict"`
-	Status       int       `json:"status" doc:"The HTTP status" example:"409"`
-	Detail       string    `json:"detail" doc:"One sentence for people" example:"every place of the slot is taken"`
-	Rule         string    `json:"rule" doc:"The rule that said no; stable" example:"slot.taken"`
-	Errors       []Fault   `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong, for request.invalid"`
-	Conflict     *Resource `json:"conflict,omitempty" doc:"What stands in the way"`
-	Revision     *int64    `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
-	Alternatives []Slot    `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
+	Type         string     `json:"type" format:"uri-reference" doc:"/problems/ and the rule; stable, and a page that explains it" example:"/problems/slot.taken"`
+	Title        string     `json:"title" doc:"The status in words" example:"Conflict"`
+	Status       int        `json:"status" doc:"The HTTP status" example:"409"`
+	Detail       string     `json:"detail" doc:"One sentence for people" example:"every place of the slot is taken"`
+	Rule         string     `json:"rule" doc:"The rule that said no; stable" example:"slot.taken"`
+	Errors       []Fault    `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong, for request.invalid"`
+	Conflict     *Resource  `json:"conflict,omitempty" doc:"What stands in the way"`
+	Revision     *int64     `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
+	HeldUntil    *time.Time `json:"heldUntil,omitempty" doc:"What stands in the way is held or requested, and lapses then unless it is confirmed"`
+	Alternatives []Slot     `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
 
 	retryAfter int    // seconds; 0 = not worth retrying
 	etag       string // of the thing as it is, "" for none
@@ -42,7 +44,7 @@ type Fault struct {
 
 // Resource names a thing.
 type Resource struct {
-	Kind string `json:"kind" enum:"slot,patient,appointment,other" doc:"What sort of thing"`
+	Kind string `json:"kind" enum:"slot,patient,room,device,quota,appointment,other" doc:"What sort of thing"`
 	ID   string `json:"id" doc:"Its id"`
 }
 
@@ -109,7 +111,7 @@ func (r rule) problem(detail string) *Problem {
 		detail = r.Text
 	}
 	p := &Problem{Type: "/problems/" + r.Rule, Title: http.StatusText(r.Status), Status: r.Status, Detail: detail, Rule: r.Rule}
-	if r.Status == http.StatusServiceUnavailable {
+	if r.Status == http.StatusServiceUnavailable || r.Status == http.StatusTooManyRequests {
 		p.retryAfter = retryAfter
 	}
 	return p
@@ -131,13 +133,15 @@ func statusOf(k domain.Kind) int {
 		return http.StatusPreconditionFailed
 	case domain.Unavailable:
 		return http.StatusServiceUnavailable
+	case domain.Limited:
+		return http.StatusTooManyRequests
 	case domain.Internal:
 	}
 	return http.StatusInternalServerError
 }
 
 func kindName(k domain.Kind) string {
-	names := []string{"internal", "invalid", "refused", "conflict", "gone", "not-found", "forbidden", "stale", "unavailable"}
+	names := []string{"internal", "invalid", "refused", "conflict", "gone", "not-found", "forbidden", "stale", "unavailable", "limited"}
 	return names[k]
 }
 
@@ -160,6 +164,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	if c, ok := errors.AsType[*commands.Conflict](err); ok {
 		revision := int64(c.Revision)
 		p.Conflict, p.Revision = resourceOf(c.Stream), &revision
+		p.HeldUntil = instant(c.Until)
 		if refusal.Kind == domain.Stale && c.Revision >= 0 {
 			p.etag = etag(c.Revision)
 		}
@@ -175,14 +180,12 @@ func resourceOf(s domain.StreamName) *Resource {
 	switch s.Category() {
 	case "":
 		return nil
-	case "slot", "appointment":
+	case "slot", "appointment", "quota":
 		return &Resource{s.Category(), s.ID()}
 	case "occupancy":
 		kind, rest, _ := strings.Cut(s.ID(), ".")
 		id, _, _ := strings.Cut(rest, ".")
-		if kind == "patient" {
-			return &Resource{kind, id}
-		}
+		return &Resource{kind, id}
 	}
 	return &Resource{"other", s.ID()}
 }

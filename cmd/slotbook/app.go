@@ -77,7 +77,9 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.handler = commands.New(commands.Config{Store: measured(a.store, registry), Now: time.Now, NewID: newID})
+	a.handler = commands.New(commands.Config{
+		Store: measured(a.store, registry), Now: time.Now, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
 	})

@@ -1,21 +1,22 @@
 // Package appointment is the owner of a visit's claims: its stream is where a
 // set of claims becomes live or dies.
 //
-//	            Propose             Commit
-//	(nothing) ----------> proposed --------> booked
-//	                       |  |  |             |
-//	                 Refuse|  |  |Cancel       |Cancel
-//	                       | Lapse             |
-//	                       v  v  v             v
-//	                       cancelled       cancelled
-//	                           |
-//	                           | Propose (after a refusal or a lapse only)
-//	                           v
-//	                        proposed, with the next set
+//	(nothing) --Propose--> proposed --Commit--> booked --Arrive--> arrived --CheckIn--> checked-in --Fulfil--> fulfilled
+//	                        |  |  |               |  \--Miss--> noshow
+//	                        |  |  |Hold, Request  |
+//	                        |  |  v               |  Propose (Move), Commit: the next set, then the one before is dead
+//	                        |  |  pending --------+--Cancel, Decline, Release, Refuse, Lapse--> cancelled
+//	                        |  v    |Commit, Approve                                              |
+//	                        |       v                                                             | Propose (Restore), Commit
+//	                        v     booked                                                          v
+//	                    cancelled                                                               booked
 //
-// At most one set is live, and one pending (I3). A pending set has a deadline
-// (I4): until then only the owner decides, by its own clock; from [ClockSlack]
-// after it anybody who is hindered may lapse it.
+// A set is pending while it is proposed, held by a frontend or requested of
+// the clinic; Undo takes the last change of status back. At most one set is
+// live (I3). A pending set has a deadline (I4): until then only the owner
+// decides, by its own clock; from [ClockSlack] after it anybody who is hindered
+// may lapse it. A refused or lapsed appointment that never was booked may be
+// proposed again, with the next set.
 package appointment
 
 import (
@@ -42,19 +43,17 @@ type Status string
 // The statuses, "" being an appointment that does not exist.
 const (
 	Proposed  Status = "proposed" // the protocol began; never listed
+	Pending   Status = "pending"  // held, or requested and not yet approved
 	Booked    Status = "booked"
+	Arrived   Status = "arrived"
+	CheckedIn Status = "checked-in" // in the room
+	Fulfilled Status = "fulfilled"
 	Cancelled Status = "cancelled"
+	NoShow    Status = "noshow"
 )
 
-// Initiator is who cancels.
-type Initiator string
-
-// The initiators.
-const (
-	ByPatient      Initiator = "patient"
-	ByPractitioner Initiator = "practitioner"
-	ByClinic       Initiator = "clinic"
-)
+// Over reports whether nothing of the visit is still to come.
+func (s Status) Over() bool { return s == Fulfilled || s == NoShow || s == Cancelled }
 
 // Visit is what is booked. Every event repeats it, so that a reader needs no
 // other event.
@@ -65,144 +64,89 @@ type Visit struct {
 	Clinic       domain.ClinicID       `json:"clinic"`
 	Slots        []domain.SlotID       `json:"slots"`
 	domain.Period
+	VisitType  string     `json:"visitType,omitempty"`
+	Uses       []Use      `json:"uses,omitempty"`       // rooms and devices
+	ExpectedAt *time.Time `json:"expectedAt,omitempty"` // in a session of several patients: when this one's turn is
+	Overbooked bool       `json:"overbooked,omitempty"` // staff took it in beyond what there is
 }
 
-// Same reports whether both are the same visit: same people, slots and time.
+// Use is a room or a device for a part of the visit.
+type Use struct {
+	Kind string `json:"kind"` // "room" or "device"
+	ID   string `json:"id"`
+	domain.Period
+}
+
+// Same reports whether both are the same visit: same people, slots, rooms and
+// time. The turn in a session follows from the claim, and does not count.
 func (v Visit) Same(w Visit) bool {
 	return v.Appointment == w.Appointment && v.Patient == w.Patient && v.Practitioner == w.Practitioner &&
-		v.Clinic == w.Clinic && slices.Equal(v.Slots, w.Slots) && v.Period.Equal(w.Period)
+		v.Clinic == w.Clinic && slices.Equal(v.Slots, w.Slots) && v.Period.Equal(w.Period) && v.VisitType == w.VisitType &&
+		slices.EqualFunc(v.Uses, w.Uses, func(a, b Use) bool { return a.Kind == b.Kind && a.ID == b.ID && a.Period.Equal(b.Period) })
 }
+
+// UseOf returns the period from the first to the last use of a room or device.
+func (v Visit) UseOf(kind, id string) domain.Period {
+	var p domain.Period
+	for _, u := range v.Uses {
+		if u.Kind != kind || u.ID != id {
+			continue
+		}
+		if p.Start.IsZero() || u.Start.Before(p.Start) {
+			p.Start = u.Start
+		}
+		if u.End.After(p.End) {
+			p.End = u.End
+		}
+	}
+	return p
+}
+
+// Phase says how far a pending set has come.
+type Phase int
+
+// The phases.
+const (
+	InDecision Phase = iota // the protocol is under way
+	OnHold                  // a frontend keeps it while the person fills a form
+	OnRequest               // it waits for approval
+)
 
 // Set is one set of claims.
 type Set struct {
 	Visit
 	Claims   []domain.StreamName // the arbiters' streams, sorted
 	Deadline time.Time
+	Ceiling  time.Time // of a hold: it is not renewed beyond
+	Phase    Phase
 	Fate     claim.Fate
+}
+
+// Change is the last change of status that can be undone.
+type Change struct {
+	From   Status // before it; "" when there is nothing to undo
+	At     time.Time
+	By     string // the actor
+	Undone bool
 }
 
 // State is what the appointment's stream says. Set n is Sets[n-1].
 type State struct {
-	Status  Status
-	Sets    []Set
-	Reason  domain.Sealed // why the patient comes
-	Decided bool          // it was booked or cancelled once: no set but those of its own commands follows
+	Status   Status
+	Sets     []Set
+	Reason   domain.Sealed // why the patient comes
+	Decided  bool          // it was booked or cancelled once: no set but those of its own commands follows
+	Moves    int           // how often it was rescheduled
+	Change   Change
+	Arrived  time.Time // when the patient came, went in, and was done; zero when unknown
+	Started  time.Time
+	Finished time.Time
 }
 
 // Command is something to do to an appointment.
 //
 //sumtype:decl
 type Command interface{ command() }
-
-type (
-	// Propose begins the protocol for the next set.
-	Propose struct {
-		Visit    Visit
-		Claims   []domain.StreamName
-		Reason   domain.Sealed
-		Deadline time.Time
-		At       time.Time
-	}
-	// Commit makes a pending set live. All its claims are held by then.
-	Commit struct {
-		Set int
-		At  time.Time
-	}
-	// Refuse ends a pending set whose claims could not all be had.
-	Refuse struct {
-		Set  int
-		Rule string
-	}
-	// Lapse ends a pending set whose deadline has passed.
-	Lapse struct {
-		Set int
-		At  time.Time
-	}
-	// Cancel ends the appointment.
-	Cancel struct {
-		Initiator Initiator
-		Reason    domain.Sealed
-	}
-)
-
-func (Propose) command() {}
-func (Commit) command()  {}
-func (Refuse) command()  {}
-func (Lapse) command()   {}
-func (Cancel) command()  {}
-
-// Event is a fact about an appointment.
-//
-//sumtype:decl
-type Event interface {
-	domain.Event
-	appointmentEvent()
-}
-
-type (
-	// WasProposed says which claims a set needs and until when it may be decided.
-	WasProposed struct {
-		Visit
-		Set      int                 `json:"set"`
-		Claims   []domain.StreamName `json:"claims"`
-		Reason   domain.Sealed       `json:"reason,omitzero"`
-		Deadline time.Time           `json:"deadline"`
-	}
-	// WasBooked says that a set is live: the commit point of a booking.
-	WasBooked struct {
-		Visit
-		Set int `json:"set"`
-	}
-	// WasRefused says that a set died because a race was lost half-way.
-	WasRefused struct {
-		Visit
-		Set  int    `json:"set"`
-		Rule string `json:"rule"`
-	}
-	// HasLapsed says that a set died because its deadline passed.
-	HasLapsed struct {
-		Visit
-		Set int `json:"set"`
-	}
-	// WasCancelled says that the appointment ended and its set with it.
-	WasCancelled struct {
-		Visit
-		Set       int           `json:"set"`
-		Initiator Initiator     `json:"initiator"`
-		Reason    domain.Sealed `json:"reason,omitzero"`
-	}
-)
-
-// EventType returns "appointment.proposed".
-func (WasProposed) EventType() string { return "appointment.proposed" }
-
-// EventType returns "appointment.booked".
-func (WasBooked) EventType() string { return "appointment.booked" }
-
-// EventType returns "appointment.refused".
-func (WasRefused) EventType() string { return "appointment.refused" }
-
-// EventType returns "appointment.lapsed".
-func (HasLapsed) EventType() string { return "appointment.lapsed" }
-
-// EventType returns "appointment.cancelled".
-func (WasCancelled) EventType() string { return "appointment.cancelled" }
-
-func (WasProposed) appointmentEvent()  {}
-func (WasBooked) appointmentEvent()    {}
-func (WasRefused) appointmentEvent()   {}
-func (HasLapsed) appointmentEvent()    {}
-func (WasCancelled) appointmentEvent() {}
-
-// The refusals of an appointment.
-var (
-	ErrNotFound     = domain.Refusal(domain.NotFound, "appointment.not-found", "there is no such appointment")
-	ErrExists       = domain.Refusal(domain.Conflict, "appointment.exists", "an appointment with this id exists already and says something else")
-	ErrLapsed       = domain.Refusal(domain.Gone, "appointment.lapsed", "the time to complete the booking has passed")
-	ErrNotDue       = domain.Refusal(domain.Conflict, "appointment.not-due", "the deadline of the booking has not passed yet")
-	ErrPast         = domain.Refusal(domain.Refused, "appointment.past", "the slot has started already")
-	ErrBadInitiator = domain.Refusal(domain.Invalid, "appointment.initiator", "the initiator is patient, practitioner or clinic")
-)
 
 // Decide returns what the command does to the appointment.
 func Decide(s State, c Command) ([]Event, error) {
@@ -212,91 +156,35 @@ func Decide(s State, c Command) ([]Event, error) {
 	case Commit:
 		return commit(s, c)
 	case Refuse:
-		if s.Fate(c.Set) != claim.Pending {
-			return nil, nil
-		}
-		return []Event{WasRefused{s.set(c.Set).Visit, c.Set, c.Rule}}, nil
+		return refuse(s, c), nil
 	case Lapse:
 		return lapse(s, c)
+	case Hold:
+		return hold(s, c)
+	case Renew:
+		return renew(s, c)
+	case Release:
+		return release(s), nil
+	case Request:
+		return request(s, c)
+	case Approve:
+		return approve(s, c)
+	case Decline:
+		return decline(s, c)
+	case Arrive:
+		return arrive(s, c)
+	case CheckIn:
+		return checkIn(s, c)
+	case Fulfil:
+		return fulfil(s, c)
+	case Miss:
+		return miss(s, c)
 	case Cancel:
 		return cancel(s, c)
+	case Undo:
+		return undo(s, c)
 	}
 	return nil, nil
-}
-
-func propose(s State, c Propose) ([]Event, error) {
-	var lapsed []Event
-	if last, n := s.Current(); n > 0 {
-		switch {
-		case last.Fate == claim.Dead && !s.Decided:
-		case last.Fate == claim.Pending && !c.At.Before(last.Deadline):
-			lapsed = []Event{HasLapsed{last.Visit, n}}
-		case last.Fate == claim.Dead || !last.Same(c.Visit):
-			return nil, ErrExists
-		default:
-			return nil, nil // the same visit, booked or on its way
-		}
-	}
-	if !c.At.Before(c.Visit.Start) {
-		return nil, ErrPast
-	}
-	return append(lapsed, WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline}), nil
-}
-
-func commit(s State, c Commit) ([]Event, error) {
-	switch s.Fate(c.Set) {
-	case claim.Live:
-		return nil, nil
-	case claim.Pending:
-		if set := s.set(c.Set); c.At.Before(set.Deadline) {
-			return []Event{WasBooked{set.Visit, c.Set}}, nil
-		}
-	case claim.Dead, claim.Unknown:
-	}
-	return nil, ErrLapsed
-}
-
-func lapse(s State, c Lapse) ([]Event, error) {
-	if s.Fate(c.Set) != claim.Pending {
-		return nil, nil
-	}
-	set := s.set(c.Set)
-	if c.At.Before(set.Deadline.Add(ClockSlack)) {
-		return nil, ErrNotDue
-	}
-	return []Event{HasLapsed{set.Visit, c.Set}}, nil
-}
-
-// cancel ends also what was refused or lapsed already: a late repeat of the
-// booking must not revive what somebody was told is cancelled.
-func cancel(s State, c Cancel) ([]Event, error) {
-	switch {
-	case s.Status == "":
-		return nil, ErrNotFound
-	case c.Initiator != ByPatient && c.Initiator != ByPractitioner && c.Initiator != ByClinic:
-		return nil, ErrBadInitiator
-	case s.Status == Cancelled && s.Decided:
-		return nil, nil // cancelled is cancelled, whoever asks again
-	}
-	n := len(s.Sets)
-	return []Event{WasCancelled{s.set(n).Visit, n, c.Initiator, c.Reason}}, nil
-}
-
-// SetOf returns the number of the set that an event is about.
-func SetOf(e Event) int {
-	switch e := e.(type) {
-	case WasProposed:
-		return e.Set
-	case WasBooked:
-		return e.Set
-	case WasRefused:
-		return e.Set
-	case HasLapsed:
-		return e.Set
-	case WasCancelled:
-		return e.Set
-	}
-	return 0
 }
 
 // Fate returns what became of a set: [claim.Unknown] when the stream does not
@@ -308,12 +196,26 @@ func (s State) Fate(set int) claim.Fate {
 	return s.Sets[set-1].Fate
 }
 
-// Current returns the latest set and its number; number 0 when there is none.
+// Current returns the live set, else the latest, and its number; number 0 when
+// there is none.
 func (s State) Current() (Set, int) {
+	if n := s.live(); n > 0 {
+		return s.set(n), n
+	}
+	return s.Latest()
+}
+
+// Latest returns the latest set and its number; number 0 when there is none.
+func (s State) Latest() (Set, int) {
 	if len(s.Sets) == 0 {
 		return Set{}, 0
 	}
 	return s.set(len(s.Sets)), len(s.Sets)
+}
+
+// live returns the number of the live set, 0 for none.
+func (s State) live() int {
+	return 1 + slices.IndexFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Live })
 }
 
 func (s State) set(n int) Set { return s.Sets[n-1] }
@@ -322,26 +224,102 @@ func (s State) set(n int) Set { return s.Sets[n-1] }
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case WasProposed:
-		s.Status, s.Reason = Proposed, e.Reason
-		s.Sets = append(slices.Clone(s.Sets), Set{e.Visit, e.Claims, e.Deadline, claim.Pending})
+		if s.live() == 0 {
+			s.Status = Proposed
+		}
+		if s.Reason.IsZero() {
+			s.Reason = e.Reason
+		}
+		s.Sets = append(slices.Clone(s.Sets), Set{Visit: e.Visit, Claims: e.Claims, Deadline: e.Deadline, Fate: claim.Pending})
+	case WasHeld:
+		s.Status = Pending
+		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline, t.Ceiling = OnHold, e.Deadline, e.Ceiling })
+	case WasRenewed:
+		s = s.with(e.Set, func(t *Set) { t.Deadline = e.Deadline })
+	case WasRequested:
+		s.Status = Pending
+		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
 	case WasBooked:
-		s.Status, s.Decided = Booked, true
-		s.Sets = fate(s.Sets, e.Set, claim.Live)
+		if s.Status == Booked {
+			s.Moves++
+		}
+		s.Status, s.Decided, s.Change = Booked, true, Change{}
+		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.Fate = e.Visit, claim.Live })
 	case WasRefused:
-		s.Status = Cancelled
-		s.Sets = fate(s.Sets, e.Set, claim.Dead)
+		s = s.died(e.Set)
 	case HasLapsed:
-		s.Status = Cancelled
-		s.Sets = fate(s.Sets, e.Set, claim.Dead)
+		s = s.died(e.Set)
+	case WasReleased:
+		s = s.died(e.Set)
+	case WasDeclined:
+		s = s.died(e.Set)
+		s.Decided = true
 	case WasCancelled:
+		s.Change = Change{From: s.Status, At: e.At, By: e.By}
 		s.Status, s.Decided = Cancelled, true
-		s.Sets = fate(s.Sets, e.Set, claim.Dead)
+		s = s.kill(0)
+	case HasArrived:
+		s.Arrived = e.At
+		s = s.changed(Arrived, e.At, e.By)
+	case WasCheckedIn:
+		s.Started = e.At
+		s = s.changed(CheckedIn, e.At, e.By)
+	case WasFulfilled:
+		s.Finished = e.At
+		s = s.changed(Fulfilled, e.At, e.By)
+	case WasMissed:
+		s = s.changed(NoShow, e.At, e.By)
+	case WasReverted:
+		s = s.reverted(e.Status)
 	}
 	return s
 }
 
-func fate(sets []Set, n int, f claim.Fate) []Set {
-	sets = slices.Clone(sets)
-	sets[n-1].Fate = f
-	return sets
+func (s State) changed(to Status, at time.Time, by string) State {
+	s.Change = Change{From: s.Status, At: at, By: by}
+	s.Status = to
+	return s
+}
+
+// reverted takes the last change back, and what was noted with it.
+func (s State) reverted(to Status) State {
+	switch s.Status {
+	case Arrived:
+		s.Arrived = time.Time{}
+	case CheckedIn:
+		s.Started = time.Time{}
+	case Fulfilled:
+		s.Finished = time.Time{}
+	case Proposed, Pending, Booked, Cancelled, NoShow:
+	}
+	s.Status, s.Change = to, Change{Undone: true}
+	return s
+}
+
+// with returns the state with one set changed.
+func (s State) with(n int, change func(*Set)) State {
+	s.Sets = slices.Clone(s.Sets)
+	change(&s.Sets[n-1])
+	return s
+}
+
+// died ends a set that was pending. The appointment goes with it unless another
+// set is live.
+func (s State) died(n int) State {
+	s = s.with(n, func(t *Set) { t.Fate = claim.Dead })
+	if s.live() == 0 && !slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending }) {
+		s.Status = Cancelled
+	}
+	return s
+}
+
+// kill ends every set but one.
+func (s State) kill(but int) State {
+	s.Sets = slices.Clone(s.Sets)
+	for i := range s.Sets {
+		if i != but-1 {
+			s.Sets[i].Fate = claim.Dead
+		}
+	}
+	return s
 }

@@ -1,7 +1,7 @@
 // Package occupancy is the arbiter of what is not cut into slots: the time of
 // a patient, a room or a device, one stream for each and each UTC day.
 //
-//	free --Claim(period)--> taken for that period --Release--> free
+//	free --Claim(period)--> held or booked for that period --Release--> free
 //
 // A period that crosses midnight UTC is claimed on every day that it touches.
 // Claims of different owners never overlap (I2).
@@ -9,6 +9,7 @@ package occupancy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/claim"
@@ -31,8 +32,18 @@ func (s Subject) Stream(day domain.Day) domain.StreamName {
 	return domain.Stream(Category, s.Kind+"."+s.ID+"."+string(day))
 }
 
+// SubjectOf returns whose time a stream is about.
+func SubjectOf(stream domain.StreamName) Subject {
+	kind, rest, _ := strings.Cut(stream.ID(), ".")
+	id, _, _ := strings.Cut(rest, ".")
+	return Subject{kind, id}
+}
+
 // State is the subject's day: its claims in the order in which they were made.
-type State struct{ Claims []Taken }
+type State struct {
+	Claims []Taken
+	Firm   []claim.Claim // those that were booked, not only held
+}
 
 // Taken is a claimed period, whole, also where it crosses the day's border.
 type Taken struct {
@@ -49,9 +60,10 @@ type Command interface{ command() }
 type (
 	// Claim takes a period.
 	Claim struct {
-		Subject Subject
-		Taken   Taken
-		Fates   claim.Fates // of foreign claims, as far as looked up
+		Subject   Subject
+		Taken     Taken
+		Tentative bool        // the set is held or requested, not booked
+		Fates     claim.Fates // of foreign claims, as far as looked up
 	}
 	// Release gives a claim's period back.
 	Release struct {
@@ -72,7 +84,12 @@ type Event interface {
 }
 
 type (
-	// Booked says that a claim took a period.
+	// Held says that a claim took a period for a set that is not decided yet.
+	Held struct {
+		Subject
+		Taken
+	}
+	// Booked says that a claim took a period, or that one that was held is booked.
 	Booked struct {
 		Subject
 		Taken
@@ -84,12 +101,16 @@ type (
 	}
 )
 
+// EventType returns "occupancy.held".
+func (Held) EventType() string { return "occupancy.held" }
+
 // EventType returns "occupancy.booked".
 func (Booked) EventType() string { return "occupancy.booked" }
 
 // EventType returns "occupancy.released".
 func (Released) EventType() string { return "occupancy.released" }
 
+func (Held) occupancyEvent()     {}
 func (Booked) occupancyEvent()   {}
 func (Released) occupancyEvent() {}
 
@@ -118,7 +139,10 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	for _, t := range s.Claims {
 		switch {
 		case t.Claim == c.Taken.Claim && t.Period.Equal(c.Taken.Period):
-			return nil, nil // the same appointment, set and period: the same claim
+			if c.Tentative || slices.Contains(s.Firm, t.Claim) {
+				return nil, nil // the same appointment, set and period: the same claim
+			}
+			return []Event{Booked{c.Subject, t}}, nil
 		case t.Owner == c.Taken.Owner || !t.Overlaps(c.Taken.Period):
 		case c.Fates[t.Claim] == claim.Dead:
 			events = append(events, Released{c.Subject, t})
@@ -128,6 +152,9 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	}
 	if len(by) > 0 {
 		return nil, &claim.Taken{Rule: refusal(c.Subject), By: by}
+	}
+	if c.Tentative {
+		return append(events, Held{c.Subject, c.Taken}), nil
 	}
 	return append(events, Booked{c.Subject, c.Taken}), nil
 }
@@ -143,10 +170,16 @@ func refusal(s Subject) *domain.Error {
 // Evolve returns the state after the event.
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
-	case Booked:
+	case Held:
 		s.Claims = append(slices.Clone(s.Claims), e.Taken)
+	case Booked:
+		if !slices.ContainsFunc(s.Claims, func(t Taken) bool { return t.Claim == e.Claim && t.Period.Equal(e.Period) }) {
+			s.Claims = append(slices.Clone(s.Claims), e.Taken)
+		}
+		s.Firm = append(slices.Clone(s.Firm), e.Claim)
 	case Released:
 		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(t Taken) bool { return t.Claim == e.Claim })
+		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), func(c claim.Claim) bool { return c == e.Claim })
 	}
 	return s
 }

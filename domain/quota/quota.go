@@ -125,7 +125,7 @@ var (
 	ErrPatientDay          = domain.Refusal(domain.Conflict, "quota.patient-day", "the patient has as many appointments on that day as the policy allows")
 	ErrPatientPractitioner = domain.Refusal(domain.Conflict, "quota.patient-practitioner", "the patient has as many appointments with this practitioner as the policy allows")
 	ErrPatientActive       = domain.Refusal(domain.Conflict, "quota.patient-active", "the patient has as many appointments to come as the policy allows")
-	ErrHolds               = domain.Refusal(domain.Refused, "hold.too-many", "unknown callers hold as much of the practitioner's day as the policy allows")
+	ErrHolds               = domain.Refusal(domain.Limited, "hold.too-many", "as much is on hold already as this caller may hold")
 )
 
 // errRule says that a claim's rule is none of those above: a fault of the caller.

@@ -105,3 +105,10 @@ func (i Interval) cut(clinic domain.ClinicID, d domain.Day, zone *time.Location)
 	}
 	return wants
 }
+
+func (s State) ReplyBy(_ domain.ClinicID, asked, start time.Time) time.Time {
+	if t := asked.Add(20 * time.Minute); t.Before(start) {
+		return t
+	}
+	return start
+}

@@ -1,6 +1,6 @@
 // Package slot is the arbiter of one bookable unit: who has its places.
 //
-//	(opened by its day) --Claim--> booked --Release--> free again
+//	(opened by its day) --Claim--> held, booked --Release--> free again
 //	        |                        |
 //	     Withdraw                 Withdraw
 //	        v                        v
@@ -38,7 +38,9 @@ type State struct {
 	Places    int // 0 until the stream says; then the capacity in force
 	Wanted    int // what the schedule wants, less than Places while more are taken; 0 = Places
 	Withdrawn bool
-	Claims    []Holder // in the order in which they were made
+	Claims    []Holder      // in the order in which they were made
+	Firm      []claim.Claim // those that were booked, not only held
+	Terms     Terms         // zero until the stream begins
 }
 
 // Holder is a claim with those it is for.
@@ -46,6 +48,7 @@ type Holder struct {
 	claim.Claim
 	Appointment domain.AppointmentID `json:"appointment"`
 	Patient     domain.PatientID     `json:"patient,omitempty"`
+	Place       int                  `json:"place,omitempty"` // which of the places, from 0
 }
 
 // Command is something to do to a slot.
@@ -56,16 +59,16 @@ type Command interface{ command() }
 type (
 	// Claim takes one place.
 	Claim struct {
-		Terms    Terms
-		Capacity int // places, as the day opened the slot
-		Holder   Holder
-		Fates    claim.Fates // of foreign claims, as far as looked up
+		Terms     Terms
+		Capacity  int           // places, as the day opened the slot
+		Holder    Holder        // its place is found here
+		Tentative bool          // the set is held or requested, not booked
+		Beyond    bool          // staff add a place when none is left
+		Reason    domain.Sealed // why, with Beyond
+		Fates     claim.Fates   // of foreign claims, as far as looked up
 	}
 	// Release gives a place back.
-	Release struct {
-		Terms Terms
-		Claim claim.Claim
-	}
+	Release struct{ Claim claim.Claim }
 	// Withdraw takes the slot off the schedule. It is always accepted.
 	Withdraw struct{ Terms Terms }
 	// Resize changes the number of places; those that are taken stay.
@@ -89,7 +92,20 @@ type Event interface {
 }
 
 type (
-	// Booked says that a claim took a place.
+	// Held says that a claim took a place for a set that is not decided yet.
+	Held struct {
+		Terms
+		Holder
+		Places int `json:"places"` // the capacity under which the claim was decided
+	}
+	// Overbooked says that staff added a place for a patient.
+	Overbooked struct {
+		Terms
+		Appointment domain.AppointmentID `json:"appointment"` // for which it was added
+		Places      int                  `json:"places"`      // from now on
+		Reason      domain.Sealed        `json:"reason,omitzero"`
+	}
+	// Booked says that a claim took a place, or that one that was held is booked.
 	Booked struct {
 		Terms
 		Holder
@@ -114,6 +130,12 @@ type (
 	}
 )
 
+// EventType returns "slot.held".
+func (Held) EventType() string { return "slot.held" }
+
+// EventType returns "slot.overbooked".
+func (Overbooked) EventType() string { return "slot.overbooked" }
+
 // EventType returns "slot.booked".
 func (Booked) EventType() string { return "slot.booked" }
 
@@ -126,10 +148,12 @@ func (Withdrawn) EventType() string { return "slot.withdrawn" }
 // EventType returns "slot.resized".
 func (Resized) EventType() string { return "slot.resized" }
 
-func (Booked) slotEvent()    {}
-func (Released) slotEvent()  {}
-func (Withdrawn) slotEvent() {}
-func (Resized) slotEvent()   {}
+func (Held) slotEvent()       {}
+func (Overbooked) slotEvent() {}
+func (Booked) slotEvent()     {}
+func (Released) slotEvent()   {}
+func (Withdrawn) slotEvent()  {}
+func (Resized) slotEvent()    {}
 
 // The refusals of a slot.
 var (
@@ -157,22 +181,46 @@ func Decide(s State, c Command) ([]Event, error) {
 }
 
 func decideClaim(s State, c Claim) ([]Event, error) {
-	if s.Held(c.Holder.Claim) {
-		return nil, nil // the same appointment and set: the same claim
+	places := cmp.Or(s.Wanted, s.Places, c.Capacity) // fewer places refuse newcomers
+	if h, held := s.holder(c.Holder.Claim); held {
+		if c.Tentative || slices.Contains(s.Firm, h.Claim) {
+			return nil, nil // the same appointment and set: the same claim
+		}
+		return []Event{Booked{s.Terms, h, places}}, nil
 	}
 	if s.Withdrawn {
 		return nil, ErrWithdrawn
 	}
-	places := cmp.Or(s.Wanted, s.Places, c.Capacity) // fewer places refuse newcomers
-	booked := Booked{Terms: c.Terms, Holder: c.Holder, Places: places}
 	if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
-		return []Event{booked}, nil
+		return []Event{s.take(c, places)}, nil
 	}
-	if len(owners(s.Claims, c.Holder.Owner, c.Fates)) >= places {
-		return nil, &claim.Taken{Rule: ErrTaken, By: inTheWay(s.Claims, c)}
+	if len(owners(s.Claims, c.Holder.Owner, c.Fates)) < places {
+		events := releaseDead(s, c, places)
+		return append(events, domain.Fold(Evolve, s, events...).take(c, places)), nil
 	}
-	events := releaseDead(s, c, places)
-	return append(events, booked), nil
+	if c.Beyond {
+		return beyond(s, c, places), nil
+	}
+	return nil, &claim.Taken{Rule: ErrTaken, By: inTheWay(s.Claims, c)}
+}
+
+// beyond adds the place that is missing, and takes it.
+func beyond(s State, c Claim, places int) []Event {
+	added := Overbooked{Terms: c.Terms, Appointment: c.Holder.Appointment, Reason: c.Reason, Places: max(places, len(owners(s.Claims, c.Holder.Owner, nil))) + 1}
+	return []Event{added, Evolve(s, added).take(c, added.Places)}
+}
+
+// take returns the event that gives the claim the lowest place that no other
+// owner has.
+func (s State) take(c Claim, places int) Event {
+	c.Holder.Place = 0
+	for slices.ContainsFunc(s.Claims, func(h Holder) bool { return h.Place == c.Holder.Place && h.Owner != c.Holder.Owner }) {
+		c.Holder.Place++
+	}
+	if c.Tentative {
+		return Held{c.Terms, c.Holder, places}
+	}
+	return Booked{c.Terms, c.Holder, places}
 }
 
 // releaseDead releases as many dead claims as stand in the way.
@@ -216,10 +264,10 @@ func inTheWay(holders []Holder, c Claim) []claim.Claim {
 func release(s State, c Release) []Event {
 	for _, h := range s.Claims {
 		if h.Claim == c.Claim {
-			released := Released{c.Terms, h}
+			released := Released{s.Terms, h}
 			events := []Event{released}
 			if 0 < s.Wanted && s.Wanted < s.Places {
-				events = append(events, resize(Evolve(s, released), Resize{c.Terms, s.Wanted})...)
+				events = append(events, resize(Evolve(s, released), Resize{s.Terms, s.Wanted})...)
 			}
 			return events
 		}
@@ -240,23 +288,43 @@ func resize(s State, c Resize) []Event {
 	return []Event{Resized{c.Terms, places, c.Capacity}}
 }
 
-// Held reports whether the claim has a place.
-func (s State) Held(c claim.Claim) bool {
-	return slices.ContainsFunc(s.Claims, func(h Holder) bool { return h.Claim == c })
+// holder returns the place that a claim has, if any.
+func (s State) holder(c claim.Claim) (Holder, bool) {
+	for _, h := range s.Claims {
+		if h.Claim == c {
+			return h, true
+		}
+	}
+	return Holder{}, false
+}
+
+// Place returns which place a claim has, from 0, and whether it has any.
+func (s State) Place(c claim.Claim) (int, bool) {
+	h, held := s.holder(c)
+	return h.Place, held
 }
 
 // Evolve returns the state after the event.
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
-	case Booked:
-		s.Places = e.Places
+	case Held:
+		s.Places, s.Terms = e.Places, e.Terms
 		s.Claims = append(slices.Clone(s.Claims), e.Holder)
+	case Booked:
+		s.Places, s.Terms = e.Places, e.Terms
+		s.Firm = append(slices.Clone(s.Firm), e.Claim)
+		if _, held := s.holder(e.Claim); !held {
+			s.Claims = append(slices.Clone(s.Claims), e.Holder)
+		}
 	case Released:
 		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(h Holder) bool { return h.Claim == e.Claim })
+		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), func(c claim.Claim) bool { return c == e.Claim })
 	case Withdrawn:
-		s.Withdrawn = true
+		s.Withdrawn, s.Terms = true, e.Terms
 	case Resized:
-		s.Places, s.Wanted = e.Places, e.Wanted
+		s.Places, s.Wanted, s.Terms = e.Places, e.Wanted, e.Terms
+	case Overbooked:
+		s.Places, s.Wanted, s.Terms = e.Places, 0, e.Terms
 	}
 	return s
 }

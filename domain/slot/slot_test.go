@@ -38,6 +38,12 @@ func book(h slot.Holder, capacity int, dead ...slot.Holder) slot.Claim {
 	return slot.Claim{Terms: terms, Capacity: capacity, Holder: h, Fates: fates}
 }
 
+// at is the holder of another place than the first.
+func at(h slot.Holder, place int) slot.Holder {
+	h.Place = place
+	return h
+}
+
 func booked(h slot.Holder, places int) slot.Booked {
 	return slot.Booked{Terms: terms, Holder: h, Places: places}
 }
@@ -49,7 +55,7 @@ func TestClaim(t *testing.T) {
 	t.Run("a taken slot is refused",
 		spec.Given(booked(ana, 1)).When(book(boris, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("a slot of three places takes three",
-		spec.Given(booked(ana, 3), booked(boris, 3)).When(book(carlos, 3)).Then(booked(carlos, 3)))
+		spec.Given(booked(ana, 3), booked(at(boris, 1), 3)).When(book(carlos, 3)).Then(booked(at(carlos, 2), 3)))
 	t.Run("a slot of two places refuses the third",
 		spec.Given(booked(ana, 2), booked(boris, 2)).When(book(carlos, 2)).ThenRefuse(slot.ErrTaken))
 	t.Run("the same appointment and set is the same claim",
@@ -57,24 +63,52 @@ func TestClaim(t *testing.T) {
 	t.Run("claims of one appointment never conflict with each other",
 		spec.Given(booked(ana, 1)).When(book(ana2, 1)).Then(booked(ana2, 1)))
 	t.Run("claims of one appointment count once",
-		spec.Given(booked(ana, 2), booked(ana2, 2)).When(book(boris, 2)).Then(booked(boris, 2)))
+		spec.Given(booked(ana, 2), booked(ana2, 2)).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
 	t.Run("a dead claim in the way is released by whoever meets it",
 		spec.Given(booked(ana, 1)).When(book(boris, 1, ana)).Then(slot.Released{Terms: terms, Holder: ana}, booked(boris, 1)))
 	t.Run("a pending claim in the way is not released",
 		spec.Given(booked(ana, 1)).When(slot.Claim{Terms: terms, Capacity: 1, Holder: boris, Fates: claim.Fates{ana.Claim: claim.Pending}}).ThenRefuse(slot.ErrTaken))
 	t.Run("only as many dead claims are released as stand in the way",
-		spec.Given(booked(ana, 2), booked(boris, 2)).When(book(carlos, 2, ana, boris)).Then(slot.Released{Terms: terms, Holder: ana}, booked(carlos, 2)))
+		spec.Given(booked(ana, 2), booked(at(boris, 1), 2)).When(book(carlos, 2, ana, boris)).Then(slot.Released{Terms: terms, Holder: ana}, booked(carlos, 2)))
 	t.Run("a live claim beside a dead one still stands in the way",
 		spec.Given(booked(ana, 1), slot.Resized{Terms: terms, Places: 2}, booked(boris, 2), slot.Resized{Terms: terms, Places: 1}).
 			When(book(carlos, 1, ana)).ThenRefuse(slot.ErrTaken))
 	t.Run("a dead claim that is not in the way is left alone",
-		spec.Given(booked(ana, 2)).When(book(boris, 2, ana)).Then(booked(boris, 2)))
+		spec.Given(booked(ana, 2)).When(book(boris, 2, ana)).Then(booked(at(boris, 1), 2)))
 	t.Run("a withdrawn slot takes no new claim",
 		spec.Given(slot.Withdrawn{Terms: terms}).When(book(ana, 1)).ThenRefuse(slot.ErrWithdrawn))
 	t.Run("a place given back is free again",
 		spec.Given(booked(ana, 1), slot.Released{Terms: terms, Holder: ana}).When(book(boris, 1)).Then(booked(boris, 1)))
 	t.Run("the places in force are the slot's own, not those it was opened with",
-		spec.Given(slot.Resized{Terms: terms, Places: 2}, booked(ana, 2)).When(book(boris, 1)).Then(booked(boris, 2)))
+		spec.Given(slot.Resized{Terms: terms, Places: 2}, booked(ana, 2)).When(book(boris, 1)).Then(booked(at(boris, 1), 2)))
+}
+
+func TestHold(t *testing.T) {
+	t.Parallel()
+	hold, held := book(ana, 1), slot.Held{Terms: terms, Holder: ana, Places: 1}
+	hold.Tentative = true
+	t.Run("keeps a place for a set that is not decided yet", spec.Given().When(hold).Then(held))
+	t.Run("stands in the way of others", spec.Given(held).When(book(boris, 1)).ThenRefuse(slot.ErrTaken))
+	t.Run("becomes a booking in its own place", spec.Given(held).When(book(ana, 1)).Then(booked(ana, 1)))
+	t.Run("of what is booked changes nothing", spec.Given(booked(ana, 1)).When(hold).Then())
+	t.Run("that was given back leaves the place free", spec.Given(held).When(slot.Release{Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
+}
+
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	t.Run("are told apart", spec.Given(booked(ana, 2)).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
+	t.Run("stay with their holders when others leave",
+		spec.Given(booked(ana, 3), booked(at(boris, 1), 3), slot.Released{Terms: terms, Holder: ana}).When(book(carlos, 3)).Then(booked(carlos, 3)))
+}
+
+func TestOverbook(t *testing.T) {
+	t.Parallel()
+	beyond := book(boris, 1)
+	beyond.Beyond, beyond.Reason = true, domain.Open("boris", "in pain")
+	added := slot.Overbooked{Terms: terms, Appointment: "boris", Places: 2, Reason: beyond.Reason}
+	t.Run("adds a place and takes it", spec.Given(booked(ana, 1)).When(beyond).Then(added, booked(at(boris, 1), 2)))
+	t.Run("adds none where one is left", spec.Given().When(beyond).Then(booked(boris, 1)))
+	t.Run("does not open what was withdrawn", spec.Given(slot.Withdrawn{Terms: terms}).When(beyond).ThenRefuse(slot.ErrWithdrawn))
 }
 
 func TestARefusalNamesWhoStandsInTheWay(t *testing.T) {
@@ -89,9 +123,9 @@ func TestARefusalNamesWhoStandsInTheWay(t *testing.T) {
 func TestRelease(t *testing.T) {
 	t.Parallel()
 	t.Run("frees the place",
-		spec.Given(booked(ana, 1)).When(slot.Release{Terms: terms, Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
+		spec.Given(booked(ana, 1)).When(slot.Release{Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
 	t.Run("of set one leaves set two untouched",
-		spec.Given(booked(ana2, 1)).When(slot.Release{Terms: terms, Claim: ana.Claim}).Then())
+		spec.Given(booked(ana2, 1)).When(slot.Release{Claim: ana.Claim}).Then())
 }
 
 func TestWithdraw(t *testing.T) {
@@ -112,7 +146,7 @@ func TestResize(t *testing.T) {
 		spec.Given(booked(ana, 2), slot.Resized{Terms: terms, Places: 1}).When(book(boris, 2)).ThenRefuse(slot.ErrTaken))
 	t.Run("each release then takes a place away",
 		spec.Given(booked(ana, 3), booked(boris, 3), slot.Resized{Terms: terms, Places: 2, Wanted: 1}).
-			When(slot.Release{Terms: terms, Claim: ana.Claim}).
+			When(slot.Release{Claim: ana.Claim}).
 			Then(slot.Released{Terms: terms, Holder: ana}, slot.Resized{Terms: terms, Places: 1}))
 	t.Run("a withdrawn slot is not resized",
 		spec.Given(slot.Withdrawn{Terms: terms}).When(slot.Resize{Terms: terms, Capacity: 2}).Then())

@@ -55,6 +55,7 @@ type Auditor struct {
 	busy      map[string][]stretch                           // live time by subject and UTC day
 	effects   map[effect]Evidence
 	lives     map[domain.StreamName]claim.Claim // the live set of each appointment
+	owned     map[domain.StreamName]map[int]bool
 }
 
 type set struct {
@@ -66,8 +67,10 @@ type set struct {
 }
 
 type places struct {
-	n         int
-	withdrawn bool
+	n            int
+	practitioner domain.PractitionerID
+	period       domain.Period
+	withdrawn    bool
 }
 
 // stretch is live time: of a patient by appointment, of a practitioner by slot.
@@ -90,6 +93,7 @@ func New() *Auditor {
 		busy:      map[string][]stretch{},
 		effects:   map[effect]Evidence{},
 		lives:     map[domain.StreamName]claim.Claim{},
+		owned:     map[domain.StreamName]map[int]bool{},
 	}
 }
 
@@ -118,7 +122,7 @@ func (a *Auditor) Add(r domain.Recorded) {
 	switch e := r.Event.(type) {
 	case schedule.DayOpened:
 		for _, s := range e.Slots {
-			a.slots[s.ID] = &places{n: s.Capacity}
+			a.slots[s.ID] = &places{n: s.Capacity, practitioner: e.Practitioner, period: s.Period}
 		}
 	case slot.Event:
 		a.slotEvent(r.Stream, e)
@@ -151,12 +155,14 @@ func (a *Auditor) find(invariant, text string, evidence ...Evidence) {
 
 func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 	switch e := e.(type) {
+	case slot.Held:
+		a.claimed(stream, e.Slot, e.Claim)
 	case slot.Booked:
-		a.hold(stream, e.Claim)
-		if p := a.slots[e.Slot]; p != nil && p.withdrawn {
-			a.find("I1", fmt.Sprintf("slot %s took a claim after it was withdrawn", e.Slot))
+		a.claimed(stream, e.Slot, e.Claim)
+	case slot.Overbooked:
+		if p := a.slots[e.Slot]; p != nil {
+			p.n = e.Places
 		}
-		a.checkPlaces(e.Slot)
 	case slot.Released:
 		a.free(stream, e.Claim)
 	case slot.Resized:
@@ -171,8 +177,21 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 	}
 }
 
+// claimed notes a claim on a slot. One that was held may be booked after the
+// slot was withdrawn.
+func (a *Auditor) claimed(stream domain.StreamName, id domain.SlotID, c claim.Claim) {
+	_, held := a.held[stream][c]
+	a.hold(stream, c)
+	if p := a.slots[id]; p != nil && p.withdrawn && !held {
+		a.find("I1", fmt.Sprintf("slot %s took a claim after it was withdrawn", id))
+	}
+	a.checkPlaces(id)
+}
+
 func (a *Auditor) occupancyEvent(stream domain.StreamName, e occupancy.Event) {
 	switch e := e.(type) {
+	case occupancy.Held:
+		a.hold(stream, e.Claim)
 	case occupancy.Booked:
 		a.hold(stream, e.Claim)
 	case occupancy.Released:
@@ -195,18 +214,43 @@ func (a *Auditor) free(stream domain.StreamName, c claim.Claim) {
 }
 
 func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
+	visit, n := appointment.Of(e)
+	c := claim.Claim{Owner: r.Stream, Set: n}
 	switch e := e.(type) {
 	case appointment.WasProposed:
-		a.pending(claim.Claim{Owner: r.Stream, Set: e.Set}, e)
+		a.pending(c, e)
+	case appointment.WasHeld:
+		a.until(c, e.Deadline)
+	case appointment.WasRenewed:
+		a.until(c, e.Deadline)
+	case appointment.WasRequested:
+		a.until(c, e.Deadline)
 	case appointment.WasBooked:
-		a.live(claim.Claim{Owner: r.Stream, Set: e.Set}, r.RecordedAt)
-	case appointment.WasRefused:
-		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, false)
-	case appointment.HasLapsed:
-		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, false)
+		a.live(c, e.Replaces, r.RecordedAt)
+	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased, appointment.WasDeclined:
+		a.dead(c, false)
 	case appointment.WasCancelled:
-		a.dead(claim.Claim{Owner: r.Stream, Set: e.Set}, true)
+		for other := range a.owned[r.Stream] {
+			if s := a.sets[claim.Claim{Owner: r.Stream, Set: other}]; other != n && s.fate != claim.Dead {
+				a.dead(claim.Claim{Owner: r.Stream, Set: other}, false)
+			}
+		}
+		a.dead(c, true)
+	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
+		if a.lives[r.Stream] != c {
+			a.find("I3", fmt.Sprintf("appointment %s went on without a live set", visit.Appointment))
+		}
 	}
+}
+
+// until moves a pending set's deadline.
+func (a *Auditor) until(c claim.Claim, deadline time.Time) {
+	s := a.sets[c]
+	if s == nil || s.fate != claim.Pending || deadline.IsZero() {
+		a.find("I4", "a set was held or requested that was not pending, or without a deadline")
+		return
+	}
+	s.deadline = deadline
 }
 
 func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
@@ -217,13 +261,18 @@ func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
 		a.find("I4", "a pending set has no deadline")
 	}
 	a.sets[c] = &set{visit: e.Visit, deadline: e.Deadline, fate: claim.Pending, proposed: a.last}
+	if a.owned[c.Owner] == nil {
+		a.owned[c.Owner] = map[int]bool{}
+	}
+	a.owned[c.Owner][c.Set] = true
 }
 
 // late is how long after its deadline a set may be recorded as booked: its
 // owner judges by its own clock and then appends.
 const late = time.Minute
 
-func (a *Auditor) live(c claim.Claim, at time.Time) {
+// live makes a set live. The set that it replaces, live or pending, ends there.
+func (a *Auditor) live(c claim.Claim, replaces int, at time.Time) {
 	s := a.sets[c]
 	if s == nil || s.fate != claim.Pending {
 		a.find("I4", "a set went live that was not pending")
@@ -231,6 +280,9 @@ func (a *Auditor) live(c claim.Claim, at time.Time) {
 	}
 	if at.After(s.deadline.Add(late)) {
 		a.find("I4", "a set went live long after its deadline", s.proposed)
+	}
+	if replaces > 0 {
+		a.dead(claim.Claim{Owner: c.Owner, Set: replaces}, false)
 	}
 	if other, ok := a.lives[c.Owner]; ok {
 		a.find("I4", "an appointment has two live sets", a.sets[other].outcome)
@@ -243,9 +295,23 @@ func (a *Auditor) live(c claim.Claim, at time.Time) {
 	}
 	for _, id := range s.visit.Slots {
 		a.checkPlaces(id)
-		a.take("practitioner "+string(s.visit.Practitioner), string(id), c, s.visit.Period)
 	}
-	a.take("patient "+string(s.visit.Patient), string(s.visit.Appointment), c, s.visit.Period)
+	a.eachTime(s.visit, func(subject, what string, p domain.Period) { a.take(subject, what, c, p) })
+}
+
+// eachTime calls f with everybody's time that a visit takes: the practitioners'
+// by slot, the patient's, and that of rooms and devices. Time that staff took
+// beyond what there is may overlap.
+func (a *Auditor) eachTime(v appointment.Visit, f func(subject, what string, p domain.Period)) {
+	for _, id := range v.Slots {
+		if s := a.slots[id]; s != nil {
+			f("practitioner "+string(s.practitioner), string(id), s.period)
+		}
+	}
+	for _, u := range v.Uses {
+		f(u.Kind+" "+u.ID, string(v.Appointment), u.Period)
+	}
+	f("patient "+string(v.Patient), string(v.Appointment), v.Period)
 }
 
 // needed returns the streams that a visit has to have a claim on, whatever its
@@ -254,6 +320,11 @@ func needed(v appointment.Visit) []domain.StreamName {
 	var streams []domain.StreamName
 	for _, day := range v.Days() {
 		streams = append(streams, occupancy.Patient(v.Patient).Stream(day))
+	}
+	for _, u := range v.Uses {
+		for _, day := range u.Days() {
+			streams = append(streams, occupancy.Subject{Kind: u.Kind, ID: u.ID}.Stream(day))
+		}
 	}
 	for _, id := range v.Slots {
 		streams = append(streams, slot.Stream(id))
@@ -271,8 +342,7 @@ func (a *Auditor) dead(c claim.Claim, cancelled bool) {
 	}
 	if s.fate == claim.Live {
 		delete(a.lives, c.Owner)
-		a.give("practitioner "+string(s.visit.Practitioner), c, s.visit.Period)
-		a.give("patient "+string(s.visit.Patient), c, s.visit.Period)
+		a.eachTime(s.visit, func(subject, _ string, p domain.Period) { a.give(subject, c, p) })
 	}
 	s.fate, s.outcome = claim.Dead, a.last
 }

@@ -60,19 +60,20 @@ func (b *builder) forget() {
 	}
 }
 
-// fold folds a page in memory. Events at or before the builder's position,
-// handed out again, are passed over.
+// fold folds a page in memory. Events that are handed out again, at or before
+// the builder's position or within the page, are passed over.
 func (b *builder) fold(ctx context.Context, page domain.Page) error {
 	if page.Next <= b.position {
 		return nil
 	}
 	clear(b.batch)
 	b.batch = b.batch[:0]
+	at := b.position
 	for _, r := range page.Events {
-		if r.Position <= b.position {
+		if r.Position <= at {
 			continue
 		}
-		b.seen = r.RecordedAt
+		at, b.seen = r.Position, r.RecordedAt
 		if b.takes(r) {
 			b.batch = append(b.batch, r)
 			b.touch(len(b.batch)-1, r)

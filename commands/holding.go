@@ -1,0 +1,216 @@
+package commands
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/quota"
+)
+
+// The limits of holds.
+const (
+	LongestHold = 15 * time.Minute // of one hold, without renewing it
+	HoldCeiling = 30 * time.Minute // from its beginning, however often it is renewed
+	MaxHolds    = 3                // of one frontend session, or of one patient, at a time
+)
+
+// Holding is a wish to keep slots while a person fills a form.
+type Holding struct {
+	Booking               // its reason is that of the booking to come
+	For     time.Duration // how long; 0 = as the policy says
+	Session string        // the frontend session's name, "" when it has none
+}
+
+// The refusals of a hold.
+var (
+	ErrHoldTime = domain.Refusal(domain.Invalid, "hold.time", "a hold lasts from 1 second to 15 minutes")
+	ErrToken    = domain.Refusal(domain.Forbidden, "hold.token", "the token is not that of the hold")
+)
+
+// Token returns the secret of a hold: who shows it is the hold's owner. It is
+// never stored.
+func (h *Handler) Token(id domain.AppointmentID, set int) string {
+	mac := hmac.New(sha256.New, h.HoldKey)
+	mac.Write([]byte(string(id) + "/" + strconv.Itoa(set)))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
+}
+
+// owner returns the number of the set that the token is for.
+func (h *Handler) owner(id domain.AppointmentID, s appointment.State, token string) (int, error) {
+	if len(s.Sets) == 0 {
+		return 0, appointment.ErrNotFound
+	}
+	for i, set := range s.Sets {
+		if set.Phase == appointment.OnHold && hmac.Equal([]byte(token), []byte(h.Token(id, i+1))) {
+			return i + 1, nil
+		}
+	}
+	return 0, ErrToken
+}
+
+// Hold keeps slots for a while, and the patient's time too if one is named. Its
+// owner is whoever has its [Handler.Token].
+//
+// Errors: [ErrHoldTime], [quota.ErrHolds], and those of [Handler.Book].
+func (h *Handler) Hold(ctx context.Context, req Request, w Holding) (Answer[appointment.State], error) {
+	if w.For < 0 || w.For > LongestHold || 0 < w.For && w.For < time.Second {
+		return Answer[appointment.State]{}, ErrHoldTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.Patience)
+	defer cancel()
+	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planHold(ctx, req, w) })
+		if err != nil {
+			return Answer[appointment.State]{}, err
+		}
+		return h.transact(ctx, req, w.Appointment, p, nil)
+	})
+}
+
+func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (proposal, error) {
+	w, place, err := h.wish(ctx, hold.Booking)
+	if err != nil {
+		return proposal{}, err
+	}
+	p := proposal{wish: w, reason: hold.Reason, policies: place.revisions(), hold: true}
+	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil {
+		p.refusal = w.refusal(hold.By)
+	}
+	p.limits = place.limits(w.visit)
+	subject := "session." + domain.NewID("session", req.Actor, hold.Session)
+	if hold.Patient != "" {
+		subject = "patient." + string(hold.Patient)
+	}
+	p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
+	if hold.Patient == "" {
+		stream, most, err := h.share(ctx, w.visit, place)
+		if err != nil {
+			return proposal{}, err
+		}
+		p.limits[stream] = most
+	}
+	if hold.For == 0 {
+		hold.For = place.HoldTime
+	}
+	now := h.now()
+	p.until, p.ceiling = now.Add(hold.For), now.Add(HoldCeiling)
+	return p, nil
+}
+
+// share returns how much of a practitioner's UTC day callers of whom nothing is
+// known may hold: a part of its slots, one at least.
+func (h *Handler) share(ctx context.Context, v appointment.Visit, p place) (domain.StreamName, int, error) {
+	day := domain.DayOf(v.Start)
+	slots, err := h.openDay(ctx, v.Practitioner, day)
+	q := quota.Quota{Rule: quota.Holds, Subject: "day." + string(v.Practitioner), Bucket: string(day)}
+	return q.Stream(), max(1, len(slots)*p.HoldsShare/100), err
+}
+
+// Renew makes a hold last longer, at most until its ceiling. Errors:
+// [ErrHoldTime], [ErrToken], [appointment.ErrNotFound],
+// [appointment.ErrLapsed], [appointment.ErrNotHeld],
+// [appointment.ErrCeiling], and those of every command.
+func (h *Handler) Renew(ctx context.Context, req Request, id domain.AppointmentID, token string, by time.Duration) (Answer[appointment.State], error) {
+	if by <= 0 || by > LongestHold {
+		return Answer[appointment.State]{}, ErrHoldTime
+	}
+	return handle(ctx, h, req, appointment.Stream(id), h.holdOf(id, token), func() appointment.Command {
+		now := h.now()
+		return appointment.Renew{Until: now.Add(by), At: now}
+	}(), unguarded)
+}
+
+// Release gives a hold back. Errors: [ErrToken], [appointment.ErrNotFound], and
+// those of every command.
+func (h *Handler) Release(ctx context.Context, req Request, id domain.AppointmentID, token string) (Answer[appointment.State], error) {
+	done, err := handle(ctx, h, req, appointment.Stream(id), h.holdOf(id, token), appointment.Command(appointment.Release{}), unguarded)
+	if _, n := done.State.Latest(); err == nil && !req.DryRun && done.State.Status == appointment.Cancelled {
+		h.tidy(ctx, req, done.State, n)
+	}
+	return done, err
+}
+
+// holdOf is the aggregate of an appointment for the owner of its hold.
+func (h *Handler) holdOf(id domain.AppointmentID, token string) aggregate[appointment.State, appointment.Command, appointment.Event] {
+	return aggregate[appointment.State, appointment.Command, appointment.Event]{
+		decide: func(s appointment.State, c appointment.Command) ([]appointment.Event, error) {
+			if _, err := h.owner(id, s, token); err != nil {
+				return nil, err
+			}
+			return appointment.Decide(s, c)
+		},
+		evolve: appointment.Evolve,
+	}
+}
+
+// Completion books what is on hold, with what the hold did not know.
+type Completion struct {
+	Appointment domain.AppointmentID
+	Token       string
+	Patient     domain.PatientID // "" = as held
+	Reason      string           // open text; "" = as held
+}
+
+// ErrNoPatient refuses a booking for nobody.
+var ErrNoPatient = domain.Refusal(domain.Invalid, "appointment.patient", "a booking names its patient")
+
+// Complete books what is on hold, or requests it where the policy wants
+// approval. Errors: [ErrToken], [ErrNoPatient], [appointment.ErrNotFound],
+// [appointment.ErrLapsed], [appointment.ErrNotHeld], and those of
+// [Handler.Book].
+func (h *Handler) Complete(ctx context.Context, req Request, c Completion) (Answer[appointment.State], error) {
+	return h.transactOn(ctx, req, c.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+		return h.planCompletion(ctx, c, s)
+	})
+}
+
+func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointment.State) (proposal, error) {
+	n, err := h.owner(c.Appointment, s, c.Token)
+	if err != nil {
+		return proposal{}, err
+	}
+	held := s.Sets[n-1]
+	switch {
+	case s.Status == appointment.Booked:
+		return proposal{}, appointment.ErrNotHeld
+	case !h.Now().Before(held.Deadline):
+		return proposal{}, appointment.ErrLapsed
+	}
+	w, place, err := h.again(ctx, held.Visit)
+	if err != nil {
+		return proposal{}, err
+	}
+	if c.Patient != "" {
+		w.visit.Patient = c.Patient
+	}
+	if w.visit.Patient == "" {
+		return proposal{}, ErrNoPatient
+	}
+	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), request: place.Approval}
+	p.limits = place.limits(w.visit)
+	p.existing = held.Same(w.visit)
+	if p.request {
+		p.until, err = h.replyBy(ctx, w.visit)
+	}
+	return p, err
+}
+
+// again returns the wish of a visit that was wished before.
+func (h *Handler) again(ctx context.Context, v appointment.Visit) (wish, place, error) {
+	w := wish{visit: v, opened: map[domain.SlotID]opened{}}
+	for _, id := range v.Slots {
+		o, err := h.openedSlot(ctx, id)
+		if err != nil {
+			return w, place{}, err
+		}
+		w.opened[id] = o
+	}
+	there, err := h.placeOf(ctx, v)
+	return w, there, err
+}

@@ -1,0 +1,103 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/quota"
+)
+
+var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
+
+// Arrive notes that the patient is there. At is when; zero is now. Errors:
+// [appointment.ErrNotFound], [appointment.ErrStatus],
+// [appointment.ErrTooEarly], and those of every command.
+func (h *Handler) Arrive(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
+	return h.live(ctx, req, id, appointment.Arrive{At: h.when(at), By: req.Actor})
+}
+
+// CheckIn begins the visit. Errors: [appointment.ErrNotFound],
+// [appointment.ErrStatus], and those of every command.
+func (h *Handler) CheckIn(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
+	return h.live(ctx, req, id, appointment.CheckIn{At: h.when(at), By: req.Actor})
+}
+
+// Fulfil ends the visit. Errors: [appointment.ErrNotFound],
+// [appointment.ErrStatus], and those of every command.
+func (h *Handler) Fulfil(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
+	return h.live(ctx, req, id, appointment.Fulfil{At: h.when(at), By: req.Actor})
+}
+
+// Miss notes that the patient did not come. Errors:
+// [appointment.ErrNotFound], [appointment.ErrStatus],
+// [appointment.ErrTooEarly], and those of every command.
+func (h *Handler) Miss(ctx context.Context, req Request, id domain.AppointmentID) (Answer[appointment.State], error) {
+	return h.live(ctx, req, id, appointment.Miss{At: h.now(), By: req.Actor})
+}
+
+// when returns the instant that the caller names, as events keep it; now when
+// it names none.
+func (h *Handler) when(at time.Time) time.Time {
+	if at.IsZero() {
+		return h.now()
+	}
+	return at.UTC().Truncate(time.Microsecond)
+}
+
+// live executes a step of a visit's life.
+func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID, c appointment.Command) (Answer[appointment.State], error) {
+	done, err := handle(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+	if err == nil && !req.DryRun && done.State.Status.Over() {
+		h.uncount(ctx, req, done.State)
+	}
+	return done, err
+}
+
+// uncount gives back the quotas of what is to come, once it has come. Its
+// failure is nobody's: a claim of what is over counts for nothing.
+func (h *Handler) uncount(ctx context.Context, req Request, s appointment.State) {
+	current, n := s.Current()
+	var active []domain.StreamName
+	for _, stream := range current.Claims {
+		if q, ok := quota.Parse(stream); ok && q.Bucket == quota.Active {
+			active = append(active, stream)
+		}
+	}
+	if len(active) > 0 {
+		current.Claims = active
+		_ = h.releaseAll(ctx, req, current, n) // see above
+	}
+}
+
+// Undo takes the last change of status back; what was cancelled has to claim
+// everything again. Errors: [appointment.ErrNotFound],
+// [appointment.ErrNoChange], [appointment.ErrNotYours],
+// [appointment.ErrUndoLate], for a cancellation those of [Handler.Book], and
+// those of every command.
+func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID) (Answer[appointment.State], error) {
+	now, err := h.Appointment(ctx, id)
+	if err != nil {
+		return now, err
+	}
+	current, _ := now.State.Current()
+	place, err := h.placeOf(ctx, current.Visit)
+	if err != nil {
+		return Answer[appointment.State]{}, err
+	}
+	undo := appointment.Undo{At: h.now(), By: req.Actor, Grace: place.UndoGrace}
+	if now.State.Status != appointment.Cancelled {
+		return handle(ctx, h, req, appointment.Stream(id), appointments, appointment.Command(undo), unguarded)
+	}
+	return h.transactOn(ctx, req, id, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+		if err := s.MayUndo(undo); err != nil {
+			return proposal{}, err
+		}
+		cancelled, _ := s.Latest()
+		w, place, err := h.again(ctx, cancelled.Visit)
+		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions()}
+		p.limits = place.limits(w.visit)
+		return p, err
+	})
+}

@@ -1,0 +1,56 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+)
+
+// Move is a wish to have an appointment at another time.
+type Move struct {
+	Booking        // where to; the patient stays, and so does the visit type unless another is named
+	Note    string // why, where the clinic moves late; it is not stored
+}
+
+// Reschedule moves an appointment: it claims the new time before it frees the
+// old, in one commit, so that nobody ends with none or two. The appointment
+// keeps its identity. Errors: [appointment.ErrNotFound],
+// [appointment.ErrStatus], [appointment.ErrMoveLate], [appointment.ErrMoves],
+// [appointment.ErrNoReason], [appointment.ErrChanging], and those of
+// [Handler.Book].
+func (h *Handler) Reschedule(ctx context.Context, req Request, m Move) (Answer[appointment.State], error) {
+	return h.transactOn(ctx, req, m.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+		return h.planMove(ctx, m, s)
+	})
+}
+
+func (h *Handler) planMove(ctx context.Context, m Move, s appointment.State) (proposal, error) {
+	current, n := s.Current()
+	if n == 0 {
+		return proposal{}, appointment.ErrNotFound
+	}
+	before, err := h.placeOf(ctx, current.Visit)
+	if err != nil {
+		return proposal{}, err
+	}
+	m.Patient = current.Patient
+	if m.VisitType == "" {
+		m.VisitType = domain.VisitTypeID(current.VisitType)
+	}
+	w, place, err := h.wish(ctx, m.Booking)
+	if err != nil {
+		return proposal{}, err
+	}
+	p := proposal{wish: w, purpose: appointment.ToMove, policies: place.revisions()}
+	p.limits = place.limits(w.visit)
+	deadline := current.Start.Add(-before.RescheduleBefore)
+	if err := s.MayMove(m.By, deadline, h.Now(), before.Reschedules, m.Note != ""); err != nil {
+		return p, err
+	}
+	p.refusal = w.refusal(m.By)
+	if p.refusal == nil && m.By == appointment.ByPatient {
+		p.refusal = place.refusal(w.visit, h.Now())
+	}
+	return p, nil
+}

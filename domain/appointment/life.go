@@ -1,0 +1,243 @@
+package appointment
+
+import (
+	"slices"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Initiator is who cancels or moves an appointment.
+type Initiator string
+
+// The initiators.
+const (
+	ByPatient      Initiator = "patient"
+	ByPractitioner Initiator = "practitioner"
+	ByClinic       Initiator = "clinic"
+)
+
+// Check returns [ErrBadInitiator] for anybody else.
+func (i Initiator) Check() error {
+	if i != ByPatient && i != ByPractitioner && i != ByClinic {
+		return ErrBadInitiator
+	}
+	return nil
+}
+
+// Code says why in a way that can be counted.
+type Code string
+
+// The codes of a cancellation; "" says nothing.
+const (
+	NoLongerNeeded     Code = "no-longer-needed"
+	PatientUnavailable Code = "patient-unavailable"
+	StaffUnavailable   Code = "practitioner-unavailable"
+	Displaced          Code = "displaced"
+	ByMistake          Code = "mistake"
+	OtherReason        Code = "other"
+)
+
+func codes() []Code {
+	return []Code{"", NoLongerNeeded, PatientUnavailable, StaffUnavailable, Displaced, ByMistake, OtherReason}
+}
+
+// earliest is how long before its start a visit's patient may be recorded as
+// having come.
+const earliest = 12 * time.Hour
+
+type (
+	// Arrive says that the patient is there.
+	Arrive struct {
+		At time.Time
+		By string
+	}
+	// CheckIn begins the visit.
+	CheckIn struct {
+		At time.Time
+		By string
+	}
+	// Fulfil ends the visit.
+	Fulfil struct {
+		At time.Time
+		By string
+	}
+	// Miss says that the patient did not come.
+	Miss struct {
+		At time.Time
+		By string
+	}
+	// Cancel ends the appointment. A patient may do so until NotAfter, the clinic
+	// also later, with a reason.
+	Cancel struct {
+		Initiator Initiator
+		Code      Code
+		Reason    domain.Sealed
+		NotAfter  time.Time // zero = the start of the visit
+		At        time.Time
+		By        string
+	}
+	// Undo takes the last change of status back: whoever made it may, within the
+	// grace period. A cancellation is undone by the protocol instead, which has to
+	// claim everything again; see [State.MayUndo].
+	Undo struct {
+		At    time.Time
+		By    string
+		Grace time.Duration
+	}
+)
+
+func (Arrive) command()  {}
+func (CheckIn) command() {}
+func (Fulfil) command()  {}
+func (Miss) command()    {}
+func (Cancel) command()  {}
+func (Undo) command()    {}
+
+// The refusals of an appointment's life.
+var (
+	ErrBadInitiator = domain.Refusal(domain.Invalid, "appointment.initiator", "the initiator is patient, practitioner or clinic")
+	ErrBadCode      = domain.Refusal(domain.Invalid, "appointment.code", "the code of a cancellation is one of those that the API lists")
+	ErrStatus       = domain.Refusal(domain.Conflict, "appointment.status", "the appointment's status does not allow this")
+	ErrTooEarly     = domain.Refusal(domain.Refused, "appointment.too-early", "the visit is too far away for this")
+	ErrCancelLate   = domain.Refusal(domain.Refused, "appointment.cancel-late", "it is too late for the patient to cancel; the clinic can, with a reason")
+	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so late the clinic cancels or moves with a reason only")
+	ErrMoveLate     = domain.Refusal(domain.Refused, "appointment.reschedule-late", "it is too late for the patient to reschedule; the clinic can, with a reason")
+	ErrMoves        = domain.Refusal(domain.Refused, "appointment.reschedules", "the appointment has been rescheduled as often as its patient may")
+	ErrNoChange     = domain.Refusal(domain.Conflict, "undo.nothing", "there is nothing to undo")
+	ErrNotYours     = domain.Refusal(domain.Forbidden, "undo.not-yours", "only whoever made the last change can undo it")
+	ErrUndoLate     = domain.Refusal(domain.Refused, "undo.late", "it is too late to undo the last change")
+)
+
+func (s State) errStatus(wanted ...Status) error {
+	if s.Status == "" {
+		return ErrNotFound
+	}
+	text := "the appointment is " + string(s.Status) + ", not " + string(wanted[0])
+	for _, w := range wanted[1:] {
+		text += " or " + string(w)
+	}
+	return ErrStatus.Because(text)
+}
+
+func arrive(s State, c Arrive) ([]Event, error) {
+	visit, n := s.Current()
+	switch {
+	case s.Status == Arrived:
+		return nil, nil
+	case s.Status != Booked:
+		return nil, s.errStatus(Booked)
+	case c.At.Before(visit.Start.Add(-earliest)):
+		return nil, ErrTooEarly.Because("a patient arrives at most 12 hours before the visit")
+	}
+	return []Event{HasArrived{visit.Visit, n, c.At, c.By}}, nil
+}
+
+func checkIn(s State, c CheckIn) ([]Event, error) {
+	if s.Status == CheckedIn {
+		return nil, nil
+	}
+	if s.Status != Arrived {
+		return nil, s.errStatus(Arrived)
+	}
+	visit, n := s.Current()
+	return []Event{WasCheckedIn{visit.Visit, n, c.At, c.By}}, nil
+}
+
+func fulfil(s State, c Fulfil) ([]Event, error) {
+	if s.Status == Fulfilled {
+		return nil, nil
+	}
+	if s.Status != CheckedIn {
+		return nil, s.errStatus(CheckedIn)
+	}
+	visit, n := s.Current()
+	return []Event{WasFulfilled{visit.Visit, n, c.At, c.By}}, nil
+}
+
+func miss(s State, c Miss) ([]Event, error) {
+	visit, n := s.Current()
+	switch {
+	case s.Status == NoShow:
+		return nil, nil
+	case s.Status != Booked && s.Status != Arrived:
+		return nil, s.errStatus(Booked, Arrived)
+	case c.At.Before(visit.Start):
+		return nil, ErrTooEarly.Because("nobody has missed a visit that has not started")
+	}
+	return []Event{WasMissed{visit.Visit, n, c.At, c.By}}, nil
+}
+
+// cancel ends also what was refused or lapsed already: a late repeat of the
+// booking must not revive what somebody was told is cancelled.
+func cancel(s State, c Cancel) ([]Event, error) {
+	visit, n := s.Current()
+	if c.NotAfter.IsZero() {
+		c.NotAfter = visit.Start
+	}
+	late := !visit.Start.IsZero() && c.At.After(c.NotAfter)
+	switch {
+	case s.Status == "":
+		return nil, ErrNotFound
+	case c.Initiator.Check() != nil:
+		return nil, ErrBadInitiator
+	case !slices.Contains(codes(), c.Code):
+		return nil, ErrBadCode
+	case s.Status == Cancelled && s.Decided:
+		return nil, nil // cancelled is cancelled, whoever asks again
+	case s.Status == Fulfilled || s.Status == NoShow:
+		return nil, s.errStatus(Booked, Arrived)
+	case late && c.Initiator == ByPatient:
+		return nil, ErrCancelLate
+	case late && c.Code == "" && c.Reason.IsZero():
+		return nil, ErrNoReason
+	}
+	return []Event{WasCancelled{visit.Visit, n, c.Initiator, c.Code, c.Reason, c.At, c.By}}, nil
+}
+
+// MayUndo returns why the last change of status cannot be undone, or nil.
+func (s State) MayUndo(c Undo) error {
+	switch {
+	case s.Status == "":
+		return ErrNotFound
+	case s.Change.From == "":
+		return ErrNoChange
+	case s.Change.By != c.By:
+		return ErrNotYours
+	case c.At.After(s.Change.At.Add(c.Grace)):
+		return ErrUndoLate
+	}
+	return nil
+}
+
+func undo(s State, c Undo) ([]Event, error) {
+	if s.Change.Undone {
+		return nil, nil
+	}
+	if err := s.MayUndo(c); err != nil {
+		return nil, err
+	}
+	if s.Status == Cancelled {
+		return nil, ErrNoChange
+	}
+	visit, n := s.Current()
+	return []Event{WasReverted{visit.Visit, n, s.Change.From, c.At, c.By}}, nil
+}
+
+// MayMove returns why the initiator may not reschedule the appointment, or nil.
+// Patients may until notAfter and so often, 0 being any number; the clinic may
+// later, with a reason.
+func (s State) MayMove(by Initiator, notAfter, at time.Time, limit int, reasoned bool) error {
+	late := at.After(notAfter)
+	switch {
+	case by.Check() != nil:
+		return ErrBadInitiator
+	case late && by == ByPatient:
+		return ErrMoveLate
+	case late && !reasoned:
+		return ErrNoReason
+	case limit > 0 && s.Moves >= limit && by == ByPatient:
+		return ErrMoves
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package appointment
+
+import (
+	"slices"
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+)
+
+// Purpose says what a proposed set is for.
+type Purpose int
+
+// The purposes.
+const (
+	ToBook     Purpose = iota // the first set, or the next after a refusal or a lapse
+	ToComplete                // to book what is on hold, with what the hold did not know
+	ToMove                    // to reschedule what is booked
+	ToRestore                 // to undo a cancellation
+)
+
+type (
+	// Propose begins the protocol for the next set.
+	Propose struct {
+		Visit    Visit
+		Claims   []domain.StreamName
+		Reason   domain.Sealed
+		Deadline time.Time
+		At       time.Time
+		Policies []string
+		Purpose  Purpose
+	}
+	// Commit makes a pending set live. All its claims are held by then.
+	// ExpectedAt is the turn in a session, or nil.
+	Commit struct {
+		Set        int
+		At         time.Time
+		ExpectedAt *time.Time
+	}
+	// Refuse ends a pending set whose claims could not all be had.
+	Refuse struct {
+		Set  int
+		Rule string
+	}
+	// Lapse ends a pending set whose deadline has passed.
+	Lapse struct {
+		Set int
+		At  time.Time
+	}
+	// Hold keeps a proposed set until a deadline. Its claims are taken by then.
+	Hold struct {
+		Set            int
+		Until, Ceiling time.Time
+		At             time.Time
+	}
+	// Renew makes a hold last until a later instant, not beyond its ceiling.
+	Renew struct {
+		Until time.Time
+		At    time.Time
+	}
+	// Release gives a hold back.
+	Release struct{}
+	// Request leaves a proposed set for somebody to approve until a deadline.
+	Request struct {
+		Set   int
+		Until time.Time
+		At    time.Time
+	}
+	// Approve books what was requested.
+	Approve struct{ At time.Time }
+	// Decline refuses what was requested.
+	Decline struct {
+		Code   string
+		Reason domain.Sealed
+		By     string
+		At     time.Time
+	}
+)
+
+func (Propose) command() {}
+func (Commit) command()  {}
+func (Refuse) command()  {}
+func (Lapse) command()   {}
+func (Hold) command()    {}
+func (Renew) command()   {}
+func (Release) command() {}
+func (Request) command() {}
+func (Approve) command() {}
+func (Decline) command() {}
+
+// The refusals of the protocol.
+var (
+	ErrNotFound     = domain.Refusal(domain.NotFound, "appointment.not-found", "there is no such appointment")
+	ErrExists       = domain.Refusal(domain.Conflict, "appointment.exists", "an appointment with this id exists already and says something else")
+	ErrLapsed       = domain.Refusal(domain.Gone, "appointment.lapsed", "the time to complete the booking has passed")
+	ErrNotDue       = domain.Refusal(domain.Conflict, "appointment.not-due", "the deadline of the booking has not passed yet")
+	ErrPast         = domain.Refusal(domain.Refused, "appointment.past", "the slot has started already")
+	ErrCeiling      = domain.Refusal(domain.Refused, "hold.ceiling", "the hold has been renewed for as long as it may last")
+	ErrNotHeld      = domain.Refusal(domain.Conflict, "hold.not-held", "the appointment is not on hold")
+	ErrNotRequested = domain.Refusal(domain.Conflict, "appointment.not-requested", "the appointment does not wait for approval")
+	ErrChanging     = domain.Refusal(domain.Conflict, "appointment.changing", "another change of the appointment is under way")
+)
+
+func propose(s State, c Propose) ([]Event, error) {
+	events, proceed, err := before(s, c)
+	if err != nil || !proceed {
+		return nil, err
+	}
+	if !c.At.Before(c.Visit.Start) {
+		return nil, ErrPast
+	}
+	return append(events, WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline, c.Policies}), nil
+}
+
+// before returns what has to happen before the next set is proposed, and
+// whether one is to be proposed at all.
+func before(s State, c Propose) (events []Event, proceed bool, err error) {
+	last, n := s.Latest()
+	if n > 0 && last.Fate == claim.Pending && last.Phase == InDecision {
+		switch {
+		case !c.At.Before(last.Deadline):
+			events = []Event{HasLapsed{last.Visit, n}}
+			s, last.Fate = Evolve(s, events[0]), claim.Dead
+		case last.Same(c.Visit):
+			return nil, false, nil // on its way already
+		case c.Purpose == ToBook:
+			return nil, false, ErrExists
+		default:
+			return nil, false, ErrChanging
+		}
+	}
+	switch c.Purpose {
+	case ToBook:
+		proceed, err = anew(s, last, c)
+		if last.Phase != InDecision && last.Fate == claim.Pending && err == nil {
+			events = []Event{HasLapsed{last.Visit, n}}
+		}
+	case ToComplete:
+		proceed, err = completes(last, c)
+	case ToMove:
+		proceed, err = moves(s, c)
+	case ToRestore:
+		proceed = s.Status == Cancelled && s.Decided
+	}
+	return events, proceed, err
+}
+
+// anew reports whether a set begins the appointment, again after a refusal or
+// a lapse.
+func anew(s State, last Set, c Propose) (bool, error) {
+	switch {
+	case len(s.Sets) == 0 || last.Fate == claim.Dead && !s.Decided:
+		return true, nil
+	case last.Fate == claim.Pending && !c.At.Before(last.Deadline):
+		return true, nil // a hold or a request that nobody has ended
+	case s.Status == Booked && s.Moves == 0 && s.set(s.live()).Same(c.Visit):
+		return false, nil // the same visit, booked
+	}
+	return false, ErrExists
+}
+
+func completes(held Set, c Propose) (bool, error) {
+	switch {
+	case held.Phase != OnHold:
+		return false, ErrNotHeld
+	case held.Fate != claim.Pending || !c.At.Before(held.Deadline):
+		return false, ErrLapsed
+	}
+	return !held.Same(c.Visit), nil
+}
+
+func moves(s State, c Propose) (bool, error) {
+	if s.Status != Booked {
+		return false, s.errStatus(Booked)
+	}
+	return !s.set(s.live()).Same(c.Visit), nil
+}
+
+func commit(s State, c Commit) ([]Event, error) {
+	switch s.Fate(c.Set) {
+	case claim.Live:
+		return nil, nil
+	case claim.Pending:
+		if set := s.set(c.Set); c.At.Before(set.Deadline) {
+			return []Event{s.booked(c.Set, c.ExpectedAt)}, nil
+		}
+	case claim.Dead, claim.Unknown:
+	}
+	return nil, ErrLapsed
+}
+
+// booked returns the event that makes a set live.
+func (s State) booked(n int, expected *time.Time) WasBooked {
+	e := WasBooked{Visit: s.set(n).Visit, Set: n}
+	e.ExpectedAt = expected
+	for i, t := range s.Sets {
+		if i != n-1 && t.Fate != claim.Dead {
+			e.Replaces = i + 1
+			e.Freed = slices.DeleteFunc(slices.Clone(t.Slots), func(id domain.SlotID) bool { return slices.Contains(e.Slots, id) })
+		}
+	}
+	return e
+}
+
+func refuse(s State, c Refuse) []Event {
+	if s.Fate(c.Set) != claim.Pending {
+		return nil
+	}
+	return []Event{WasRefused{s.set(c.Set).Visit, c.Set, c.Rule}}
+}
+
+func lapse(s State, c Lapse) ([]Event, error) {
+	if s.Fate(c.Set) != claim.Pending {
+		return nil, nil
+	}
+	set := s.set(c.Set)
+	if c.At.Before(set.Deadline.Add(ClockSlack)) {
+		return nil, ErrNotDue
+	}
+	return []Event{HasLapsed{set.Visit, c.Set}}, nil
+}
+
+func hold(s State, c Hold) ([]Event, error) {
+	set, err := s.undecided(c.Set, c.At, OnHold)
+	if err != nil || set.Phase == OnHold {
+		return nil, err
+	}
+	return []Event{WasHeld{set.Visit, c.Set, c.Until, c.Ceiling}}, nil
+}
+
+func request(s State, c Request) ([]Event, error) {
+	set, err := s.undecided(c.Set, c.At, OnRequest)
+	if err != nil || set.Phase == OnRequest {
+		return nil, err
+	}
+	return []Event{WasRequested{set.Visit, c.Set, c.Until}}, nil
+}
+
+// undecided returns a pending set that may still come into a phase.
+func (s State) undecided(n int, at time.Time, to Phase) (Set, error) {
+	if s.Fate(n) != claim.Pending {
+		return Set{}, ErrLapsed
+	}
+	set := s.set(n)
+	if set.Phase != to && !at.Before(set.Deadline) {
+		return Set{}, ErrLapsed
+	}
+	return set, nil
+}
+
+func renew(s State, c Renew) ([]Event, error) {
+	set, n := s.Latest()
+	until := earlier(c.Until, set.Ceiling)
+	switch {
+	case n == 0:
+		return nil, ErrNotFound
+	case set.Phase != OnHold || s.live() > 0:
+		return nil, ErrNotHeld
+	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
+		return nil, ErrLapsed
+	case !set.Deadline.Before(set.Ceiling) && c.Until.After(set.Ceiling):
+		return nil, ErrCeiling
+	case !until.After(set.Deadline):
+		return nil, nil
+	}
+	return []Event{WasRenewed{set.Visit, n, until}}, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// release gives back what is on hold, also when its time is up; what is
+// something else by now is left alone.
+func release(s State) []Event {
+	set, n := s.Latest()
+	if n == 0 || set.Phase != OnHold || set.Fate != claim.Pending {
+		return nil
+	}
+	return []Event{WasReleased{set.Visit, n}}
+}
+
+func approve(s State, c Approve) ([]Event, error) {
+	set, n := s.Latest()
+	switch {
+	case n == 0:
+		return nil, ErrNotFound
+	case set.Phase != OnRequest:
+		return nil, ErrNotRequested
+	case set.Fate == claim.Live:
+		return nil, nil
+	case set.Fate != claim.Pending && s.Decided:
+		return nil, ErrNotRequested
+	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
+		return nil, ErrLapsed
+	}
+	return []Event{s.booked(n, set.ExpectedAt)}, nil
+}
+
+func decline(s State, c Decline) ([]Event, error) {
+	set, n := s.Latest()
+	switch {
+	case n == 0:
+		return nil, ErrNotFound
+	case set.Phase != OnRequest || set.Fate == claim.Live:
+		return nil, ErrNotRequested
+	case set.Fate == claim.Dead && s.Decided:
+		return nil, nil
+	case set.Fate == claim.Dead || !c.At.Before(set.Deadline):
+		return nil, ErrLapsed
+	}
+	return []Event{WasDeclined{set.Visit, n, c.Code, c.Reason, c.By}}, nil
+}
