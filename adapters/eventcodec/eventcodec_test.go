@@ -20,7 +20,9 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
@@ -41,6 +43,8 @@ func samples() []domain.Event {
 	of := claim.Claim{Owner: "appointment-a1", Set: 1}
 	holder := slot.Holder{Claim: of, Appointment: "a1", Patient: "p1"}
 	taken := occupancy.Taken{Claim: of, Appointment: "a1", Period: period}
+	full := quota.Quota{Rule: quota.PractitionerDay, Subject: "d1", Bucket: "2026-03-02"}
+	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
 	want := schedule.Want{Clinic: "c1", Capacity: 2, Period: period}
 	return []domain.Event{
@@ -53,7 +57,10 @@ func samples() []domain.Event {
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
 		patient.Registered{Patient: "p1", Name: sealed("Ana Жук 한글"), Email: sealed("ana@example.org"), Phone: sealed("+351 1")},
+		policy.WasSet{Scope: policy.Scope{Kind: policy.OfClinic, ID: "c1"}, Terms: everyTerm()},
 		practitioner.Registered{Practitioner: "d1", Profile: practitioner.Profile{Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}}},
+		quota.Booked{Quota: full, Counted: counted, Maximum: 8},
+		quota.Released{Quota: full, Counted: counted},
 		schedule.WasSet{Practitioner: "d1", Pattern: schedule.Pattern{Clinic: "c1", Zone: "Europe/Lisbon", HorizonDays: 14, Weekly: []schedule.Interval{
 			{Weekday: 1, From: 540, To: 720, SlotMinutes: 30, Capacity: 2, Breaks: []schedule.Break{{From: 600, To: 630}}},
 		}}},
@@ -65,6 +72,15 @@ func samples() []domain.Event {
 		slot.Released{Terms: terms, Holder: holder},
 		slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{holder}},
 		slot.Resized{Terms: terms, Places: 3},
+	}
+}
+
+// everyTerm returns terms of which each says something.
+func everyTerm() policy.Terms {
+	return policy.Terms{
+		MinNotice: new(120), Horizon: new(86_400), Approval: new(true), HoldTime: new(5), CancelBefore: new(1440), RescheduleBefore: new(720),
+		Reschedules: new(2), PractitionerDay: new(8), PractitionerWeek: new(40), PatientDay: new(1), PatientPractitioner: new(2),
+		PatientActive: new(5), HoldsShare: new(50), UndoGrace: new(10), NoShowAfter: new(0),
 	}
 }
 

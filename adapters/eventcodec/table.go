@@ -6,7 +6,9 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
@@ -29,7 +31,10 @@ var table = index(
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"name": &e.Name, "email": &e.Email, "phone": &e.Phone}
 	}),
+	event[policy.WasSet](),
 	event[practitioner.Registered](),
+	event[quota.Booked](),
+	event[quota.Released](),
 	event[schedule.WasSet](),
 	event[schedule.DayOpened](),
 	event[slot.Booked](),

@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Effective are the terms that a booking is decided under: every field says
+// something. Of a count, 0 means no limit.
+type Effective struct {
+	MinNotice           time.Duration // before the start, to book
+	Horizon             time.Duration // before the start, the earliest to book; 0 = any
+	Approval            bool          // a booking is a request that somebody approves
+	HoldTime            time.Duration // of a hold that does not ask
+	CancelBefore        time.Duration // before the start, the latest for a patient to cancel
+	RescheduleBefore    time.Duration // the same to move
+	Reschedules         int           // of one appointment by its patient
+	PractitionerDay     int           // appointments of a practitioner on a clinic-local day
+	PractitionerWeek    int           // the same in an ISO week
+	PatientDay          int           // appointments of a patient on a clinic-local day
+	PatientPractitioner int           // active appointments of a patient with one practitioner
+	PatientActive       int           // active appointments of a patient in all
+	HoldsShare          int           // percent of a practitioner's day that unknown callers may hold
+	UndoGrace           time.Duration // after a change of status, the latest to undo it
+	NoShowAfter         time.Duration // after the end, when who has not come counts as a no-show; 0 = never
+
+	Revisions []Revision // of the policies that were looked at, those that nobody has set excepted
+}
+
+// Revision says which revision of a scope's policy a decision was made under.
+type Revision struct {
+	Scope
+	Revision domain.Revision `json:"revision"`
+}
+
+// The defaults of the fields whose default is not zero.
+const (
+	defaultHoldTime   = 5  // minutes
+	defaultHoldsShare = 50 // percent
+	defaultUndoGrace  = 10 // minutes
+)
+
+// Resolve returns the terms in force: those of the visit type over those of the
+// practitioner over those of the clinic, and defaults for what none of them
+// says. A state that nobody has set says nothing. Revisions are the caller's.
+func Resolve(visitType, practitioner, clinic State) Effective {
+	t := visitType.Over(practitioner.Over(clinic.Terms))
+	return Effective{
+		MinNotice: minutes(t.MinNotice, 0), Horizon: minutes(t.Horizon, 0), Approval: said(t.Approval, false),
+		HoldTime: minutes(t.HoldTime, defaultHoldTime), CancelBefore: minutes(t.CancelBefore, 0),
+		RescheduleBefore: minutes(t.RescheduleBefore, 0), Reschedules: said(t.Reschedules, 0),
+		PractitionerDay: said(t.PractitionerDay, 0), PractitionerWeek: said(t.PractitionerWeek, 0),
+		PatientDay: said(t.PatientDay, 0), PatientPractitioner: said(t.PatientPractitioner, 0), PatientActive: said(t.PatientActive, 0),
+		HoldsShare: said(t.HoldsShare, defaultHoldsShare), UndoGrace: minutes(t.UndoGrace, defaultUndoGrace), NoShowAfter: minutes(t.NoShowAfter, 0),
+	}
+}
+
+func minutes(n *int, otherwise int) time.Duration {
+	return time.Duration(said(n, otherwise)) * time.Minute
+}
+
+func said[T any](v *T, otherwise T) T {
+	if v != nil {
+		return *v
+	}
+	return otherwise
+}

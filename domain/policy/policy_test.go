@@ -1,0 +1,135 @@
+package policy_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/domaintest"
+	"github.com/slotbook/slotbook/domain/policy"
+)
+
+var (
+	spec   = domaintest.Spec[policy.State, policy.Command, policy.Event]{Decide: policy.Decide, Evolve: policy.Evolve}
+	clinic = policy.Scope{Kind: policy.OfClinic, ID: "c"}
+)
+
+func set(terms policy.Terms) policy.Set { return policy.Set{Scope: clinic, Terms: terms} }
+
+func wasSet(terms policy.Terms) policy.WasSet { return policy.WasSet{Scope: clinic, Terms: terms} }
+
+func TestSet(t *testing.T) {
+	t.Parallel()
+	notice := policy.Terms{MinNotice: new(120), Approval: new(true), PatientDay: new(1)}
+	t.Run("puts the terms in force",
+		spec.Given().When(set(notice)).Then(wasSet(notice)))
+	t.Run("replaces the terms as a whole",
+		spec.Given(wasSet(notice)).When(set(policy.Terms{MinNotice: new(120)})).Then(wasSet(policy.Terms{MinNotice: new(120)})))
+	t.Run("to nothing is a policy, too",
+		spec.Given().When(set(policy.Terms{})).Then(wasSet(policy.Terms{})))
+	t.Run("of the terms in force decides nothing",
+		spec.Given(wasSet(notice)).When(set(policy.Terms{MinNotice: new(120), Approval: new(true), PatientDay: new(1)})).Then())
+	t.Run("tells no from nothing said",
+		spec.Given(wasSet(policy.Terms{})).When(set(policy.Terms{Approval: new(false), PatientDay: new(0)})).
+			Then(wasSet(policy.Terms{Approval: new(false), PatientDay: new(0)})))
+	t.Run("of somebody else's policy is refused",
+		spec.Given().When(policy.Set{Scope: policy.Scope{Kind: "patient", ID: "p"}}).ThenRefuse(policy.ErrScope))
+	t.Run("of nobody's policy is refused",
+		spec.Given().When(policy.Set{Scope: policy.Scope{Kind: policy.OfClinic}}).ThenRefuse(policy.ErrScope))
+}
+
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	year := 365 * 24 * 60
+	longest := policy.Terms{MinNotice: new(year), HoldTime: new(15), HoldsShare: new(100), PractitionerDay: new(10_000)}
+	t.Run("a duration may be a year, a hold 15 minutes, a limit ten thousand",
+		spec.Given().When(set(longest)).Then(wasSet(longest)))
+	for name, terms := range map[string]policy.Terms{
+		"notice is not negative":                {MinNotice: new(-1)},
+		"a horizon is a year at most":           {Horizon: new(year + 1)},
+		"a window to cancel is a year at most":  {CancelBefore: new(year + 1)},
+		"a window to move is a year at most":    {RescheduleBefore: new(year + 1)},
+		"a grace to undo is not negative":       {UndoGrace: new(-1)},
+		"a no-show is a year after at the most": {NoShowAfter: new(year + 1)},
+		"a hold takes a minute at least":        {HoldTime: new(0)},
+		"a hold takes 15 minutes at most":       {HoldTime: new(16)},
+	} {
+		t.Run(name, spec.Given().When(set(terms)).ThenRefuse(policy.ErrDuration))
+	}
+	for name, terms := range map[string]policy.Terms{
+		"a limit is not negative":                    {Reschedules: new(-1)},
+		"a day's limit is ten thousand at most":      {PractitionerDay: new(10_001)},
+		"a week's limit is ten thousand at most":     {PractitionerWeek: new(10_001)},
+		"a patient's limit is not negative":          {PatientDay: new(-1)},
+		"a limit with one practitioner, neither":     {PatientPractitioner: new(-1)},
+		"a limit of what is to come, neither":        {PatientActive: new(-1)},
+		"unknown callers hold something":             {HoldsShare: new(0)},
+		"unknown callers hold the whole day at most": {HoldsShare: new(101)},
+	} {
+		t.Run(name, spec.Given().When(set(terms)).ThenRefuse(policy.ErrLimit))
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	visitType := policy.State{Terms: policy.Terms{MinNotice: new(0), Approval: new(false)}}
+	practitioner := policy.State{Terms: policy.Terms{MinNotice: new(60), PatientDay: new(2)}}
+	clinic := policy.State{Terms: policy.Terms{MinNotice: new(120), PatientDay: new(1), Approval: new(true), HoldTime: new(10)}}
+	none := policy.State{}
+
+	require.Equal(t, 2*time.Hour, policy.Resolve(none, none, clinic).MinNotice, "the clinic decides when nobody else does")
+	require.Equal(t, time.Hour, policy.Resolve(none, practitioner, clinic).MinNotice, "a practitioner wins over the clinic")
+	require.Zero(t, policy.Resolve(visitType, practitioner, clinic).MinNotice, "a visit type wins over both, also with nothing")
+
+	merged := policy.Resolve(visitType, practitioner, clinic)
+	require.Equal(t, 2, merged.PatientDay, "each field is decided for itself")
+	require.False(t, merged.Approval, "no wins over yes")
+	require.Equal(t, 10*time.Minute, merged.HoldTime)
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	require.Equal(t,
+		policy.Effective{HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute},
+		policy.Resolve(policy.State{}, policy.State{}, policy.State{}))
+}
+
+// TestEveryFieldIsTakenOver fills one field of Terms after the other: none is
+// forgotten where terms are merged, compared and resolved.
+func TestEveryFieldIsTakenOver(t *testing.T) {
+	t.Parallel()
+	for i := range reflect.TypeFor[policy.Terms]().NumField() {
+		var terms policy.Terms
+		field := reflect.ValueOf(&terms).Elem().Field(i)
+		field.Set(reflect.New(field.Type().Elem()))
+		if field.Elem().Kind() == reflect.Bool {
+			field.Elem().SetBool(true)
+		} else {
+			field.Elem().SetInt(7)
+		}
+		name := reflect.TypeFor[policy.Terms]().Field(i).Name
+		state := policy.State{Scope: clinic, Terms: terms}
+		require.Equal(t, terms, policy.Terms{}.Over(terms), name)
+		require.Equal(t, terms, terms.Over(policy.Terms{}), name)
+
+		events, err := policy.Decide(policy.State{Scope: clinic}, set(terms))
+		require.NoError(t, err)
+		require.Equal(t, []policy.Event{wasSet(terms)}, events, name)
+
+		got := reflect.ValueOf(policy.Resolve(state, policy.State{}, policy.State{})).FieldByName(name)
+		want := field.Elem().Interface()
+		if got.Type() == reflect.TypeFor[time.Duration]() {
+			want = 7 * time.Minute
+		}
+		require.Equal(t, want, got.Interface(), name)
+	}
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, domain.StreamName("policy-visit-type.v"), policy.Scope{Kind: policy.OfVisitType, ID: "v"}.Stream())
+	require.Equal(t, "policy", policy.Scope{Kind: policy.OfVisitType, ID: "v"}.Stream().Category())
+}

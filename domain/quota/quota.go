@@ -1,0 +1,228 @@
+// Package quota is the arbiter of how much is too much: the appointments of a
+// practitioner or a patient on a day, for example, one stream for each subject
+// and each bucket of time.
+//
+//	room left --Claim--> one more counted --Release--> room again
+//
+// The maximum comes with each claim from the policy in force; a lower one
+// refuses newcomers only. Claims of one owner count once.
+package quota
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
+)
+
+// Category is the category of quota streams.
+const Category = "quota"
+
+// Quota is what is counted, for whom and when.
+type Quota struct {
+	Rule    string `json:"rule"`    // what is counted: one of the rules below
+	Subject string `json:"subject"` // for whom: an id, or several with dots between
+	Bucket  string `json:"bucket"`  // when: a clinic-local day, an ISO week, or "active"; no dot
+}
+
+// The rules that have a quota.
+const (
+	PractitionerDay     = "practitioner-day"     // appointments of a practitioner on a clinic-local day
+	PractitionerWeek    = "practitioner-week"    // the same in an ISO week
+	PatientDay          = "patient-day"          // appointments of a patient on a clinic-local day
+	PatientPractitioner = "patient-practitioner" // active appointments of a patient with one practitioner
+	PatientActive       = "patient-active"       // active appointments of a patient in all
+	Holds               = "holds"                // what unknown callers hold of a practitioner's day
+)
+
+// Active is the bucket of what is counted for as long as it is to come.
+const Active = "active"
+
+// Stream returns the quota's stream.
+func (q Quota) Stream() domain.StreamName {
+	return domain.Stream(Category, q.Rule+"."+q.Subject+"."+q.Bucket)
+}
+
+// Parse returns the quota that a stream counts, and whether it is a quota's.
+func Parse(stream domain.StreamName) (Quota, bool) {
+	rule, rest, ok := strings.Cut(stream.ID(), ".")
+	end := strings.LastIndexByte(rest, '.')
+	if stream.Category() != Category || !ok || end < 0 {
+		return Quota{}, false
+	}
+	return Quota{rule, rest[:end], rest[end+1:]}, true
+}
+
+// State is what is counted, in the order in which it was claimed.
+type State struct{ Claims []Counted }
+
+// Counted is a claim with the appointment that it is for.
+type Counted struct {
+	claim.Claim
+	Appointment domain.AppointmentID `json:"appointment"`
+}
+
+// Command is something to do to a quota.
+//
+//sumtype:decl
+type Command interface{ command() }
+
+type (
+	// Claim counts an appointment.
+	Claim struct {
+		Quota   Quota
+		Counted Counted
+		Maximum int         // owners that are counted at most; 0 = no limit
+		Fates   claim.Fates // of foreign claims, as far as looked up
+	}
+	// Release counts a claim no longer.
+	Release struct {
+		Quota Quota
+		Claim claim.Claim
+	}
+)
+
+func (Claim) command()   {}
+func (Release) command() {}
+
+// Event is a fact about a quota.
+//
+//sumtype:decl
+type Event interface {
+	domain.Event
+	quotaEvent()
+}
+
+type (
+	// Booked says that a claim is counted.
+	Booked struct {
+		Quota
+		Counted
+		Maximum int `json:"maximum"` // under which the claim was decided; 0 = no limit
+	}
+	// Released says that it is counted no longer.
+	Released struct {
+		Quota
+		Counted
+	}
+)
+
+// EventType returns "quota.booked".
+func (Booked) EventType() string { return "quota.booked" }
+
+// EventType returns "quota.released".
+func (Released) EventType() string { return "quota.released" }
+
+func (Booked) quotaEvent()   {}
+func (Released) quotaEvent() {}
+
+// The refusals of a full quota, one for each rule.
+var (
+	ErrPractitionerDay     = domain.Refusal(domain.Conflict, "quota.practitioner-day", "the practitioner has as many appointments on that day as the policy allows")
+	ErrPractitionerWeek    = domain.Refusal(domain.Conflict, "quota.practitioner-week", "the practitioner has as many appointments in that week as the policy allows")
+	ErrPatientDay          = domain.Refusal(domain.Conflict, "quota.patient-day", "the patient has as many appointments on that day as the policy allows")
+	ErrPatientPractitioner = domain.Refusal(domain.Conflict, "quota.patient-practitioner", "the patient has as many appointments with this practitioner as the policy allows")
+	ErrPatientActive       = domain.Refusal(domain.Conflict, "quota.patient-active", "the patient has as many appointments to come as the policy allows")
+	ErrHolds               = domain.Refusal(domain.Refused, "hold.too-many", "unknown callers hold as much of the practitioner's day as the policy allows")
+	ErrFull                = domain.Refusal(domain.Conflict, "quota.full", "as many are counted as the policy allows")
+)
+
+// refusal returns the refusal of a full quota: the rule's own, or [ErrFull] for
+// a rule that has none.
+func refusal(rule string) *domain.Error {
+	switch rule {
+	case PractitionerDay:
+		return ErrPractitionerDay
+	case PractitionerWeek:
+		return ErrPractitionerWeek
+	case PatientDay:
+		return ErrPatientDay
+	case PatientPractitioner:
+		return ErrPatientPractitioner
+	case PatientActive:
+		return ErrPatientActive
+	case Holds:
+		return ErrHolds
+	}
+	return ErrFull
+}
+
+// Decide returns what the command does. A refused claim is a [claim.Taken]
+// over the refusal of the quota's rule that names the foreign claims counted.
+func Decide(s State, c Command) ([]Event, error) {
+	switch c := c.(type) {
+	case Claim:
+		return decideClaim(s, c)
+	case Release:
+		for _, counted := range s.Claims {
+			if counted.Claim == c.Claim {
+				return []Event{Released{c.Quota, counted}}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func decideClaim(s State, c Claim) ([]Event, error) {
+	if s.Held(c.Counted.Claim) {
+		return nil, nil // the same appointment and set: the same claim
+	}
+	if c.full(s, c.Fates) {
+		return nil, &claim.Taken{Rule: refusal(c.Quota.Rule), By: c.inTheWay(s)}
+	}
+	return append(releaseDead(s, c), Booked{c.Quota, c.Counted, c.Maximum}), nil
+}
+
+// full reports whether as many other owners as the maximum have claims that
+// the fates do not call dead.
+func (c Claim) full(s State, fates claim.Fates) bool {
+	others := map[domain.StreamName]bool{}
+	for _, counted := range s.Claims {
+		if counted.Owner != c.Counted.Owner && fates[counted.Claim] != claim.Dead {
+			others[counted.Owner] = true
+		}
+	}
+	return c.Maximum > 0 && len(others) >= c.Maximum
+}
+
+func (c Claim) inTheWay(s State) []claim.Claim {
+	var by []claim.Claim
+	for _, counted := range s.Claims {
+		if counted.Owner != c.Counted.Owner && c.Fates[counted.Claim] != claim.Dead {
+			by = append(by, counted.Claim)
+		}
+	}
+	return by
+}
+
+// releaseDead releases as many dead claims as stand in the way.
+func releaseDead(s State, c Claim) []Event {
+	var events []Event
+	for _, counted := range s.Claims {
+		if !c.full(s, nil) {
+			break
+		}
+		if counted.Owner != c.Counted.Owner && c.Fates[counted.Claim] == claim.Dead {
+			e := Released{c.Quota, counted}
+			s, events = Evolve(s, e), append(events, e)
+		}
+	}
+	return events
+}
+
+// Held reports whether the claim is counted.
+func (s State) Held(c claim.Claim) bool {
+	return slices.ContainsFunc(s.Claims, func(counted Counted) bool { return counted.Claim == c })
+}
+
+// Evolve returns the state after the event.
+func Evolve(s State, e Event) State {
+	switch e := e.(type) {
+	case Booked:
+		s.Claims = append(slices.Clone(s.Claims), e.Counted)
+	case Released:
+		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(c Counted) bool { return c.Claim == e.Claim })
+	}
+	return s
+}
