@@ -9,6 +9,7 @@
 package quota
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -125,27 +126,16 @@ var (
 	ErrPatientPractitioner = domain.Refusal(domain.Conflict, "quota.patient-practitioner", "the patient has as many appointments with this practitioner as the policy allows")
 	ErrPatientActive       = domain.Refusal(domain.Conflict, "quota.patient-active", "the patient has as many appointments to come as the policy allows")
 	ErrHolds               = domain.Refusal(domain.Refused, "hold.too-many", "unknown callers hold as much of the practitioner's day as the policy allows")
-	ErrFull                = domain.Refusal(domain.Conflict, "quota.full", "as many are counted as the policy allows")
 )
 
-// refusal returns the refusal of a full quota: the rule's own, or [ErrFull] for
-// a rule that has none.
+// errRule says that a claim's rule is none of those above: a fault of the caller.
+var errRule = errors.New("no quota has this rule")
+
 func refusal(rule string) *domain.Error {
-	switch rule {
-	case PractitionerDay:
-		return ErrPractitionerDay
-	case PractitionerWeek:
-		return ErrPractitionerWeek
-	case PatientDay:
-		return ErrPatientDay
-	case PatientPractitioner:
-		return ErrPatientPractitioner
-	case PatientActive:
-		return ErrPatientActive
-	case Holds:
-		return ErrHolds
-	}
-	return ErrFull
+	return map[string]*domain.Error{
+		PractitionerDay: ErrPractitionerDay, PractitionerWeek: ErrPractitionerWeek, PatientDay: ErrPatientDay,
+		PatientPractitioner: ErrPatientPractitioner, PatientActive: ErrPatientActive, Holds: ErrHolds,
+	}[rule]
 }
 
 // Decide returns what the command does. A refused claim is a [claim.Taken]
@@ -168,8 +158,12 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	if s.Held(c.Counted.Claim) {
 		return nil, nil // the same appointment and set: the same claim
 	}
+	rule := refusal(c.Quota.Rule)
+	if rule == nil {
+		return nil, errRule
+	}
 	if c.full(s, c.Fates) {
-		return nil, &claim.Taken{Rule: refusal(c.Quota.Rule), By: c.inTheWay(s)}
+		return nil, &claim.Taken{Rule: rule, By: c.inTheWay(s)}
 	}
 	return append(releaseDead(s, c), Booked{c.Quota, c.Counted, c.Maximum}), nil
 }

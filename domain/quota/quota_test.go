@@ -109,13 +109,18 @@ func TestEveryRuleHasItsRefusal(t *testing.T) {
 	for rule, refusal := range map[string]*domain.Error{
 		quota.PractitionerDay: quota.ErrPractitionerDay, quota.PractitionerWeek: quota.ErrPractitionerWeek,
 		quota.PatientDay: quota.ErrPatientDay, quota.PatientPractitioner: quota.ErrPatientPractitioner,
-		quota.PatientActive: quota.ErrPatientActive, quota.Holds: quota.ErrHolds, "moon-phase": quota.ErrFull,
+		quota.PatientActive: quota.ErrPatientActive, quota.Holds: quota.ErrHolds,
 	} {
 		c := claims(boris, 1)
 		c.Quota.Rule = rule
 		_, err := quota.Decide(quota.State{Claims: []quota.Counted{ana}}, c)
 		require.ErrorIs(t, err, refusal, rule)
 	}
+	c := claims(boris, 1)
+	c.Quota.Rule = "moon-phase"
+	_, err := quota.Decide(quota.State{}, c)
+	require.Error(t, err)
+	require.Nil(t, domain.RuleOf(err), "a rule that nobody knows is our fault, not the caller's")
 }
 
 func TestAStreamNamesItsQuota(t *testing.T) {
