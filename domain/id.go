@@ -9,6 +9,10 @@ type (
 	PractitionerID string
 	// PatientID names a patient.
 	PatientID string
+	// VisitTypeID names a visit type.
+	VisitTypeID string
+	// ResourceID names a resource: a room or a device.
+	ResourceID string
 	// AppointmentID names an appointment.
 	AppointmentID string
 	// SlotID names a slot. It carries its practitioner and UTC day, so that

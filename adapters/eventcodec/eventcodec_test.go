@@ -23,8 +23,10 @@ import (
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
+	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 var update = flag.Bool("update", false, "write the golden files of new event types")
@@ -43,6 +45,9 @@ func samples() []domain.Event {
 	of := claim.Claim{Owner: "appointment-a1", Set: 1}
 	holder := slot.Holder{Claim: of, Appointment: "a1", Patient: "p1"}
 	taken := occupancy.Taken{Claim: of, Appointment: "a1", Period: period}
+	offer := visittype.Terms{
+		Name: "Check-up", Duration: 30, BufferBefore: 5, BufferAfter: 10, Fee: &visittype.Fee{Amount: 6500, Currency: "EUR"}, Specialty: "cardiology",
+	}
 	full := quota.Quota{Rule: quota.PractitionerDay, Subject: "d1", Bucket: "2026-03-02"}
 	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
@@ -61,6 +66,9 @@ func samples() []domain.Event {
 		practitioner.Registered{Practitioner: "d1", Profile: practitioner.Profile{Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}}},
 		quota.Booked{Quota: full, Counted: counted, Maximum: 8},
 		quota.Released{Quota: full, Counted: counted},
+		resource.Added{Resource: "r1", Clinic: "c1", Kind: resource.Room, Name: "Room 1", Arbiter: resource.Occupancy},
+		resource.Renamed{Resource: "r1", Clinic: "c1", Name: "Surgery"},
+		resource.WasRetired{Resource: "r1", Clinic: "c1"},
 		schedule.WasSet{Practitioner: "d1", Pattern: schedule.Pattern{Clinic: "c1", Zone: "Europe/Lisbon", HorizonDays: 14, Weekly: []schedule.Interval{
 			{Weekday: 1, From: 540, To: 720, SlotMinutes: 30, Capacity: 2, Breaks: []schedule.Break{{From: 600, To: 630}}},
 		}}},
@@ -72,6 +80,9 @@ func samples() []domain.Event {
 		slot.Released{Terms: terms, Holder: holder},
 		slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{holder}},
 		slot.Resized{Terms: terms, Places: 3},
+		visittype.Defined{VisitType: "v1", Clinic: "c1", Terms: offer},
+		visittype.Changed{VisitType: "v1", Clinic: "c1", Terms: visittype.Terms{Name: "Check-up", Duration: 45}},
+		visittype.WasRetired{VisitType: "v1", Clinic: "c1"},
 	}
 }
 

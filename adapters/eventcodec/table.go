@@ -9,8 +9,10 @@ import (
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
+	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 // table holds every event type that may ever be in a store. A line is never
@@ -35,10 +37,16 @@ var table = index(
 	event[practitioner.Registered](),
 	event[quota.Booked](),
 	event[quota.Released](),
+	event[resource.Added](),
+	event[resource.Renamed](),
+	event[resource.WasRetired](),
 	event[schedule.WasSet](),
 	event[schedule.DayOpened](),
 	event[slot.Booked](),
 	event[slot.Released](),
 	event[slot.Withdrawn](),
 	event[slot.Resized](),
+	event[visittype.Defined](),
+	event[visittype.Changed](),
+	event[visittype.WasRetired](),
 )

@@ -131,11 +131,10 @@ var (
 // errRule says that a claim's rule is none of those above: a fault of the caller.
 var errRule = errors.New("no quota has this rule")
 
-func refusal(rule string) *domain.Error {
-	return map[string]*domain.Error{
-		PractitionerDay: ErrPractitionerDay, PractitionerWeek: ErrPractitionerWeek, PatientDay: ErrPatientDay,
-		PatientPractitioner: ErrPatientPractitioner, PatientActive: ErrPatientActive, Holds: ErrHolds,
-	}[rule]
+// refusals has the refusal of every rule.
+var refusals = map[string]*domain.Error{
+	PractitionerDay: ErrPractitionerDay, PractitionerWeek: ErrPractitionerWeek, PatientDay: ErrPatientDay,
+	PatientPractitioner: ErrPatientPractitioner, PatientActive: ErrPatientActive, Holds: ErrHolds,
 }
 
 // Decide returns what the command does. A refused claim is a [claim.Taken]
@@ -158,8 +157,8 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	if s.Held(c.Counted.Claim) {
 		return nil, nil // the same appointment and set: the same claim
 	}
-	rule := refusal(c.Quota.Rule)
-	if rule == nil {
+	rule, known := refusals[c.Quota.Rule]
+	if !known {
 		return nil, errRule
 	}
 	if c.full(s, c.Fates) {
