@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -114,7 +115,8 @@ func TestTheTermsInForceSayWhereTheyAreFrom(t *testing.T) {
 		require.Equal(t, 2, in.PatientDay)
 		require.True(t, in.Approval)
 		require.Equal(t, 10*time.Minute, in.UndoGrace)
-		require.Equal(t, map[string]string{"minNotice": "clinic", "patientDay": "practitioner", "approval": "visit-type"}, in.Sources)
+		require.Equal(t, "clinic practitioner visit-type default",
+			strings.Join([]string{in.Sources["minNotice"], in.Sources["patientDay"], in.Sources["approval"], in.Sources["undoGrace"]}, " "))
 		require.Len(t, in.Revisions, 3)
 		require.Equal(t, domain.Position(head), in.Position)
 

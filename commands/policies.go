@@ -55,7 +55,7 @@ func (h *Handler) Policy(ctx context.Context, s policy.Scope) (Answer[policy.Sta
 // InForce are the terms that a booking would be decided under.
 type InForce struct {
 	policy.Effective
-	Sources  map[string]string // which kind of scope each field is from, by its JSON name; absent = its default
+	Sources  map[string]string // which kind of scope each field is from, by its JSON name, or [policy.ByDefault]
 	Position domain.Position   // of the last event that they reflect
 }
 

@@ -56,14 +56,20 @@ func Resolve(visitType, practitioner, clinic State) Effective {
 	}
 }
 
-// Sources returns the kind of scope that each field of [Resolve] is from, by
-// the field's JSON name. A field that has its default is absent.
+// ByDefault is the source of a field that no policy says anything of.
+const ByDefault = "default"
+
+// Sources returns, for each field of [Resolve] by its JSON name, the kind of
+// scope that it is from, or [ByDefault].
 func Sources(visitType, practitioner, clinic State) map[string]string {
 	from := map[string]string{}
 	for _, s := range []State{clinic, practitioner, visitType} { // the strongest last
 		for name, says := range s.says() {
-			if says {
+			switch {
+			case says:
 				from[name] = s.Kind
+			case from[name] == "":
+				from[name] = ByDefault
 			}
 		}
 	}

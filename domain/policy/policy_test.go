@@ -96,13 +96,16 @@ func TestEveryFieldSaysWhereItIsFrom(t *testing.T) {
 	of := func(kind string, terms policy.Terms) policy.State {
 		return policy.State{Scope: policy.Scope{Kind: kind}, Terms: terms}
 	}
-	require.Equal(t,
-		map[string]string{"minNotice": policy.OfVisitType, "patientDay": policy.OfPractitioner, "approval": policy.OfClinic},
-		policy.Sources(
-			of(policy.OfVisitType, policy.Terms{MinNotice: new(0)}),
-			of(policy.OfPractitioner, policy.Terms{MinNotice: new(60), PatientDay: new(2)}),
-			of(policy.OfClinic, policy.Terms{MinNotice: new(120), PatientDay: new(1), Approval: new(true)}),
-		))
+	sources := policy.Sources(
+		of(policy.OfVisitType, policy.Terms{MinNotice: new(0)}),
+		of(policy.OfPractitioner, policy.Terms{MinNotice: new(60), PatientDay: new(2)}),
+		of(policy.OfClinic, policy.Terms{MinNotice: new(120), PatientDay: new(1), Approval: new(true)}),
+	)
+	require.Len(t, sources, reflect.TypeFor[policy.Terms]().NumField())
+	require.Equal(t, policy.OfVisitType, sources["minNotice"])
+	require.Equal(t, policy.OfPractitioner, sources["patientDay"])
+	require.Equal(t, policy.OfClinic, sources["approval"])
+	require.Equal(t, policy.ByDefault, sources["holdTime"])
 }
 
 func TestDefaults(t *testing.T) {
@@ -142,7 +145,7 @@ func TestEveryFieldIsTakenOver(t *testing.T) {
 		require.Equal(t, want, got.Interface(), name)
 
 		tag, _, _ := strings.Cut(reflect.TypeFor[policy.Terms]().Field(i).Tag.Get("json"), ",")
-		require.Equal(t, map[string]string{tag: policy.OfClinic}, policy.Sources(policy.State{}, policy.State{}, state), name)
+		require.Equal(t, policy.OfClinic, policy.Sources(policy.State{}, policy.State{}, state)[tag], name)
 	}
 }
 
