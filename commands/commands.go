@@ -35,6 +35,8 @@ type Handler struct {
 	turns turns
 	terms cache[domain.SlotID, opened]
 	known cache[domain.StreamName, []domain.Recorded]
+
+	policies cache[domain.StreamName, seenPolicy]
 }
 
 // New returns a handler over a store.

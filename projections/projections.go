@@ -4,6 +4,7 @@
 //	availability   slots by practitioner, clinic and time; what is free
 //	appointments   visits by patient, practitioner, clinic and time
 //	directory      clinics and practitioners
+//	catalogue      visit types, rooms and devices by clinic
 //	patients       patients by a part of their name or telephone number
 //
 // A row holds facts and instants. What depends on the time of asking, such as
@@ -34,7 +35,7 @@ type Viewer interface {
 // All returns every read model, in a fixed order. open opens sealed text for
 // the search of patients, as [PatientsModel] says.
 func All(open func(domain.Sealed) string) []engine.Model {
-	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open)}
+	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel()}
 }
 
 // List is a stretch of a list.

@@ -321,9 +321,7 @@ func TestReadiness(t *testing.T) {
 func TestEveryRuleIsListed(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never leave the program: they are between commands and their helpers
-		"appointment.not-due",
-		// No route counts yet.
-		"quota.practitioner-day", "quota.practitioner-week", "quota.patient-day", "quota.patient-practitioner", "quota.patient-active", "hold.too-many",
+		"appointment.not-due", "policy.scope",
 	}
 	w := newWorld(t)
 	listed := w.call(t, http.MethodGet, "/problems", "").Body.String()
@@ -510,8 +508,9 @@ func TestListsOfADatabaseThatIsAwayAreUnavailable(t *testing.T) {
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
 		c.Directory, c.Patients = projections.NewDirectory(read), projections.NewPatients(read)
+		c.Catalogue = projections.NewCatalogue(read)
 	})
-	for _, list := range []string{"slots", "appointments", "clinics", "practitioners", "patients"} {
+	for _, list := range []string{"slots", "appointments", "clinics", "practitioners", "patients", "visit-types", "resources"} {
 		answer := w.call(t, http.MethodGet, "/v1/"+list, "")
 		require.Equal(t, http.StatusServiceUnavailable, answer.Code, answer.Body.String())
 		require.Equal(t, "projection.unavailable", rule(t, answer))

@@ -23,7 +23,7 @@ func TestDurations(t *testing.T) {
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
-	for text, d := range map[string]time.Duration{"PT5M": 5 * time.Minute, "PT1H30M": 90 * time.Minute, "PT24H": 24 * time.Hour} {
+	for text, d := range map[string]time.Duration{"PT5M": 5 * time.Minute, "PT1H30M": 90 * time.Minute, "PT24H": 24 * time.Hour, "PT0M": 0} {
 		require.Equal(t, text, formatDuration(d))
 	}
 	for _, text := range []string{

@@ -48,6 +48,7 @@ type Config struct {
 	Appointments Appointments                                       // the appointment list; required
 	Directory    Directory                                          // clinics and practitioners; required
 	Patients     Patients                                           // the patient list; required
+	Catalogue    Catalogue                                          // visit types, rooms and devices; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -106,8 +107,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
-	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil:
-		return errors.New("httpapi: Slots, Appointments, Directory and Patients are required")
+	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil:
+		return errors.New("httpapi: Slots, Appointments, Directory, Patients and Catalogue are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -129,6 +130,9 @@ func (a *api) routes() {
 	a.clinicRoutes()
 	a.practitionerRoutes()
 	a.scheduleRoutes()
+	a.visitTypeRoutes()
+	a.resourceRoutes()
+	a.policyRoutes()
 	a.patientRoutes()
 	a.slotRoutes()
 	a.appointmentRoutes()

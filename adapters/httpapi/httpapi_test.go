@@ -85,7 +85,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
-		Directory: lists, Patients: lists, Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}

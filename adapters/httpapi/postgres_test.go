@@ -50,6 +50,7 @@ func newRealWorld(t *testing.T) *world {
 		c.Codec, c.Head, c.NewID = codec, store.Head, newID
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
 		c.Directory, c.Patients = projections.NewDirectory(read), projections.NewPatients(read)
+		c.Catalogue = projections.NewCatalogue(read)
 	})
 }
 

@@ -56,6 +56,37 @@ func Resolve(visitType, practitioner, clinic State) Effective {
 	}
 }
 
+// ByDefault is the source of a field that no policy says anything of.
+const ByDefault = "default"
+
+// Sources returns, for each field of [Resolve] by its JSON name, the kind of
+// scope that it is from, or [ByDefault].
+func Sources(visitType, practitioner, clinic State) map[string]string {
+	from := map[string]string{}
+	for _, s := range []State{clinic, practitioner, visitType} { // the strongest last
+		for name, says := range s.says() {
+			switch {
+			case says:
+				from[name] = s.Kind
+			case from[name] == "":
+				from[name] = ByDefault
+			}
+		}
+	}
+	return from
+}
+
+// says returns whether each field says something, by its JSON name.
+func (t Terms) says() map[string]bool {
+	return map[string]bool{
+		"minNotice": t.MinNotice != nil, "horizon": t.Horizon != nil, "approval": t.Approval != nil, "holdTime": t.HoldTime != nil,
+		"cancelBefore": t.CancelBefore != nil, "rescheduleBefore": t.RescheduleBefore != nil, "reschedules": t.Reschedules != nil,
+		"practitionerDay": t.PractitionerDay != nil, "practitionerWeek": t.PractitionerWeek != nil, "patientDay": t.PatientDay != nil,
+		"patientPractitioner": t.PatientPractitioner != nil, "patientActive": t.PatientActive != nil, "holdsShare": t.HoldsShare != nil,
+		"undoGrace": t.UndoGrace != nil, "noShowAfter": t.NoShowAfter != nil,
+	}
+}
+
 func minutes(n *int, otherwise int) time.Duration {
 	return time.Duration(said(n, otherwise)) * time.Minute
 }

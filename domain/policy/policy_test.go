@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,23 @@ func TestOverrides(t *testing.T) {
 	require.Equal(t, 10*time.Minute, merged.HoldTime)
 }
 
+func TestEveryFieldSaysWhereItIsFrom(t *testing.T) {
+	t.Parallel()
+	of := func(kind string, terms policy.Terms) policy.State {
+		return policy.State{Scope: policy.Scope{Kind: kind}, Terms: terms}
+	}
+	sources := policy.Sources(
+		of(policy.OfVisitType, policy.Terms{MinNotice: new(0)}),
+		of(policy.OfPractitioner, policy.Terms{MinNotice: new(60), PatientDay: new(2)}),
+		of(policy.OfClinic, policy.Terms{MinNotice: new(120), PatientDay: new(1), Approval: new(true)}),
+	)
+	require.Len(t, sources, reflect.TypeFor[policy.Terms]().NumField())
+	require.Equal(t, policy.OfVisitType, sources["minNotice"])
+	require.Equal(t, policy.OfPractitioner, sources["patientDay"])
+	require.Equal(t, policy.OfClinic, sources["approval"])
+	require.Equal(t, policy.ByDefault, sources["holdTime"])
+}
+
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
@@ -125,6 +143,9 @@ func TestEveryFieldIsTakenOver(t *testing.T) {
 			want = 7 * time.Minute
 		}
 		require.Equal(t, want, got.Interface(), name)
+
+		tag, _, _ := strings.Cut(reflect.TypeFor[policy.Terms]().Field(i).Tag.Get("json"), ",")
+		require.Equal(t, policy.OfClinic, policy.Sources(policy.State{}, policy.State{}, state)[tag], name)
 	}
 }
 
