@@ -21,6 +21,7 @@ import (
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
@@ -42,6 +43,7 @@ func samples() []domain.Event {
 	holder := slot.Holder{Claim: of, Appointment: "a1", Patient: "p1"}
 	taken := occupancy.Taken{Claim: of, Appointment: "a1", Period: period}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
+	reviewed := review.Visit{Appointment: "a1", Patient: "p1", Practitioner: "d1", Clinic: "c1"}
 	want := schedule.Want{Clinic: "c1", Capacity: 2, Period: period}
 	return []domain.Event{
 		appointment.WasProposed{Visit: visit, Set: 1, Claims: []domain.StreamName{"occupancy-patient.p1.2026-03-02", "slot-d1.20260302.0"}, Reason: sealed("knee"), Deadline: start.Add(10 * time.Second)},
@@ -53,6 +55,19 @@ func samples() []domain.Event {
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
 		patient.Registered{Patient: "p1", Name: sealed("Ana Жук 한글"), Email: sealed("ana@example.org"), Phone: sealed("+351 1")},
+		patient.GuardianSet{Patient: "p1", Guardian: "p2"},
+		patient.GuardianRemoved{Patient: "p1", Guardian: "p2"},
+		patient.DependentAdded{Patient: "p2", Dependent: "p1", Since: 1},
+		patient.DependentRemoved{Patient: "p2", Dependent: "p1", Since: 1},
+		patient.Merged{Patient: "p1", Into: "p2"},
+		patient.Unmerged{Patient: "p1", From: "p2"},
+		patient.DuplicateAdded{Patient: "p2", Duplicate: "p1", Since: 1},
+		patient.DuplicateRemoved{Patient: "p2", Duplicate: "p1", Since: 1},
+		review.WasWritten{Visit: reviewed, Stars: 4, Text: sealed("kind")},
+		review.WasEdited{Visit: reviewed, Stars: 5, Text: sealed("very kind")},
+		review.WasWithdrawn{Visit: reviewed},
+		review.WasHidden{Visit: reviewed, Reason: review.PrivateData},
+		review.WasShown{Visit: reviewed},
 		practitioner.Registered{Practitioner: "d1", Profile: practitioner.Profile{Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}}},
 		schedule.WasSet{Practitioner: "d1", Pattern: schedule.Pattern{Clinic: "c1", Zone: "Europe/Lisbon", HorizonDays: 14, Weekly: []schedule.Interval{
 			{Weekday: 1, From: 540, To: 720, SlotMinutes: 30, Capacity: 2, Breaks: []schedule.Break{{From: 600, To: 630}}},

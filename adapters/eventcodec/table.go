@@ -7,6 +7,7 @@ import (
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
@@ -29,7 +30,24 @@ var table = index(
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"name": &e.Name, "email": &e.Email, "phone": &e.Phone}
 	}),
+	event[patient.GuardianSet](),
+	event[patient.GuardianRemoved](),
+	event[patient.DependentAdded](),
+	event[patient.DependentRemoved](),
+	event[patient.Merged](),
+	event[patient.Unmerged](),
+	event[patient.DuplicateAdded](),
+	event[patient.DuplicateRemoved](),
 	event[practitioner.Registered](),
+	event(func(e *review.WasWritten) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"text": &e.Text}
+	}),
+	event(func(e *review.WasEdited) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"text": &e.Text}
+	}),
+	event[review.WasWithdrawn](),
+	event[review.WasHidden](),
+	event[review.WasShown](),
 	event[schedule.WasSet](),
 	event[schedule.DayOpened](),
 	event[slot.Booked](),
