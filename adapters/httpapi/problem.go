@@ -175,7 +175,7 @@ func resourceOf(s domain.StreamName) *Resource {
 	switch s.Category() {
 	case "":
 		return nil
-	case "slot", "appointment":
+	case "slot", "appointment", "patient":
 		return &Resource{s.Category(), s.ID()}
 	case "occupancy":
 		kind, rest, _ := strings.Cut(s.ID(), ".")
