@@ -26,7 +26,7 @@ type Cancellation struct {
 // [appointment.ErrCancelLate], [appointment.ErrNoReason], and those of every
 // command.
 func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
-	return h.end(ctx, req, c.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {
+	return h.ending(ctx, req, c.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {
 		current, n := s.Current()
 		command := appointment.Cancel{
 			Initiator: c.Initiator, Code: c.Code, Reason: domain.Open(string(current.Patient), c.Reason), At: h.now(), By: req.Actor,
@@ -43,9 +43,9 @@ func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answ
 // ender makes the command that ends an appointment.
 type ender func(h *Handler, s appointment.State) (appointment.Command, error)
 
-// end executes a command that ends an appointment's sets, with the releases of
+// ending executes a command that ends an appointment's sets, with the releases of
 // their claims where the store can, else before them.
-func (h *Handler) end(ctx context.Context, req Request, id domain.AppointmentID, make ender) (Answer[appointment.State], error) {
+func (h *Handler) ending(ctx context.Context, req Request, id domain.AppointmentID, make ender) (Answer[appointment.State], error) {
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) { return h.tryEnd(ctx, req, id, make) })
 	})

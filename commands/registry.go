@@ -5,26 +5,18 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/clinic"
-	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
 )
 
 var (
 	clinics       = aggregate[clinic.State, clinic.Command, clinic.Event]{clinic.Decide, clinic.Evolve}
 	practitioners = aggregate[practitioner.State, practitioner.Command, practitioner.Event]{practitioner.Decide, practitioner.Evolve}
-	patients      = aggregate[patient.State, patient.Command, patient.Event]{patient.Decide, patient.Evolve}
 )
 
 // RegisterClinic makes a clinic known. Errors: the refusals of package clinic,
 // [domain.ErrBadZone], and those of every command.
 func (h *Handler) RegisterClinic(ctx context.Context, req Request, c clinic.Register) (Answer[clinic.State], error) {
 	return handle(ctx, h, req, clinic.Stream(c.Clinic), clinics, clinic.Command(c), unguarded)
-}
-
-// RegisterPatient makes a patient known. Errors: the refusals of package
-// patient, and those of every command.
-func (h *Handler) RegisterPatient(ctx context.Context, req Request, c patient.Register) (Answer[patient.State], error) {
-	return handle(ctx, h, req, patient.Stream(c.Patient), patients, patient.Command(c), unguarded)
 }
 
 // RegisterPractitioner makes a practitioner known. Errors: the refusals of
@@ -53,11 +45,6 @@ func (h *Handler) Clinic(ctx context.Context, id domain.ClinicID) (Answer[clinic
 // [practitioner.ErrNotFound].
 func (h *Handler) Practitioner(ctx context.Context, id domain.PractitionerID) (Answer[practitioner.State], error) {
 	return read(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
-}
-
-// Patient returns a patient as the stream says. Errors: [patient.ErrNotFound].
-func (h *Handler) Patient(ctx context.Context, id domain.PatientID) (Answer[patient.State], error) {
-	return read(ctx, h, patient.Stream(id), patient.Evolve, patient.ErrNotFound)
 }
 
 // read returns the state of one stream as it is now.

@@ -45,7 +45,7 @@ type Refusal struct {
 // [appointment.ErrNotFound], [appointment.ErrNotRequested],
 // [appointment.ErrLapsed], and those of every command.
 func (h *Handler) Decline(ctx context.Context, req Request, r Refusal) (Answer[appointment.State], error) {
-	return h.end(ctx, req, r.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {
+	return h.ending(ctx, req, r.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {
 		latest, _ := s.Latest()
 		return appointment.Decline{
 			Code: r.Code, Reason: domain.Open(string(latest.Patient), r.Reason), By: req.Actor, At: h.now(),

@@ -51,6 +51,7 @@ type attempt struct {
 	set      int
 	loaded   map[domain.StreamName][]domain.Recorded
 	proposed []NewEvent          // empty when a set goes on that is there
+	merged   bool                // the patient is the duplicate of another one
 	claims   []Write             // of the arbiters that do not have the claim yet
 	frees    []Write             // of what a replaced set held elsewhere
 	asked    []domain.StreamName // streams that were loaded, with events or without
@@ -134,6 +135,9 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 	if a.refusal != nil {
 		return none, a.refusal
 	}
+	if a.merged && !a.existing {
+		return none, patient.ErrMerged
+	}
 	if err := h.propose(a); err != nil {
 		return none, err
 	}
@@ -165,6 +169,7 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 			return err
 		}
 		a.checks = append(a.checks, check)
+		a.merged = domain.Replay(patient.Evolve, patient.State{}, loaded[who]).MergedInto != ""
 	}
 	check, err := exists(loaded, where, clinic.ErrNotFound)
 	if err != nil {

@@ -269,7 +269,8 @@ func (a Appointment) Cursor() TimeCursor { return TimeCursor{a.Start, string(a.I
 
 // AppointmentFilter says which visits a list has; zero fields do not narrow it.
 type AppointmentFilter struct {
-	Patient      domain.PatientID
+	Patient      domain.PatientID // and those merged into them
+	Family       bool             // with Patient: the patient's dependents, too
 	Practitioner domain.PractitionerID
 	Clinic       domain.ClinicID
 	From         time.Time // the first start
@@ -283,7 +284,8 @@ type AppointmentFilter struct {
 // Appointments answers who comes when.
 type Appointments struct{ views Viewer }
 
-// NewAppointments returns the queries over the models appointments and directory.
+// NewAppointments returns the queries over the models appointments, directory
+// and patients.
 func NewAppointments(v Viewer) Appointments { return Appointments{v} }
 
 // appointmentQuery gives every visit as it is at a time. A request that nobody
@@ -319,7 +321,8 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 			sql, args[name] = sql+"\n\tand "+condition, value
 		}
 	}
-	narrow(f.Patient != "", "patient", f.Patient, "a.patient = @patient")
+	narrow(f.Patient != "" && !f.Family, "patient", f.Patient, "a.patient in ("+PatientAndMerged+")")
+	narrow(f.Patient != "" && f.Family, "patient", f.Patient, "a.patient in ("+PatientAndFamily+")")
 	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "a.practitioner = @practitioner")
 	narrow(f.Clinic != "", "clinic", f.Clinic, "a.clinic = @clinic")
 	narrow(f.Status != "", "status", f.Status, "a.status = @status")
@@ -329,7 +332,7 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
 	args["after_id"], args["limit"] = f.After.ID, limit+1
 	var visits []Appointment
-	at, err := a.views.View(ctx, least, []string{"appointments", "directory"}, func(r engine.Reader) (err error) {
+	at, err := a.views.View(ctx, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
 		rows, _ := r.Query(ctx, sql+"\norder by a.start, a.appointment\nlimit @limit", args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err

@@ -201,5 +201,5 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v1", "patients_v1", "catalogue_v1"}, names)
+	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v1", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
 }

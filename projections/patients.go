@@ -19,7 +19,7 @@ import (
 func PatientsModel(open func(domain.Sealed) string) engine.Model {
 	return engine.Model{
 		Name:     "patients",
-		Version:  1,
+		Version:  2, // who is whose guardian, who was merged
 		Interest: domain.Filter{Categories: []string{patient.Category}},
 		Tables:   []engine.Table{engine.NewTable("patient", patientDDL, patientKeys, evolvePatient(open))},
 	}
@@ -27,27 +27,69 @@ func PatientsModel(open func(domain.Sealed) string) engine.Model {
 
 const patientDDL = `
 create table patient (
-	patient text collate "C" not null primary key,
-	name    text,
-	email   text,
-	phone   text,
-	search  text collate "C" not null
+	patient     text collate "C" not null primary key,
+	name        text,
+	email       text,
+	phone       text,
+	search      text collate "C" not null,
+	guardian    text collate "C",
+	merged_into text collate "C"
 );
 create index patient_search on patient using gin (search gin_trgm_ops);
-create index patient_name on patient (search, patient)`
+create index patient_name on patient (search, patient);
+create index patient_guardian on patient (guardian, search, patient);
+create index patient_merged_into on patient (merged_into, patient)`
+
+// PatientAndMerged is a query for the ids of @patient and of those who were
+// merged into that patient, for a condition such as a.patient in (...). It
+// reads the model patients.
+const PatientAndMerged = `
+	select @patient::text
+	union all
+	select p.patient
+	from patient p
+	where p.merged_into = @patient`
+
+// PatientAndFamily is a query for the ids that [PatientAndMerged] has and, with
+// them, those of the dependents of @patient and of those who were merged into a
+// dependent. Whoever was merged belongs where the patient belongs who is kept.
+const PatientAndFamily = `
+	select @patient::text
+	union all
+	select p.patient
+	from patient p
+	where p.merged_into = @patient or p.guardian = @patient and p.merged_into is null
+	union all
+	select d.patient
+	from patient p
+	join patient d on d.merged_into = p.patient
+	where p.guardian = @patient and p.merged_into is null`
 
 // patientRow is a patient. Search is the name in lower case and then the
 // digits of the telephone number: lists are ordered by it.
 type patientRow struct {
-	Patient domain.PatientID `db:"patient"`
-	Name    domain.Sealed    `db:"name"`
-	Email   domain.Sealed    `db:"email"`
-	Phone   domain.Sealed    `db:"phone"`
-	Search  string           `db:"search"`
+	Patient    domain.PatientID `db:"patient"`
+	Name       domain.Sealed    `db:"name"`
+	Email      domain.Sealed    `db:"email"`
+	Phone      domain.Sealed    `db:"phone"`
+	Search     string           `db:"search"`
+	Guardian   domain.PatientID `db:"guardian"`
+	MergedInto domain.PatientID `db:"merged_into"`
 }
 
+// patientKeys names the rows that an event touches. What the other end of a tie
+// says, such as patient.dependent-added, is in no row: it says nothing new.
 func patientKeys(r domain.Recorded) []string {
-	if e, ok := r.Event.(patient.Registered); ok {
+	switch e := r.Event.(type) {
+	case patient.Registered:
+		return []string{string(e.Patient)}
+	case patient.GuardianSet:
+		return []string{string(e.Patient)}
+	case patient.GuardianRemoved:
+		return []string{string(e.Patient)}
+	case patient.Merged:
+		return []string{string(e.Patient)}
+	case patient.Unmerged:
 		return []string{string(e.Patient)}
 	}
 	return nil
@@ -55,12 +97,21 @@ func patientKeys(r domain.Recorded) []string {
 
 func evolvePatient(open func(domain.Sealed) string) func(patientRow, bool, domain.Recorded) (patientRow, bool) {
 	return func(p patientRow, exists bool, r domain.Recorded) (patientRow, bool) {
-		e, ok := r.Event.(patient.Registered)
-		if !ok {
-			return p, exists
+		if e, ok := r.Event.(patient.Registered); ok {
+			search := strings.ToLower(open(e.Name)) + " " + digits(open(e.Phone))
+			return patientRow{Patient: e.Patient, Name: e.Name, Email: e.Email, Phone: e.Phone, Search: search}, true
 		}
-		search := strings.ToLower(open(e.Name)) + " " + digits(open(e.Phone))
-		return patientRow{e.Patient, e.Name, e.Email, e.Phone, search}, true
+		switch e := r.Event.(type) {
+		case patient.GuardianSet:
+			p.Guardian = e.Guardian
+		case patient.GuardianRemoved:
+			p.Guardian = ""
+		case patient.Merged:
+			p.MergedInto = e.Into
+		case patient.Unmerged:
+			p.MergedInto = ""
+		}
+		return p, exists
 	}
 }
 
@@ -75,11 +126,13 @@ func digits(text string) string {
 
 // Patient is a patient of a list, still sealed.
 type Patient struct {
-	ID     domain.PatientID
-	Name   domain.Sealed
-	Email  domain.Sealed
-	Phone  domain.Sealed
-	Search string // the order of lists; personal, not to be shown
+	ID         domain.PatientID
+	Name       domain.Sealed
+	Email      domain.Sealed
+	Phone      domain.Sealed
+	Search     string           // the order of lists; personal, not to be shown
+	Guardian   domain.PatientID // who books for the patient, or ""
+	MergedInto domain.PatientID // who is to be used instead, or ""
 }
 
 // Cursor returns the patient's place in a list. It holds personal text: seal
@@ -90,9 +143,11 @@ func (p Patient) Cursor() NameCursor { return NameCursor{p.Search, string(p.ID)}
 type PatientFilter struct {
 	// Query is a part of the name, in any case, or of the telephone number,
 	// however it is punctuated. Empty is everybody.
-	Query string
-	After NameCursor
-	Limit int // 0 is 50; at most 1000
+	Query    string
+	Guardian domain.PatientID // only the dependents of this one; "" is everybody
+	Merged   bool             // those too who were merged into others
+	After    NameCursor
+	Limit    int // 0 is 50; at most 1000
 }
 
 // Patients answers who is registered.
@@ -108,13 +163,20 @@ func (p Patients) Search(ctx context.Context, f PatientFilter, least domain.Posi
 	limit := limited(f.Limit)
 	sql := `
 select patient as id, coalesce(name, 'null')::json as name, coalesce(email, 'null')::json as email,
-	coalesce(phone, 'null')::json as phone, search
+	coalesce(phone, 'null')::json as phone, search, coalesce(guardian, '') as guardian, coalesce(merged_into, '') as merged_into
 from patient
 where (search, patient) > (@after, @after_id)`
 	args := pgx.NamedArgs{"after": f.After.Name, "after_id": f.After.ID, "limit": limit + 1}
 	if f.Query != "" {
 		sql += "\n\tand search like @pattern"
 		args["pattern"] = pattern(f.Query)
+	}
+	if f.Guardian != "" {
+		sql += "\n\tand guardian = @guardian"
+		args["guardian"] = f.Guardian
+	}
+	if !f.Merged {
+		sql += "\n\tand merged_into is null"
 	}
 	var patients []Patient
 	at, err := p.views.View(ctx, least, []string{"patients"}, func(r engine.Reader) (err error) {

@@ -5,7 +5,8 @@
 //	appointments   visits by patient, practitioner, clinic and time
 //	directory      clinics and practitioners
 //	catalogue      visit types, rooms and devices by clinic
-//	patients       patients by a part of their name or telephone number
+//	patients       patients by a part of their name or telephone number; whose they are
+//	reviews        what patients say of visits, by practitioner and clinic
 //
 // A row holds facts and instants. What depends on the time of asking, such as
 // whether a slot is free, is an expression over the time in the query.
@@ -35,7 +36,7 @@ type Viewer interface {
 // All returns every read model, in a fixed order. open opens sealed text for
 // the search of patients, as [PatientsModel] says.
 func All(open func(domain.Sealed) string) []engine.Model {
-	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel()}
+	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel(), ReviewsModel()}
 }
 
 // List is a stretch of a list.

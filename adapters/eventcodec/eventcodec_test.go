@@ -24,6 +24,7 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
+	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
@@ -54,6 +55,7 @@ func samples() []domain.Event {
 	full := quota.Quota{Rule: quota.PractitionerDay, Subject: "d1", Bucket: "2026-03-02"}
 	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
+	reviewed := review.Visit{Appointment: "a1", Patient: "p1", Practitioner: "d1", Clinic: "c1"}
 	want := schedule.Want{Clinic: "c1", Capacity: 2, Period: period}
 	return []domain.Event{
 		appointment.WasProposed{Visit: visit, Set: 1, Claims: []domain.StreamName{"occupancy-patient.p1.2026-03-02", "slot-d1.20260302.0"}, Reason: sealed("knee"), Deadline: start.Add(10 * time.Second)},
@@ -77,6 +79,19 @@ func samples() []domain.Event {
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
 		patient.Registered{Patient: "p1", Name: sealed("Ana Жук 한글"), Email: sealed("ana@example.org"), Phone: sealed("+351 1")},
 		policy.WasSet{Scope: policy.Scope{Kind: policy.OfClinic, ID: "c1"}, Terms: everyTerm()},
+		patient.GuardianSet{Patient: "p1", Guardian: "p2"},
+		patient.GuardianRemoved{Patient: "p1", Guardian: "p2"},
+		patient.DependentAdded{Patient: "p2", Dependent: "p1", Since: 1},
+		patient.DependentRemoved{Patient: "p2", Dependent: "p1", Since: 1},
+		patient.Merged{Patient: "p1", Into: "p2"},
+		patient.Unmerged{Patient: "p1", From: "p2"},
+		patient.DuplicateAdded{Patient: "p2", Duplicate: "p1", Since: 1},
+		patient.DuplicateRemoved{Patient: "p2", Duplicate: "p1", Since: 1},
+		review.WasWritten{Visit: reviewed, Stars: 4, Text: sealed("kind")},
+		review.WasEdited{Visit: reviewed, Stars: 5, Text: sealed("very kind")},
+		review.WasWithdrawn{Visit: reviewed},
+		review.WasHidden{Visit: reviewed, Reason: review.PrivateData},
+		review.WasShown{Visit: reviewed},
 		practitioner.Registered{Practitioner: "d1", Profile: practitioner.Profile{Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}}},
 		quota.Booked{Quota: full, Counted: counted, Maximum: 8},
 		quota.Released{Quota: full, Counted: counted},

@@ -10,6 +10,7 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
+	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
@@ -53,6 +54,23 @@ var table = index(
 	event[resource.Added](),
 	event[resource.Renamed](),
 	event[resource.WasRetired](),
+	event[patient.GuardianSet](),
+	event[patient.GuardianRemoved](),
+	event[patient.DependentAdded](),
+	event[patient.DependentRemoved](),
+	event[patient.Merged](),
+	event[patient.Unmerged](),
+	event[patient.DuplicateAdded](),
+	event[patient.DuplicateRemoved](),
+	event(func(e *review.WasWritten) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"text": &e.Text}
+	}),
+	event(func(e *review.WasEdited) map[string]*domain.Sealed {
+		return map[string]*domain.Sealed{"text": &e.Text}
+	}),
+	event[review.WasWithdrawn](),
+	event[review.WasHidden](),
+	event[review.WasShown](),
 	event[schedule.WasSet](),
 	event[schedule.DayOpened](),
 	event[slot.Held](),

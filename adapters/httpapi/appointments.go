@@ -112,7 +112,8 @@ type cancelInput struct {
 
 type appointmentsInput struct {
 	ListParams
-	PatientID      string    `query:"patientId" maxLength:"64" doc:"Only of this patient"`
+	PatientID      string    `query:"patientId" maxLength:"64" doc:"Only of this patient, and of those merged into them"`
+	Dependents     bool      `query:"includeDependents" doc:"With patientId: of the patient's dependents, too"`
 	PractitionerID string    `query:"practitionerId" maxLength:"64" doc:"Only of this practitioner"`
 	ClinicID       string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
 	From           time.Time `query:"from" doc:"Starting at this instant or later; absent = from the first" example:"2026-03-30T00:00:00Z"`
@@ -128,7 +129,7 @@ var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 // wishRefusals are those of everything that wants slots.
 func wishRefusals() []*domain.Error {
 	return []*domain.Error{
-		errWhichSlot, domain.ErrBadID, domain.ErrBadPeriod, schedule.ErrSlotGone, patient.ErrNotFound, clinic.ErrNotFound,
+		errWhichSlot, domain.ErrBadID, domain.ErrBadPeriod, schedule.ErrSlotGone, patient.ErrNotFound, patient.ErrMerged, clinic.ErrNotFound,
 		visittype.ErrNotFound, visittype.ErrRetired, resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap,
 		commands.ErrSession, commands.ErrNoRoom, commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon, commands.ErrStaffOnly,
 		appointment.ErrExists, appointment.ErrPast, appointment.ErrLapsed, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
@@ -367,7 +368,7 @@ func (a *api) appointments(
 ) (found[Appointment, projections.TimeCursor], error) {
 	f := projections.AppointmentFilter{
 		Patient: domain.PatientID(in.PatientID), Practitioner: domain.PractitionerID(in.PractitionerID), Clinic: domain.ClinicID(in.ClinicID),
-		From: in.From, To: in.To, Status: appointment.Status(in.Status), Displaced: in.Displaced, After: p.after, Limit: p.limit,
+		Family: in.Dependents, From: in.From, To: in.To, Status: appointment.Status(in.Status), Displaced: in.Displaced, After: p.after, Limit: p.limit,
 	}
 	if !f.To.IsZero() && !f.From.Before(f.To) {
 		return found[Appointment, projections.TimeCursor]{}, errPeriod

@@ -507,10 +507,10 @@ func TestListsOfADatabaseThatIsAwayAreUnavailable(t *testing.T) {
 	read := engine.New(engine.Config{Pool: pool, Owner: "test", Now: time.Now, Models: projections.All(func(domain.Sealed) string { return "" })})
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
-		c.Directory, c.Patients = projections.NewDirectory(read), projections.NewPatients(read)
+		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue = projections.NewCatalogue(read)
 	})
-	for _, list := range []string{"slots", "appointments", "clinics", "practitioners", "patients", "visit-types", "resources"} {
+	for _, list := range []string{"slots", "appointments", "clinics", "practitioners", "patients", "visit-types", "resources", "reviews"} {
 		answer := w.call(t, http.MethodGet, "/v1/"+list, "")
 		require.Equal(t, http.StatusServiceUnavailable, answer.Code, answer.Body.String())
 		require.Equal(t, "projection.unavailable", rule(t, answer))

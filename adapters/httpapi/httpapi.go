@@ -49,6 +49,7 @@ type Config struct {
 	Directory    Directory                                          // clinics and practitioners; required
 	Patients     Patients                                           // the patient list; required
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
+	Reviews      Reviews                                            // what patients say; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -107,8 +108,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
-	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil:
-		return errors.New("httpapi: Slots, Appointments, Directory, Patients and Catalogue are required")
+	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil:
+		return errors.New("httpapi: Slots, Appointments, Directory, Patients, Catalogue and Reviews are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -139,6 +140,7 @@ func (a *api) routes() {
 	a.holdRoutes()
 	a.lifeRoutes()
 	a.historyRoutes()
+	a.reviewRoutes()
 }
 
 // wrapped puts around the router what happens to every request.
@@ -158,7 +160,7 @@ func (a *api) wrapped() http.Handler {
 func (a *api) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: a.CORSOrigins,
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut},
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete},
 		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Authorization"},
 		ExposedHeaders: []string{"ETag", "Location", "Link", "Retry-After", "Slotbook-Position"},
 		MaxAge:         600, // seconds

@@ -53,11 +53,18 @@ type world struct {
 	handler  http.Handler
 	commands *commands.Handler
 	store    *switched
+	events   events // the store that the API is over
 	keys     *eventcodec.MemoryKeys
 	now      func() time.Time
 	setNow   func(time.Time)
 	log      *bytes.Buffer
 	contract routers.Router
+}
+
+// events is a store that tests append to behind the API's back.
+type events interface {
+	commands.Store
+	Head(ctx context.Context) (domain.Position, error)
 }
 
 func at(text string) time.Time {
@@ -81,11 +88,13 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	newEventID := func() string { return fmt.Sprintf("eeeeeeee-0000-7000-8000-%012d", eventIDs.Add(1)) }
 	codec := eventcodec.New(w.keys)
 	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
+	w.events = w.store
 	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds")})
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
-		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists},
+		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}
@@ -413,11 +422,17 @@ func (l *folded) Search(ctx context.Context, f projections.PatientFilter, least 
 			name, _ := l.codec.Open(ctx, e.Name) // erased: listed without a name
 			phone, _ := l.codec.Open(ctx, e.Phone)
 			search := strings.ToLower(name) + " " + phone
-			all = append(all, projections.Patient{ID: e.Patient, Name: e.Name, Email: e.Email, Phone: e.Phone, Search: search})
+			now, err := l.commands.Patient(ctx, e.Patient)
+			all = append(all, projections.Patient{
+				ID: e.Patient, Name: e.Name, Email: e.Email, Phone: e.Phone, Search: search,
+				Guardian: now.State.Guardian, MergedInto: now.State.MergedInto,
+			})
+			return err
 		}
 		return nil
 	})
 	return cut(all, func(p projections.Patient) bool {
-		return byName(p.Cursor(), f.After) > 0 && strings.Contains(p.Search, strings.ToLower(f.Query))
+		return byName(p.Cursor(), f.After) > 0 && strings.Contains(p.Search, strings.ToLower(f.Query)) &&
+			(f.Guardian == "" || p.Guardian == f.Guardian) && (f.Merged || p.MergedInto == "")
 	}, f.Limit, head, func(a, b projections.Patient) int { return byName(a.Cursor(), b.Cursor()) }), err
 }

@@ -190,7 +190,7 @@ func docsOf(o *huma.OpenAPI) docs {
 	d := docs{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
 	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
 		item := o.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
 			if op != nil {
 				d.add(op.Tags[0], docsOperationOf(o.Components.Schemas, op))
 			}
@@ -340,13 +340,16 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 	if len(query) > 0 {
 		path += "?" + strings.Join(query, "&")
 	}
-	line := "curl -s '" + someAddress + path + "'"
+	if op.Method == http.MethodGet {
+		return "curl -s '" + someAddress + path + "'"
+	}
+	line := "curl -s -X " + op.Method + " '" + someAddress + path + "' \\\n  -H "
+	key := "'Idempotency-Key: " + op.OperationID + "-1'"
 	if body == nil {
-		return line
+		return line + key
 	}
 	example, _ := json.Marshal(exampleOf(schemas, body)) // made of JSON values
-	return "curl -s -X " + op.Method + " '" + someAddress + path + "' \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: " +
-		op.OperationID + "-1' \\\n  -d '" + string(example) + "'"
+	return line + "'Content-Type: application/json' -H " + key + " \\\n  -d '" + string(example) + "'"
 }
 
 func exampleOf(schemas huma.Registry, s *huma.Schema) any {

@@ -45,13 +45,15 @@ func newRealWorld(t *testing.T) *world {
 	})
 	require.NoError(t, read.Prepare(t.Context()))
 	follow(t, store.Run, read.Run)
-	return newWorld(t, func(c *httpapi.Config) {
+	w := newWorld(t, func(c *httpapi.Config) {
 		c.Commands = commands.New(commands.Config{Store: store, Now: c.Now, NewID: newID})
 		c.Codec, c.Head, c.NewID = codec, store.Head, newID
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
-		c.Directory, c.Patients = projections.NewDirectory(read), projections.NewPatients(read)
+		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue = projections.NewCatalogue(read)
 	})
+	w.events = store
+	return w
 }
 
 // follow runs what runs as long as the test, and waits for its end.

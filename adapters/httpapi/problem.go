@@ -180,7 +180,7 @@ func resourceOf(s domain.StreamName) *Resource {
 	switch s.Category() {
 	case "":
 		return nil
-	case "slot", "appointment", "quota":
+	case "slot", "appointment", "patient", "quota":
 		return &Resource{s.Category(), s.ID()}
 	case "occupancy":
 		kind, rest, _ := strings.Cut(s.ID(), ".")

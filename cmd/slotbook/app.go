@@ -99,7 +99,8 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Commands: a.handler, Codec: a.codec,
 		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
-		Catalogue: projections.NewCatalogue(a.engine), Head: a.store.Head, Ready: a.ready, Now: time.Now, NewID: newID,
+		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine),
+		Head: a.store.Head, Ready: a.ready, Now: time.Now, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
 	})
