@@ -21,6 +21,13 @@ func (h *Handler) RegisterClinic(ctx context.Context, req Request, c clinic.Regi
 	return handle(ctx, h, req, clinic.Stream(c.Clinic), clinics, clinic.Command(c), unguarded)
 }
 
+// SetClinicCalendar replaces when a clinic is open, and its zone. Practitioners'
+// schedules adopt it by [Handler.OpenDays]. Errors: the refusals of package
+// clinic, [domain.ErrBadZone], [domain.ErrBadDay], and those of every command.
+func (h *Handler) SetClinicCalendar(ctx context.Context, req Request, id domain.ClinicID, c clinic.SetCalendar) (Answer[clinic.State], error) {
+	return handle(ctx, h, req, clinic.Stream(id), clinics, clinic.Command(c), unguarded)
+}
+
 // RegisterPatient makes a patient known. Errors: the refusals of package
 // patient, and those of every command.
 func (h *Handler) RegisterPatient(ctx context.Context, req Request, c patient.Register) (Answer[patient.State], error) {

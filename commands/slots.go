@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -113,21 +114,26 @@ func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], err
 // countLive counts the owners whose claims are live, or pending in time, and
 // ends the sets that are overdue.
 func (h *Handler) countLive(ctx context.Context, holders []slot.Holder) (int, error) {
+	holders, err := h.live(ctx, holders)
+	owners := map[domain.StreamName]bool{}
+	for _, holder := range holders {
+		owners[holder.Owner] = true
+	}
+	return len(owners), err
+}
+
+// live returns the holders whose claims are live, or pending in time, and ends
+// the sets that are overdue.
+func (h *Handler) live(ctx context.Context, holders []slot.Holder) ([]slot.Holder, error) {
 	claims := make([]claim.Claim, len(holders))
 	for i, holder := range holders {
 		claims[i] = holder.Claim
 	}
 	v := verdicts{claim.Fates{}, map[claim.Claim]string{}}
 	if _, err := h.lookUp(ctx, claims, v); err != nil {
-		return 0, err
+		return nil, err
 	}
-	live := map[domain.StreamName]bool{}
-	for _, c := range claims {
-		if v.fates[c] != claim.Dead {
-			live[c.Owner] = true
-		}
-	}
-	return len(live), nil
+	return slices.DeleteFunc(slices.Clone(holders), func(x slot.Holder) bool { return v.fates[x.Claim] == claim.Dead }), nil
 }
 
 // Appointment returns an appointment as its stream says. Errors:

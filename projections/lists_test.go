@@ -201,5 +201,5 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v1", "appointments_v1", "directory_v1", "patients_v1"}, names)
+	require.Equal(t, []string{"availability_v1", "appointments_v1", "directory_v2", "patients_v1"}, names)
 }

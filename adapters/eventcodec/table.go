@@ -24,6 +24,7 @@ var table = index(
 		return map[string]*domain.Sealed{"reason": &e.Reason}
 	}),
 	event[clinic.Registered](),
+	event[clinic.CalendarSet](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
@@ -31,6 +32,11 @@ var table = index(
 	}),
 	event[practitioner.Registered](),
 	event[schedule.WasSet](),
+	event[schedule.ClinicAdopted](),
+	event[schedule.ExceptionSet](),
+	event[schedule.ExceptionRemoved](),
+	event[schedule.Blocked](),
+	event[schedule.Unblocked](),
 	event[schedule.DayOpened](),
 	event[slot.Booked](),
 	event[slot.Released](),
