@@ -35,24 +35,24 @@ const (
 // wanted by nobody and loses to nobody.
 //
 // now also says how far each pattern reaches: HorizonDays of the clinic's own
-// days, today included. A zone that this machine's database lacks is
+// days, today included, with the nights that begin on them. A zone that this machine's database lacks is
 // [domain.ErrBadZone]: nothing can be said of the day then.
 func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want, err error) {
 	var taken disjoint
 	for _, p := range s.Patterns {
-		wants, err := s.around(p, day)
+		zone, err := domain.Zone(p.Zone)
 		if err != nil {
 			return nil, nil, err
 		}
-		horizon := p.horizon(now)
-		for _, w := range wants {
-			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.Start.Before(horizon)
+		horizon := domain.LocalDay(now, zone).Add(p.HorizonDays)
+		for _, w := range s.around(p, day, zone) {
+			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.date < horizon
 			lost := !taken.add(w.Period)
 			switch {
 			case ahead && lost:
-				overlaps = append(overlaps, w)
+				overlaps = append(overlaps, w.Want)
 			case ahead:
-				wanted = append(wanted, w)
+				wanted = append(wanted, w.Want)
 			}
 		}
 	}
@@ -106,37 +106,33 @@ func (s State) NextDay(now time.Time) time.Time {
 	return next
 }
 
-// horizon returns the instant at which the pattern's last open day ends.
-func (p Pattern) horizon(now time.Time) time.Time {
-	zone, err := domain.Zone(p.Zone)
-	if err != nil {
-		return now
-	}
-	return domain.WallTime(0).On(domain.LocalDay(now, zone).Add(p.HorizonDays), zone)
+// dated is a slot with the date on which its interval begins.
+type dated struct {
+	Want
+	date domain.Day
 }
 
 // around returns the slots that a pattern and its clinic's exceptions ask for
 // on the dates around a UTC day, those of the exceptions last.
-func (s State) around(p Pattern, day domain.Day) ([]Want, error) {
-	zone, err := domain.Zone(p.Zone)
-	if err != nil {
-		return nil, err
+func (s State) around(p Pattern, day domain.Day, zone *time.Location) []dated {
+	first, last := day.Add(-datesBefore), day.Add(datesAfter)
+	open := s.open(p, first, last, zone)
+	var wants, added []dated
+	cut := func(to *[]dated, intervals []Interval, d domain.Day) {
+		for _, i := range intervals {
+			for _, w := range i.cut(p.Clinic, d, zone) {
+				if slices.ContainsFunc(open, func(o domain.Period) bool { return o.Contains(w.Period) }) {
+					*to = append(*to, dated{w, d})
+				}
+			}
+		}
 	}
-	var wants, added []Want
-	for d := day.Add(-datesBefore); d <= day.Add(datesAfter); d = d.Add(1) {
+	for d := first; d <= last; d = d.Add(1) {
 		regular, extra := s.on(p, d)
-		for _, i := range regular {
-			wants = append(wants, i.cut(p.Clinic, d, zone)...)
-		}
-		for _, i := range extra {
-			added = append(added, i.cut(p.Clinic, d, zone)...)
-		}
+		cut(&wants, regular, d)
+		cut(&added, extra, d)
 	}
-	wants = append(wants, added...)
-	open := s.open(p, day.Add(-datesBefore), day.Add(datesAfter), zone)
-	return slices.DeleteFunc(wants, func(w Want) bool {
-		return !slices.ContainsFunc(open, func(o domain.Period) bool { return o.Contains(w.Period) })
-	}), nil
+	return append(wants, added...)
 }
 
 // on returns the intervals that begin on a date at a pattern's clinic: those
