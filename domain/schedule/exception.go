@@ -249,6 +249,12 @@ func adopt(s State, c Adopt) []Event {
 	return []Event{ClinicAdopted{c.Practitioner, c.Clinic, c.Zone, c.Revision, c.Calendar}}
 }
 
+// Calendar returns what the schedule has adopted of a clinic's calendar.
+func (s State) Calendar(id domain.ClinicID) domain.Calendar {
+	c, _ := s.clinic(id)
+	return c.Calendar
+}
+
 func (s State) clinic(id domain.ClinicID) (Clinic, bool) {
 	i := slices.IndexFunc(s.Clinics, func(c Clinic) bool { return c.ID == id })
 	if i < 0 {
