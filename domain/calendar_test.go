@@ -31,25 +31,34 @@ func TestOpenings(t *testing.T) {
 	}{
 		{"a clinic that says nothing restricts nobody", domain.Calendar{}, monday, monday, []string{"Mon 00:00 Tue 00:00"}},
 		{
-			"a clinic that is open round the clock closes on its closing days", domain.Calendar{Open24h: true, ClosingDays: closed("2026-06-02")},
-			monday, "2026-06-03", []string{"Mon 00:00 Tue 00:00", "Wed 00:00 Thu 00:00"},
+			"a clinic that is open round the clock closes on its closing days",
+			domain.Calendar{Open24h: true, ClosingDays: closed("2026-06-02")},
+			monday, "2026-06-03",
+			[]string{"Mon 00:00 Tue 00:00", "Wed 00:00 Thu 00:00"},
 		},
 		{
-			"a weekday may have several openings", domain.Calendar{Hours: []domain.Hours{hours(1, "14:00", "18:00"), hours(1, "08:00", "12:00")}},
-			monday, monday, []string{"Mon 08:00 Mon 12:00", "Mon 14:00 Mon 18:00"},
+			"a weekday may have several openings",
+			domain.Calendar{Hours: []domain.Hours{hours(1, "14:00", "18:00"), hours(1, "08:00", "12:00")}},
+			monday, monday,
+			[]string{"Mon 08:00 Mon 12:00", "Mon 14:00 Mon 18:00"},
 		},
 		{
-			"openings that touch at midnight are one", domain.Calendar{Hours: []domain.Hours{hours(1, "20:00", "24:00"), hours(2, "00:00", "02:00")}},
-			monday, "2026-06-02", []string{"Mon 20:00 Tue 02:00"},
+			"openings that touch at midnight are one",
+			domain.Calendar{Hours: []domain.Hours{hours(1, "20:00", "24:00"), hours(2, "00:00", "02:00")}},
+			monday, "2026-06-02",
+			[]string{"Mon 20:00 Tue 02:00"},
 		},
 		{
-			"an opening past midnight of the day before is there", domain.Calendar{Hours: []domain.Hours{hours(0, "20:00", "02:00")}},
-			monday, monday, []string{"Mon 00:00 Mon 02:00"},
+			"an opening past midnight of the day before is there",
+			domain.Calendar{Hours: []domain.Hours{hours(0, "20:00", "02:00")}},
+			monday, monday,
+			[]string{"Mon 00:00 Mon 02:00"},
 		},
 		{
 			"a closing day takes the night that runs into it, and the one that begins on it",
 			domain.Calendar{Hours: []domain.Hours{hours(0, "20:00", "02:00"), hours(1, "20:00", "02:00"), hours(2, "20:00", "02:00")}, ClosingDays: closed(monday)},
-			"2026-05-31", "2026-06-02", []string{"Sun 20:00 Mon 00:00", "Tue 20:00 Wed 00:00"},
+			"2026-05-31", "2026-06-02",
+			[]string{"Sun 20:00 Mon 00:00", "Tue 20:00 Wed 00:00"},
 		},
 	}
 	zone, err := domain.Zone("Europe/Lisbon")

@@ -122,6 +122,13 @@ func TestVisitsThatStartTogetherAreReadOneByOneInTheOrderOfTheirIDs(t *testing.T
 
 func TestWhoWorksWhere(t *testing.T) {
 	t.Parallel()
+	t.Run("a clinic that moved is listed in its new zone", given(
+		clinicFact(harbor, "Harbor", "Asia/Tokyo"), on(clinic.Stream(harbor), clinic.CalendarSet{Clinic: harbor, Zone: "Asia/Seoul"}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		found, _, err := projections.NewDirectory(e).Clinic(t.Context(), harbor, 0)
+		require.NoError(t, err)
+		require.Equal(t, projections.Clinic{ID: harbor, Name: "Harbor", Zone: "Asia/Seoul"}, found)
+	}))
 	t.Run("clinics are listed by name and found by id", given(
 		clinicFact(harbor, "Harbor", "Asia/Tokyo"),
 		on(clinic.Stream(centre), clinic.Registered{Clinic: centre, Profile: clinic.Profile{

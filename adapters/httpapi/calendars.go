@@ -19,7 +19,7 @@ type Calendar struct {
 type CalendarBody struct {
 	Zone        string       `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone; absent = it stays" example:"Europe/Lisbon"`
 	Open24h     bool         `json:"open24h,omitempty" doc:"Open round the clock; then there are no hours"`
-	Hours       []HoursBody  `json:"hours,omitempty" nullable:"false" maxItems:"100" doc:"When the clinic is open; absent = no restriction"`
+	Hours       []HoursBody  `json:"hours,omitempty" nullable:"false" maxItems:"100" doc:"When the clinic is open; absent = no restriction" example:"[{\"weekday\": \"monday\", \"from\": \"08:00\", \"to\": \"20:00\"}]"`
 	ClosingDays []ClosingDay `json:"closingDays,omitempty" nullable:"false" maxItems:"1000" doc:"When it is closed all the same"`
 }
 

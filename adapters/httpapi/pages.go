@@ -190,7 +190,7 @@ func docsOf(o *huma.OpenAPI) docs {
 	d := docs{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
 	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
 		item := o.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
 			if op != nil {
 				d.add(op.Tags[0], docsOperationOf(o.Components.Schemas, op))
 			}
@@ -340,9 +340,11 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 	if len(query) > 0 {
 		path += "?" + strings.Join(query, "&")
 	}
-	line := "curl -s '" + someAddress + path + "'"
-	if body == nil {
-		return line
+	switch {
+	case op.Method == http.MethodGet:
+		return "curl -s '" + someAddress + path + "'"
+	case body == nil:
+		return "curl -s -X " + op.Method + " '" + someAddress + path + "'"
 	}
 	example, _ := json.Marshal(exampleOf(schemas, body)) // made of JSON values
 	return "curl -s -X " + op.Method + " '" + someAddress + path + "' \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: " +

@@ -213,7 +213,8 @@ func TestWhatADateWants(t *testing.T) {
 		{"a pattern counts from the first date of its validity", []schedule.Event{valid(mornings, tuesday, "")}, []string{"Tue 09:00", "Tue 10:00"}},
 		{"and until the last, included", []schedule.Event{valid(mornings, "", monday)}, []string{"Mon 09:00", "Mon 10:00"}},
 		{
-			"a night that begins on the last date is wanted to its end", []schedule.Event{valid(nights, "", monday)},
+			"a night that begins on the last date is wanted to its end",
+			[]schedule.Event{valid(nights, "", monday)},
 			[]string{"Mon 23:00", "Tue 00:00"},
 		},
 		{"a night's slot that would overrun it is not opened", []schedule.Event{was(pattern("c", lisbon, every(time.Monday, "23:00", "00:50", 60)))}, []string{"Mon 23:00"}},
@@ -223,14 +224,17 @@ func TestWhatADateWants(t *testing.T) {
 		{"on a day off nobody is seen", []schedule.Event{was(mornings), except(exception(monday, "", schedule.DayOff, "holiday"))}, []string{"Tue 09:00", "Tue 10:00"}},
 		{
 			"a day off leaves the night that began the day before, and takes its own",
-			[]schedule.Event{was(nights), except(exception(tuesday, "c", schedule.DayOff, "holiday"))}, []string{"Mon 23:00", "Tue 00:00"},
+			[]schedule.Event{was(nights), except(exception(tuesday, "c", schedule.DayOff, "holiday"))},
+			[]string{"Mon 23:00", "Tue 00:00"},
 		},
 		{
 			"a day off at another clinic changes nothing",
-			[]schedule.Event{was(mornings), except(exception(monday, "d", schedule.DayOff, "holiday"))}, []string{"Mon 09:00", "Mon 10:00", "Tue 09:00", "Tue 10:00"},
+			[]schedule.Event{was(mornings), except(exception(monday, "d", schedule.DayOff, "holiday"))},
+			[]string{"Mon 09:00", "Mon 10:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"extra hours are added", []schedule.Event{was(mornings), except(exception(monday, "c", schedule.ExtraHours, "", evening))},
+			"extra hours are added",
+			[]schedule.Event{was(mornings), except(exception(monday, "c", schedule.ExtraHours, "", evening))},
 			[]string{"Mon 09:00", "Mon 10:00", "Mon 18:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
@@ -239,7 +243,8 @@ func TestWhatADateWants(t *testing.T) {
 			[]string{"Mon 09:00", "Mon 10:00", "Mon 11:30", "Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"changed hours take the place of the pattern's", []schedule.Event{was(mornings), except(exception(monday, "c", schedule.ChangedHours, "", evening))},
+			"changed hours take the place of the pattern's",
+			[]schedule.Event{was(mornings), except(exception(monday, "c", schedule.ChangedHours, "", evening))},
 			[]string{"Mon 18:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
@@ -248,23 +253,27 @@ func TestWhatADateWants(t *testing.T) {
 			[]string{"Mon 18:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"a day off at all clinics counts before extra hours", []schedule.Event{
+			"a day off at all clinics counts before extra hours",
+			[]schedule.Event{
 				was(mornings), except(exception(monday, "c", schedule.ExtraHours, "", evening)), except(exception(monday, "", schedule.DayOff, "personal")),
 			},
 			[]string{"Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"an exception that is removed leaves the pattern", []schedule.Event{
+			"an exception that is removed leaves the pattern",
+			[]schedule.Event{
 				was(mornings), except(exception(monday, "", schedule.DayOff, "personal")), schedule.ExceptionRemoved{Practitioner: "p", Date: monday},
 			},
 			[]string{"Mon 09:00", "Mon 10:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"a block closes what overlaps it, and moves nothing", []schedule.Event{was(mornings), blocked("2026-06-01T09:30:00Z", "2026-06-02T08:00:00Z")},
+			"a block closes what overlaps it, and moves nothing",
+			[]schedule.Event{was(mornings), blocked("2026-06-01T09:30:00Z", "2026-06-02T08:00:00Z")},
 			[]string{"Mon 09:00", "Tue 09:00", "Tue 10:00"},
 		},
 		{
-			"a block that is lifted closes nothing", []schedule.Event{
+			"a block that is lifted closes nothing",
+			[]schedule.Event{
 				was(mornings), blocked("2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"), schedule.Unblocked{Practitioner: "p", Block: schedule.Block{ID: "b"}},
 			},
 			[]string{"Mon 09:00", "Mon 10:00", "Tue 09:00", "Tue 10:00"},
