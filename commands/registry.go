@@ -19,6 +19,13 @@ func (h *Handler) RegisterClinic(ctx context.Context, req Request, c clinic.Regi
 	return handle(ctx, h, req, clinic.Stream(c.Clinic), clinics, clinic.Command(c), unguarded)
 }
 
+// SetClinicCalendar replaces when a clinic is open, and its zone. Practitioners'
+// schedules adopt it by [Handler.OpenDays]. Errors: the refusals of package
+// clinic, [domain.ErrBadZone], [domain.ErrBadDay], and those of every command.
+func (h *Handler) SetClinicCalendar(ctx context.Context, req Request, id domain.ClinicID, c clinic.SetCalendar) (Answer[clinic.State], error) {
+	return handle(ctx, h, req, clinic.Stream(id), clinics, clinic.Command(c), unguarded)
+}
+
 // RegisterPractitioner makes a practitioner known. Errors: the refusals of
 // package practitioner, [clinic.ErrNotFound] for a clinic that does not exist,
 // and those of every command.

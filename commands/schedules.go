@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,10 +18,11 @@ var schedules = aggregate[schedule.State, schedule.Command, schedule.Event]{sche
 
 // Opening reports what became of the days that a schedule reaches.
 type Opening struct {
-	Opened    []schedule.Slot // new slots
-	Withdrawn []domain.SlotID // slots that fit no longer; what is booked in them is displaced, not lost
-	Waiting   []schedule.Want // wanted over time that a booked slot still owns; opened when it is released
-	Overlaps  []schedule.Want // lost to a pattern that was configured earlier
+	Opened    []schedule.Slot        // new slots
+	Withdrawn []domain.SlotID        // slots that fit no longer; what is booked in them is displaced, not lost
+	Waiting   []schedule.Want        // wanted over time that a booked slot still owns; opened when it is released
+	Overlaps  []schedule.Want        // lost to a pattern that was configured earlier
+	Displaced []domain.AppointmentID // appointments that withdrawn slots had, each once
 }
 
 // Schedule returns a practitioner's patterns as the stream says. Errors:
@@ -30,42 +32,75 @@ func (h *Handler) Schedule(ctx context.Context, id domain.PractitionerID) (Answe
 }
 
 // SetSchedule replaces a practitioner's pattern at one clinic and makes the
-// days that are open what the patterns now want. The zone is the clinic's,
-// whatever the pattern says. A change that is interrupted is finished by a
-// repeat of the command, or by [Handler.OpenDays].
+// days that are open what the patterns now want. The zone and the calendar are
+// the clinic's, whatever the command says. A change that is interrupted is
+// finished by a repeat of the command, or by [Handler.OpenDays].
 //
 // Errors: [practitioner.ErrNotFound], [practitioner.ErrElsewhere],
 // [clinic.ErrNotFound], the refusals of package schedule, and those of every
 // command.
 func (h *Handler) SetSchedule(ctx context.Context, req Request, c schedule.Set) (Answer[schedule.State], Opening, error) {
+	k, err := h.Clinic(ctx, c.Pattern.Clinic)
+	if err != nil {
+		return Answer[schedule.State]{}, Opening{}, err
+	}
+	c.Pattern.Zone, c.Calendar, c.Revision = k.State.Zone, k.State.Calendar, k.Revision
+	return h.reschedule(ctx, req, c.Practitioner, c, c.Pattern.Clinic)
+}
+
+// SetException makes the hours of one date different, and the days that are
+// open what the schedule now wants.
+//
+// Errors: [practitioner.ErrNotFound], [practitioner.ErrElsewhere], the
+// refusals of package schedule, and those of every command.
+func (h *Handler) SetException(ctx context.Context, req Request, c schedule.SetException) (Answer[schedule.State], Opening, error) {
+	return h.reschedule(ctx, req, c.Practitioner, c, c.Exception.Clinic)
+}
+
+// RemoveException makes a date like others again. Errors: those of
+// [Handler.SetException], and [schedule.ErrNoException].
+func (h *Handler) RemoveException(ctx context.Context, req Request, c schedule.RemoveException) (Answer[schedule.State], Opening, error) {
+	return h.reschedule(ctx, req, c.Practitioner, c, "")
+}
+
+// Block closes time at once: free slots in it are withdrawn, and what is booked
+// in it is displaced. Errors: [practitioner.ErrNotFound], [schedule.ErrBlock],
+// and those of every command.
+func (h *Handler) Block(ctx context.Context, req Request, c schedule.BlockTime) (Answer[schedule.State], Opening, error) {
+	return h.reschedule(ctx, req, c.Practitioner, c, "")
+}
+
+// Unblock opens the time of a block again. Errors: [practitioner.ErrNotFound],
+// [schedule.ErrNoBlock], and those of every command.
+func (h *Handler) Unblock(ctx context.Context, req Request, c schedule.Unblock) (Answer[schedule.State], Opening, error) {
+	return h.reschedule(ctx, req, c.Practitioner, c, "")
+}
+
+// reschedule changes a practitioner's schedule, and then the days.
+func (h *Handler) reschedule(
+	ctx context.Context, req Request, id domain.PractitionerID, c schedule.Command, at domain.ClinicID,
+) (Answer[schedule.State], Opening, error) {
 	var opening Opening
-	done, err := execute(h, req, func(h *Handler, req Request) (done Answer[schedule.State], err error) {
-		k, _, err := profile(ctx, h, clinic.Stream(c.Pattern.Clinic), clinic.Evolve, clinic.ErrNotFound)
-		if err != nil {
-			return done, err
-		}
-		c.Pattern.Zone = k.Zone
-		done, err = change(ctx, h, req, schedule.Stream(c.Practitioner), schedules, schedule.Command(c), worksAt(c))
+	done, err := execute(h, req, func(h *Handler, req Request) (Answer[schedule.State], error) {
+		done, err := change(ctx, h, req, schedule.Stream(id), schedules, c, worksAt(id, at))
 		if err == nil {
-			opening, err = h.OpenDays(ctx, req, c.Practitioner)
+			opening, err = h.OpenDays(ctx, req, id)
 		}
 		return done, err
 	})
 	return done, opening, err
 }
 
-// worksAt guards that the practitioner works at the clinic.
-func worksAt(c schedule.Set) guard {
+// worksAt guards that there is such a practitioner, and that the clinic, if
+// one is named, is where they work. What a clinic says besides is compared when
+// the days are opened.
+func worksAt(id domain.PractitionerID, at domain.ClinicID) guard {
 	return func(ctx context.Context, h *Handler) ([]Write, error) {
-		p, isPractitioner, err := profile(ctx, h, practitioner.Stream(c.Practitioner), practitioner.Evolve, practitioner.ErrNotFound)
-		if err != nil {
-			return nil, err
+		p, check, err := profile(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
+		if err == nil && at != "" && !slices.Contains(p.Clinics, at) {
+			err = practitioner.ErrElsewhere
 		}
-		if !slices.Contains(p.Clinics, c.Pattern.Clinic) {
-			return nil, practitioner.ErrElsewhere
-		}
-		_, isClinic, err := profile(ctx, h, clinic.Stream(c.Pattern.Clinic), clinic.Evolve, clinic.ErrNotFound)
-		return []Write{isPractitioner, isClinic}, err
+		return []Write{check}, err
 	}
 }
 
@@ -74,20 +109,22 @@ func worksAt(c schedule.Set) guard {
 var errUnfenced = errors.New("a day is not fenced")
 
 // OpenDays makes every day what the practitioner's schedule wants of it by
-// now: days that a horizon reaches are opened, what waited for time that is
-// free is opened, and a change that was interrupted is finished. It does
-// nothing when all is as it should be.
+// now: what a clinic has changed is adopted, days that a horizon reaches are
+// opened, what waited for time that is free is opened, and a change that was
+// interrupted is finished. It does nothing when all is as it should be.
 //
+//	adopt:           each clinic's zone and calendar    (schedule.clinic-adopted)
 //	fence each day:  withdraw what fits no longer       (schedule.day-opened, slot.withdrawn)
 //	open each day:   over time that no slot owns        (schedule.day-opened)
 //
-// All days are fenced before the first is opened, so that two schedules never
-// give the same time to slots on either side of a day's end.
+// Days on which nothing can have changed are left alone. The others are all
+// fenced before the first is opened, so that two schedules never give the same
+// time to slots on either side of a day's end.
 func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.PractitionerID) (Opening, error) {
 	var all Opening
 	for range maxRounds {
 		all.Waiting, all.Overlaps = nil, nil
-		days, err := h.unsettled(ctx, id)
+		days, err := h.unsettled(ctx, req, id)
 		if err != nil {
 			return all, err
 		}
@@ -126,39 +163,146 @@ func (h *Handler) eachDay(
 		all.Withdrawn = append(all.Withdrawn, opening.Withdrawn...)
 		all.Waiting = append(all.Waiting, opening.Waiting...)
 		all.Overlaps = append(all.Overlaps, opening.Overlaps...)
+		for _, visit := range opening.Displaced {
+			if !slices.Contains(all.Displaced, visit) {
+				all.Displaced = append(all.Displaced, visit)
+			}
+		}
 	}
 	return nil
 }
 
-// unsettled returns the days on which there may be something to do.
-func (h *Handler) unsettled(ctx context.Context, id domain.PractitionerID) ([]domain.Day, error) {
-	loaded, err := h.Store.Load(ctx, schedule.Stream(id))
-	if err != nil {
-		return nil, err
-	}
-	p, now := planOf(loaded[schedule.Stream(id)]), h.Now()
-	today := domain.DayOf(now)
-	days := append([]domain.Day{today.Add(-1)}, p.state.ReachedFrom(now)...)
-	names := make([]domain.StreamName, len(days))
-	for i, day := range days {
-		names[i] = schedule.DayStream(id, day)
-	}
-	if loaded, err = h.Store.Load(ctx, names...); err != nil {
-		return nil, err
-	}
-	var unsettled []domain.Day
-	for _, day := range days {
-		d := dayOf(loaded, id, day)
-		wanted, _, err := p.state.Wanted(day, now)
+// unsettled returns the days on which there may be something to do. Before, it
+// has the schedule adopt what its clinics have changed.
+func (h *Handler) unsettled(ctx context.Context, req Request, id domain.PractitionerID) ([]domain.Day, error) {
+	return again(ctx, h, func(ctx context.Context) ([]domain.Day, error) {
+		s, err := h.survey(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		ahead := day >= today && (p.wantsFence(d, day) || len(d.Waiting) > 0 || d.Lacks(wanted))
+		adopted, err := adoptions(s.plan.state, s.loaded)
+		if err != nil || len(adopted) == 0 {
+			return s.unsettled, err
+		}
+		if _, err := h.Store.Append(ctx, Write{schedule.Stream(id), s.plan.revision, stamp(h, req, adopted)}); err != nil {
+			return nil, err
+		}
+		s, err = h.survey(ctx, id)
+		return s.unsettled, err
+	})
+}
+
+// survey is a practitioner's schedule, what was loaded for its days and
+// clinics, and the days on which there may be something to do.
+type survey struct {
+	plan      plan
+	loaded    map[domain.StreamName][]domain.Recorded
+	unsettled []domain.Day
+}
+
+// survey loads the clinics after the schedule: what it finds of them is never
+// older than what the schedule has adopted.
+func (h *Handler) survey(ctx context.Context, id domain.PractitionerID) (survey, error) {
+	loaded, err := h.Store.Load(ctx, schedule.Stream(id))
+	if err != nil {
+		return survey{}, err
+	}
+	s, now := survey{plan: planOf(loaded[schedule.Stream(id)])}, h.Now()
+	today := domain.DayOf(now)
+	days := append([]domain.Day{today.Add(-1)}, s.plan.state.ReachedFrom(now)...)
+	names := clinicsOf(s.plan.state)
+	for _, day := range days {
+		names = append(names, schedule.DayStream(id, day))
+	}
+	if s.loaded, err = h.Store.Load(ctx, names...); err != nil {
+		return s, err
+	}
+	for _, day := range days {
+		d := dayOf(s.loaded, id, day)
+		wanted, _, err := s.plan.state.Wanted(day, now)
+		if err != nil {
+			return s, err
+		}
+		ahead := day >= today && (s.plan.wantsFence(d, day) || len(d.Waiting) > 0 || d.Lacks(wanted))
 		if ahead || d.Fenced {
-			unsettled = append(unsettled, day)
+			s.unsettled = append(s.unsettled, day)
 		}
 	}
-	return unsettled, nil
+	return s, nil
+}
+
+// clinicsOf returns the streams of the clinics at which a schedule has
+// patterns.
+func clinicsOf(s schedule.State) []domain.StreamName {
+	names := make([]domain.StreamName, len(s.Patterns))
+	for i, p := range s.Patterns {
+		names[i] = clinic.Stream(p.Clinic)
+	}
+	return names
+}
+
+// adoptions returns how a schedule adopts what its clinics say, nothing when
+// it has.
+func adoptions(s schedule.State, loaded map[domain.StreamName][]domain.Recorded) ([]schedule.Event, error) {
+	var all []schedule.Event
+	for _, p := range s.Patterns {
+		recorded := loaded[clinic.Stream(p.Clinic)]
+		if len(recorded) == 0 {
+			continue
+		}
+		k := domain.Replay(clinic.Evolve, clinic.State{}, recorded)
+		events, err := schedule.Decide(s, schedule.Adopt{
+			Practitioner: s.Practitioner, Clinic: p.Clinic, Zone: k.Zone, Calendar: k.Calendar, Revision: last(recorded),
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+	}
+	return all, nil
+}
+
+// Standing is how a practitioner's schedule stands, as far as its own stream
+// and its clinics say.
+type Standing struct {
+	Revision domain.Revision // of the schedule; [domain.NoStream] when there is none
+	Stale    bool            // a clinic says what the schedule has not adopted
+	NextDay  time.Time       // when a horizon next reaches a day further; zero = never
+}
+
+// Standings returns how the schedules of practitioners stand, in their order:
+// with [Handler.OpenDays] it says who is worth a look. It takes two round trips
+// however many they are.
+func (h *Handler) Standings(ctx context.Context, ids ...domain.PractitionerID) ([]Standing, error) {
+	names := make([]domain.StreamName, len(ids))
+	for i, id := range ids {
+		names[i] = schedule.Stream(id)
+	}
+	loaded, err := h.Store.Load(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	plans, places := make([]plan, len(ids)), map[domain.StreamName]bool{}
+	for i, name := range names {
+		plans[i] = planOf(loaded[name])
+		for _, place := range clinicsOf(plans[i].state) {
+			places[place] = true
+		}
+	}
+	if len(places) > 0 {
+		if loaded, err = h.Store.Load(ctx, slices.Sorted(maps.Keys(places))...); err != nil {
+			return nil, err
+		}
+	}
+	standings, now := make([]Standing, len(ids)), h.Now()
+	for i, p := range plans {
+		adopted, err := adoptions(p.state, loaded)
+		if err != nil {
+			return nil, err
+		}
+		standings[i] = Standing{p.revision, len(adopted) > 0, p.state.NextDay(now)}
+	}
+	return standings, nil
 }
 
 // plan is a practitioner's schedule as it was loaded.
@@ -177,14 +321,16 @@ func planOf(recorded []domain.Recorded) plan {
 }
 
 // wantsFence reports whether an opener with an older schedule may still open
-// the day: it is for an older revision, or was never opened and lay within
-// reach when the schedule was changed. Before a first change there is none.
+// what the day now wants no longer: it is for an older revision than the one
+// that changed it, or was never opened and lay within reach when the schedule
+// was changed. Before a first pattern there is no such opener.
 func (p plan) wantsFence(d schedule.Day, day domain.Day) bool {
+	since, changed := p.state.FenceSince(day)
 	if d.Opened {
-		return d.Schedule < p.revision
+		return d.Schedule < since
 	}
 	reached := p.state.ReachedFrom(p.setAt)
-	return p.revision > 0 && day <= reached[len(reached)-1]
+	return changed && day <= reached[len(reached)-1]
 }
 
 // alignment is one try at one step of making a day what the schedule wants.
@@ -256,22 +402,27 @@ func (h *Handler) fence(ctx context.Context, a *alignment) error {
 			a.opening.Withdrawn = e.Withdrawn
 		}
 	}
-	changes, err := h.slotChanges(ctx, a)
+	changes, holders, err := h.slotChanges(ctx, a)
 	if err != nil {
 		return err
+	}
+	if holders, err = h.undead(ctx, holders, h.verdicts("")); err != nil {
+		return err
+	}
+	for _, holder := range holders {
+		a.opening.Displaced = append(a.opening.Displaced, holder.Appointment)
 	}
 	return h.appendAll(ctx, append(writes, changes...))
 }
 
 // slotChanges returns what a day's slots have to be told: that they are
-// withdrawn, or how many places are wanted.
-func (h *Handler) slotChanges(ctx context.Context, a *alignment) ([]Write, error) {
+// withdrawn, or how many places are wanted; and who is displaced by that.
+func (h *Handler) slotChanges(ctx context.Context, a *alignment) (writes []Write, displaced []slot.Holder, err error) {
 	d := a.days[a.day]
 	loaded, err := h.loadSlots(ctx, d.Slots)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var writes []Write
 	for _, s := range d.Slots {
 		recorded := loaded[slot.Stream(s.ID)]
 		state := domain.Replay(slot.Evolve, slot.State{}, recorded)
@@ -281,13 +432,18 @@ func (h *Handler) slotChanges(ctx context.Context, a *alignment) ([]Write, error
 		}
 		events, err := slot.Decide(state, command)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		for _, e := range events {
+			if withdrawn, ok := e.(slot.Withdrawn); ok {
+				displaced = append(displaced, withdrawn.Displaced...)
+			}
 		}
 		if len(events) > 0 {
 			writes = append(writes, Write{slot.Stream(s.ID), last(recorded), stamp(h, a.req, events)})
 		}
 	}
-	return writes, nil
+	return writes, displaced, nil
 }
 
 func (a *alignment) slotCommand(d schedule.Day, s schedule.Slot, state slot.State) slot.Command {

@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -111,25 +112,30 @@ func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], err
 	return answer(s, loaded[stream]), err
 }
 
-// countLive counts the owners whose claims are live, or pending in time, and
-// ends the sets that are overdue. It also returns the first deadline of those
-// that are pending.
+// countLive counts the owners whose claims on a slot are live, or pending in
+// time, and ends the sets that are overdue. It also returns the first deadline
+// of those that are pending.
 func (h *Handler) countLive(ctx context.Context, stream domain.StreamName, holders []slot.Holder) (int, time.Time, error) {
+	v := h.verdicts(stream)
+	holders, err := h.undead(ctx, holders, v)
+	owners := map[domain.StreamName]bool{}
+	for _, holder := range holders {
+		owners[holder.Owner] = true
+	}
+	return len(owners), v.until, err
+}
+
+// undead returns the holders whose claims are live, or pending in time, and
+// ends the sets that are overdue.
+func (h *Handler) undead(ctx context.Context, holders []slot.Holder, v *verdicts) ([]slot.Holder, error) {
 	claims := make([]claim.Claim, len(holders))
 	for i, holder := range holders {
 		claims[i] = holder.Claim
 	}
-	v := h.verdicts(stream)
 	if _, err := h.lookUp(ctx, claims, v); err != nil {
-		return 0, time.Time{}, err
+		return nil, err
 	}
-	live := map[domain.StreamName]bool{}
-	for _, c := range claims {
-		if v.fates[c] != claim.Dead {
-			live[c.Owner] = true
-		}
-	}
-	return len(live), v.until, nil
+	return slices.DeleteFunc(slices.Clone(holders), func(x slot.Holder) bool { return v.fates[x.Claim] == claim.Dead }), nil
 }
 
 // Appointment returns an appointment as its stream says. Errors:

@@ -23,6 +23,17 @@ func (d Day) Start() time.Time {
 // Add returns the day n days later.
 func (d Day) Add(n int) Day { return DayOf(d.Start().AddDate(0, 0, n)) }
 
+// ErrBadDay refuses text that is not a date.
+var ErrBadDay = Refusal(Invalid, "day.malformed", "a date is one of the calendar, written YYYY-MM-DD")
+
+// ParseDay reads a date, or returns [ErrBadDay].
+func ParseDay(text string) (Day, error) {
+	if t, err := time.Parse(time.DateOnly, text); err != nil || t.Year() < 1 {
+		return "", ErrBadDay
+	}
+	return Day(text), nil
+}
+
 // Weekday returns the day of the week.
 func (d Day) Weekday() time.Weekday { return d.Start().Weekday() }
 
@@ -59,6 +70,18 @@ func ParseWallTime(text string) (WallTime, error) {
 		return 0, ErrBadWallTime
 	}
 	return WallTime(t.Hour()*60 + t.Minute()), nil
+}
+
+// midnight is the wall time that ends a day.
+const midnight WallTime = 24 * 60
+
+// Following returns the wall time as the end of what starts at from: where it
+// is at or before the start, it is the next day's, beyond 24:00.
+func (w WallTime) Following(from WallTime) WallTime {
+	if w <= from {
+		return w + midnight
+	}
+	return w
 }
 
 // String returns HH:MM.

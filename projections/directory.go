@@ -16,7 +16,7 @@ import (
 func DirectoryModel() engine.Model {
 	return engine.Model{
 		Name:     "directory",
-		Version:  1,
+		Version:  2,
 		Interest: domain.Filter{Categories: []string{clinic.Category, practitioner.Category}},
 		Tables: []engine.Table{
 			engine.NewTable("clinic", clinicDDL, clinicKeys, evolveClinic),
@@ -46,22 +46,27 @@ type clinicRow struct {
 }
 
 func clinicKeys(r domain.Recorded) []string {
-	if e, ok := r.Event.(clinic.Registered); ok {
+	switch e := r.Event.(type) {
+	case clinic.Registered:
+		return []string{string(e.Clinic)}
+	case clinic.CalendarSet:
 		return []string{string(e.Clinic)}
 	}
 	return nil
 }
 
 func evolveClinic(c clinicRow, exists bool, r domain.Recorded) (clinicRow, bool) {
-	e, ok := r.Event.(clinic.Registered)
-	if !ok {
-		return c, exists
+	switch e := r.Event.(type) {
+	case clinic.Registered:
+		c = clinicRow{Clinic: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address}
+		if at := e.Location; at != nil {
+			c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
+		}
+		return c, true
+	case clinic.CalendarSet:
+		c.Zone = e.Zone
 	}
-	c = clinicRow{Clinic: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address}
-	if at := e.Location; at != nil {
-		c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
-	}
-	return c, true
+	return c, exists
 }
 
 const practitionerDDL = `

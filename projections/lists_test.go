@@ -122,6 +122,13 @@ func TestVisitsThatStartTogetherAreReadOneByOneInTheOrderOfTheirIDs(t *testing.T
 
 func TestWhoWorksWhere(t *testing.T) {
 	t.Parallel()
+	t.Run("a clinic that moved is listed in its new zone", given(
+		clinicFact(harbor, "Harbor", "Asia/Tokyo"), on(clinic.Stream(harbor), clinic.CalendarSet{Clinic: harbor, Zone: "Asia/Seoul"}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		found, _, err := projections.NewDirectory(e).Clinic(t.Context(), harbor, 0)
+		require.NoError(t, err)
+		require.Equal(t, projections.Clinic{ID: harbor, Name: "Harbor", Zone: "Asia/Seoul"}, found)
+	}))
 	t.Run("clinics are listed by name and found by id", given(
 		clinicFact(harbor, "Harbor", "Asia/Tokyo"),
 		on(clinic.Stream(centre), clinic.Registered{Clinic: centre, Profile: clinic.Profile{
@@ -201,5 +208,5 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v1", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
+	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v2", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
 }

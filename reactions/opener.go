@@ -6,10 +6,15 @@ package reactions
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
@@ -25,19 +30,32 @@ type OpenerConfig struct {
 	Log           Log
 	Handler       *commands.Handler
 	Practitioners func(ctx context.Context) ([]domain.PractitionerID, error) // everybody who may have a schedule
-	Every         time.Duration                                              // between two looks at every horizon; 0 = 15 min
+	Every         time.Duration                                              // at most, between two looks at every horizon; 0 = 15 min
 	Logger        *slog.Logger
 }
 
 // Opener keeps the days open that schedules reach:
 //
 //	slot.released of a withdrawn slot --> open what waited for its time
-//	the clock, and the process's start --> open the days that the horizons reach by now
+//	clinic.calendar-set --> have the schedules there adopt it
+//	a clinic's day ends, the process starts, at least every 15 minutes --> open the days that the horizons reach by now
 //
 // Nothing depends on its being punctual or alone: what it missed, the next
-// look finds.
+// look finds. A look asks how all schedules stand, and takes up those that
+// have changed since the look before, whose horizon has moved, or that wait for
+// something.
 type Opener struct {
 	OpenerConfig
+	settled map[domain.PractitionerID]settled // of Run's own goroutine
+	mu      sync.Mutex
+	due     time.Time     // when the next look is due
+	sooner  chan struct{} // it is due sooner than before
+}
+
+// settled says that nothing is left to do for a schedule.
+type settled struct {
+	revision domain.Revision // of the schedule
+	until    time.Time       // when its horizon moves; zero = never
 }
 
 // NewOpener returns an opener that does nothing until it runs.
@@ -45,7 +63,7 @@ func NewOpener(c OpenerConfig) *Opener {
 	if c.Every == 0 {
 		c.Every = 15 * time.Minute
 	}
-	return &Opener{OpenerConfig: c}
+	return &Opener{OpenerConfig: c, settled: map[domain.PractitionerID]settled{}, sooner: make(chan struct{}, 1)}
 }
 
 // Run keeps days open until ctx ends. It returns nil then.
@@ -55,43 +73,121 @@ func (o *Opener) Run(ctx context.Context) error {
 		defer close(done)
 		o.follow(ctx)
 	}()
-	ticker := time.NewTicker(o.Every)
-	defer ticker.Stop()
-	for {
-		o.openAll(ctx)
-		select {
-		case <-ctx.Done():
-			<-done
-			return nil
-		case <-ticker.C:
-		}
+	for ctx.Err() == nil {
+		o.look(ctx)
+		o.restUntilDue(ctx)
+	}
+	<-done
+	return nil
+}
+
+// lookBy has the next look come at an instant, or earlier; the zero time says
+// nothing.
+func (o *Opener) lookBy(t time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t.IsZero() || !o.due.IsZero() && !t.Before(o.due) {
+		return
+	}
+	o.due = t
+	select {
+	case o.sooner <- struct{}{}:
+	default: // somebody has said so
 	}
 }
 
-// openAll looks at every practitioner's horizon.
-func (o *Opener) openAll(ctx context.Context) {
+// restUntilDue waits until a look is due, or ctx ends.
+func (o *Opener) restUntilDue(ctx context.Context) {
+	for ctx.Err() == nil {
+		o.mu.Lock()
+		left := o.due.Sub(o.Handler.Now())
+		o.mu.Unlock()
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-ctx.Done():
+		case <-o.sooner:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+const (
+	afterFailure = time.Minute // a look that failed is made again
+	atOnce       = 500         // schedules that are asked for together
+)
+
+// look looks at everybody's schedule.
+func (o *Opener) look(ctx context.Context) {
+	o.mu.Lock()
+	o.due = time.Time{}
+	o.mu.Unlock()
+	o.lookBy(o.Handler.Now().Add(o.Every))
 	everybody, err := o.Practitioners(ctx)
 	if err != nil {
 		o.failed(ctx, err)
 		return
 	}
-	for _, id := range everybody {
-		if ctx.Err() != nil {
-			return
-		}
-		req := commands.Request{Command: o.Handler.NewID(), Actor: "system"}
-		opening, err := o.Handler.OpenDays(ctx, req, id)
-		if err != nil {
+	for some := range slices.Chunk(everybody, atOnce) {
+		if err := o.lookAt(ctx, some); err != nil {
 			o.failed(ctx, err)
-			continue
-		}
-		if n := len(opening.Opened); n > 0 {
-			o.Logger.InfoContext(ctx, "days opened", "practitioner", id, "slots", n)
 		}
 	}
 }
 
-// follow opens what waited for a slot that is released from now on.
+// lookAt takes the schedules up in any order, so that several processes, which
+// all look when a day ends, do not all begin with the same.
+func (o *Opener) lookAt(ctx context.Context, ids []domain.PractitionerID) error {
+	standings, err := o.Handler.Standings(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for _, i := range rand.Perm(len(ids)) {
+		s := standings[i]
+		if ctx.Err() != nil {
+			return nil
+		}
+		if s.Revision == domain.NoStream {
+			continue
+		}
+		o.lookBy(s.NextDay)
+		was, ok := o.settled[ids[i]]
+		moved := !was.until.IsZero() && !o.Handler.Now().Before(was.until)
+		if ok && !moved && !s.Stale && was.revision == s.Revision {
+			continue
+		}
+		if err := o.open(ctx, ids[i], s); err != nil {
+			o.failed(ctx, err)
+		}
+	}
+	return nil
+}
+
+// open opens a practitioner's days. What waits may also be given back by a
+// claim that nobody releases: then the schedule is not settled.
+func (o *Opener) open(ctx context.Context, id domain.PractitionerID, s commands.Standing) error {
+	delete(o.settled, id)
+	opening, err := o.Handler.OpenDays(ctx, commands.Request{Command: o.Handler.NewID(), Actor: "system"}, id)
+	if err != nil {
+		return err
+	}
+	if len(opening.Waiting) == 0 {
+		o.settled[id] = settled{s.Revision, s.NextDay}
+	}
+	if n := len(opening.Opened); n > 0 {
+		o.Logger.InfoContext(ctx, "days opened", "practitioner", id, "slots", n)
+	}
+	if n := len(opening.Displaced); n > 0 {
+		o.Logger.WarnContext(ctx, "appointments displaced", "practitioner", id, "appointments", n)
+	}
+	return nil
+}
+
+// follow opens what waited for a slot that is released from now on, and has a
+// look when a clinic's calendar or the end of a day is news.
 func (o *Opener) follow(ctx context.Context) {
 	var at domain.Position
 	for started := false; ctx.Err() == nil; {
@@ -118,15 +214,22 @@ func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position,
 		return at, err
 	}
 	rest(ctx, gather)
-	page, err := o.Log.ReadAll(ctx, at, domain.Filter{Types: []string{slot.Released{}.EventType()}}, 500)
+	page, err := o.Log.ReadAll(ctx, at, domain.Filter{Types: []string{
+		slot.Released{}.EventType(), clinic.CalendarSet{}.EventType(), schedule.WasSet{}.EventType(),
+	}}, 500)
 	if err != nil {
 		return at, err
 	}
 	for _, r := range page.Events {
-		if released, ok := r.Event.(slot.Released); ok {
-			if err := o.released(ctx, r, released); err != nil {
-				o.failed(ctx, err) // the next look at every horizon finds what waits
+		switch e := r.Event.(type) {
+		case slot.Released:
+			if err := o.released(ctx, r, e); err != nil {
+				o.failed(ctx, err) // the next look finds what waits
 			}
+		case clinic.CalendarSet:
+			o.lookBy(o.Handler.Now())
+		case schedule.WasSet: // its command opens the days of today
+			o.lookBy(schedule.Evolve(schedule.State{}, e).NextDay(o.Handler.Now()))
 		}
 	}
 	return page.Next, nil
@@ -144,6 +247,7 @@ func (o *Opener) released(ctx context.Context, r domain.Recorded, e slot.Release
 
 func (o *Opener) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
+		o.lookBy(o.Handler.Now().Add(afterFailure))
 		o.Logger.WarnContext(ctx, "days not opened; the next look finds them", "error", err)
 	}
 }

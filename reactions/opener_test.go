@@ -2,8 +2,10 @@ package reactions_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,28 +38,48 @@ func request() commands.Request { return commands.Request{Command: uuid.NewStrin
 // virtual.
 func practice(t *testing.T, minutes int) (*commands.Handler, *memory.Store) {
 	t.Helper()
-	store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: time.Now})
-	h := commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString})
+	store := newStore()
+	h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", minutes)
+	run(t, opener(store, h))
+	return h, store
+}
+
+func newStore() *memory.Store {
+	return memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: time.Now})
+}
+
+// staffed registers the clinic, the practitioner with a schedule, and the
+// patient.
+func staffed(t *testing.T, h *commands.Handler, zone string, minutes int) *commands.Handler {
+	t.Helper()
 	ctx := t.Context()
-	_, err := h.RegisterClinic(ctx, request(), clinic.Register{Clinic: sunrise, Profile: clinic.Profile{Name: "Sunrise", Zone: "UTC"}})
+	_, err := h.RegisterClinic(ctx, request(), clinic.Register{Clinic: sunrise, Profile: clinic.Profile{Name: "Sunrise", Zone: zone}})
 	require.NoError(t, err)
 	_, err = h.RegisterPractitioner(ctx, request(), practitioner.Register{Practitioner: silva, Profile: practitioner.Profile{Name: "Dr.", Clinics: []domain.ClinicID{sunrise}}})
 	require.NoError(t, err)
 	_, err = h.RegisterPatient(ctx, request(), patient.Register{Patient: ana, Name: "Ana"})
 	require.NoError(t, err)
 	set(t, h, minutes)
-	opener := reactions.NewOpener(reactions.OpenerConfig{
-		Log: store, Handler: h, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	return h
+}
+
+func opener(log reactions.Log, h *commands.Handler) reactions.OpenerConfig {
+	return reactions.OpenerConfig{
+		Log: log, Handler: h, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Practitioners: func(context.Context) ([]domain.PractitionerID, error) { return []domain.PractitionerID{silva}, nil },
-	})
+	}
+}
+
+// run runs an opener until the test ends.
+func run(t *testing.T, c reactions.OpenerConfig) {
+	t.Helper()
 	running, stop := context.WithCancel(context.Background())
 	stopped := make(chan error)
-	go func() { stopped <- opener.Run(running) }()
+	go func() { stopped <- reactions.NewOpener(c).Run(running) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-stopped)
 	})
-	return h, store
 }
 
 func set(t *testing.T, h *commands.Handler, minutes int) commands.Opening {
@@ -111,5 +133,168 @@ func TestWhatWaitedForABookedSlotIsOpenedWhenItIsReleased(t *testing.T) {
 		slots := opened(t, store)
 		require.Len(t, slots, before+1)
 		require.Equal(t, old.Start, slots[before].Start)
+	})
+}
+
+const aYear = 365 * 24 * time.Hour
+
+func TestADayIsOpenedTheMomentAnotherEndsAtItsClinic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "Asia/Kolkata", 60)
+		c := opener(store, h)
+		c.Every = aYear
+		run(t, c)
+		synctest.Wait()
+		before := len(opened(t, store))
+		time.Sleep(18*time.Hour + 30*time.Minute - time.Second) // virtual: it is a second before midnight in Kolkata
+		synctest.Wait()
+		require.Len(t, opened(t, store), before)
+		for day := 1; day <= 3; day++ {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.Len(t, opened(t, store), before+day*3)
+			time.Sleep(24*time.Hour - time.Second)
+		}
+	})
+}
+
+func TestAPatternSetInAnEarlierZoneIsNotLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "Pacific/Niue", 60)
+		c := opener(store, h)
+		c.Every = aYear
+		run(t, c)
+		time.Sleep(time.Minute)
+		_, err := h.SetClinicCalendar(t.Context(), request(), sunrise, clinic.SetCalendar{Zone: "Asia/Kolkata"})
+		require.NoError(t, err)
+		set(t, h, 30)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := len(opened(t, store))
+		time.Sleep(18*time.Hour + 30*time.Minute) // past midnight in Kolkata, not on Niue
+		synctest.Wait()
+		require.Len(t, opened(t, store), before+6)
+	})
+}
+
+func TestAProcessThatSleptForDaysCatchesUpWithOneLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		var asleep atomic.Int64 // while the machine sleeps, its timers do too
+		now := func() time.Time { return time.Now().Add(time.Duration(asleep.Load())) }
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: now, NewID: uuid.NewString}), "UTC", 60)
+		run(t, opener(store, h))
+		synctest.Wait()
+		asleep.Store(int64(5 * 24 * time.Hour))
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		require.Len(t, opened(t, store), 2*3+2*3, "today and tomorrow; what lies between is past")
+	})
+}
+
+// counting counts what is asked of a store.
+type counting struct {
+	*memory.Store
+	loads, appends atomic.Int64
+}
+
+func (c *counting) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
+	c.loads.Add(1)
+	return c.Store.Load(ctx, streams...)
+}
+
+func (c *counting) Append(ctx context.Context, writes ...commands.Write) (domain.Position, error) {
+	c.appends.Add(1)
+	return c.Store.Append(ctx, writes...)
+}
+
+func TestALookThatFindsNothingAppendsNothingAndLoadsNoDay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: newStore()}
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
+		c := opener(store.Store, h)
+		run(t, c)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		loads, appends := store.loads.Load(), store.appends.Load()
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, loads+2, store.loads.Load(), "all schedules, and all clinics")
+		require.Equal(t, appends, store.appends.Load())
+	})
+}
+
+func TestAClinicsNewCalendarReachesItsPractitioners(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, store := practice(t, 60)
+		time.Sleep(10 * time.Hour) // it is ten: eleven is left of today
+		slots := opened(t, store)
+		eleven := slots[2]
+		booked, err := h.Book(t.Context(), request(), commands.Booking{Appointment: domain.AppointmentID(domain.NewID("a")), Slots: []domain.SlotID{eleven.ID}, Patient: ana})
+		require.NoError(t, err)
+		today := domain.DayOf(time.Now())
+		_, err = h.SetClinicCalendar(t.Context(), request(), sunrise, clinic.SetCalendar{
+			Calendar: domain.Calendar{ClosingDays: []domain.ClosingDay{{Day: today, Reason: "flood"}}},
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		now, err := h.Slot(t.Context(), eleven.ID)
+		require.NoError(t, err)
+		require.True(t, now.State.Withdrawn)
+		visit, err := h.Appointment(t.Context(), booked.State.Sets[0].Appointment)
+		require.NoError(t, err)
+		require.Equal(t, appointment.Booked, visit.State.Status, "displaced, not lost")
+		tomorrow, err := h.Slot(t.Context(), slots[3].ID)
+		require.NoError(t, err)
+		require.Equal(t, 1, tomorrow.State.Free())
+	})
+}
+
+func TestACalendarSetWhileNobodyWatchedIsAdoptedAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
+		_, err := h.SetClinicCalendar(t.Context(), request(), sunrise, clinic.SetCalendar{
+			Calendar: domain.Calendar{Hours: []domain.Hours{{Weekday: int(time.Now().Weekday()), From: 9 * 60, To: 10 * 60}}},
+		})
+		require.NoError(t, err)
+		run(t, opener(store, h))
+		synctest.Wait()
+		var free int
+		for _, s := range opened(t, store) {
+			now, err := h.Slot(t.Context(), s.ID)
+			require.NoError(t, err)
+			free += now.State.Free()
+		}
+		require.Equal(t, 1, free, "nine to ten today")
+	})
+}
+
+func TestALookThatFailsIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
+		c := opener(store, h)
+		list, asked := c.Practitioners, 0
+		c.Practitioners = func(ctx context.Context) ([]domain.PractitionerID, error) {
+			if asked++; asked == 1 {
+				return nil, errors.New("the list is away")
+			}
+			return list(ctx)
+		}
+		run(t, c)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 2, asked)
 	})
 }

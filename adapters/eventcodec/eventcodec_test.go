@@ -56,6 +56,9 @@ func samples() []domain.Event {
 	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
 	reviewed := review.Visit{Appointment: "a1", Patient: "p1", Practitioner: "d1", Clinic: "c1"}
+	calendar := domain.Calendar{
+		Hours: []domain.Hours{{Weekday: 1, From: 480, To: 1200}, {Weekday: 5, From: 1200, To: 120}}, ClosingDays: []domain.ClosingDay{{Day: "2026-12-25", Reason: "Christmas"}},
+	}
 	want := schedule.Want{Clinic: "c1", Capacity: 2, Period: period}
 	return []domain.Event{
 		appointment.WasProposed{Visit: visit, Set: 1, Claims: []domain.StreamName{"occupancy-patient.p1.2026-03-02", "slot-d1.20260302.0"}, Reason: sealed("knee"), Deadline: start.Add(10 * time.Second)},
@@ -75,6 +78,7 @@ func samples() []domain.Event {
 		appointment.WasCancelled{Visit: visit, Set: 1, Initiator: appointment.ByPatient, Reason: sealed("cold")},
 		clinic.Registered{Clinic: "c1", Profile: clinic.Profile{Name: "Sunrise", Zone: "Europe/Lisbon", Address: "Rua 1", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1}}},
 		occupancy.Held{Subject: occupancy.Subject{Kind: "room", ID: "r1"}, Taken: taken},
+		clinic.CalendarSet{Clinic: "c1", Zone: "Europe/Lisbon", Calendar: calendar},
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
 		patient.Registered{Patient: "p1", Name: sealed("Ana Жук 한글"), Email: sealed("ana@example.org"), Phone: sealed("+351 1")},
@@ -101,6 +105,14 @@ func samples() []domain.Event {
 		schedule.WasSet{Practitioner: "d1", Pattern: schedule.Pattern{Clinic: "c1", Zone: "Europe/Lisbon", HorizonDays: 14, Weekly: []schedule.Interval{
 			{Weekday: 1, From: 540, To: 720, SlotMinutes: 30, Capacity: 2, Breaks: []schedule.Break{{From: 600, To: 630}}},
 		}}},
+		schedule.ClinicAdopted{Practitioner: "d1", Clinic: "c1", Zone: "Europe/Lisbon", Revision: 3, Calendar: calendar},
+		schedule.ExceptionSet{Practitioner: "d1", Exception: schedule.Exception{
+			Date: "2026-03-02", Clinic: "c1", Kind: schedule.ExtraHours, Reason: "other",
+			Intervals: []schedule.Interval{{Weekday: 1, From: 1320, To: 120, SlotMinutes: 30, Capacity: 1}},
+		}},
+		schedule.ExceptionRemoved{Practitioner: "d1", Date: "2026-03-02", Clinic: "c1"},
+		schedule.Blocked{Practitioner: "d1", Block: schedule.Block{ID: "b1", Period: period, Reason: "fire drill"}},
+		schedule.Unblocked{Practitioner: "d1", Block: schedule.Block{ID: "b1", Period: period, Reason: "fire drill"}},
 		schedule.DayOpened{
 			Practitioner: "d1", Day: "2026-03-02", Schedule: 0, Slots: []schedule.Slot{{ID: "d1.20260302.0", Clinic: "c1", Capacity: 2, Period: period}},
 			Withdrawn: []domain.SlotID{"d1.20260302.9"}, Waiting: []schedule.Want{want}, Overlaps: []schedule.Want{want},

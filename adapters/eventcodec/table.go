@@ -42,6 +42,7 @@ var table = index(
 	event[appointment.WasReverted](),
 	event[clinic.Registered](),
 	event[occupancy.Held](),
+	event[clinic.CalendarSet](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
@@ -72,6 +73,11 @@ var table = index(
 	event[review.WasHidden](),
 	event[review.WasShown](),
 	event[schedule.WasSet](),
+	event[schedule.ClinicAdopted](),
+	event[schedule.ExceptionSet](),
+	event[schedule.ExceptionRemoved](),
+	event[schedule.Blocked](),
+	event[schedule.Unblocked](),
 	event[schedule.DayOpened](),
 	event[slot.Held](),
 	event(func(e *slot.Overbooked) map[string]*domain.Sealed {

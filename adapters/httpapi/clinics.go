@@ -65,6 +65,7 @@ func (a *api) clinicRoutes() {
 	list(a, operation{
 		id: "listClinics", method: http.MethodGet, path: "/v1/clinics", tag: "Clinics", summary: "List clinics by name",
 	}, a.clinics)
+	a.calendarRoutes()
 }
 
 func (a *api) registerClinic(ctx context.Context, req commands.Request, in *registerClinicInput) (done[Clinic], error) {

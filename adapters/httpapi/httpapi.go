@@ -171,16 +171,27 @@ func (a *api) hash(body []byte) string {
 	return hex.EncodeToString(digest(a.HashKey, body))
 }
 
-// zones remembers the zones of clinics, which never change once registered,
-// and the zones of the time zone database by name. The zero value is ready.
+// zones remembers the zones of clinics for a while, and the zones of the time
+// zone database by name. The zero value is ready.
 type zones struct {
-	clinics sync.Map // domain.ClinicID to *time.Location
+	clinics sync.Map // domain.ClinicID to clinicZone
 	names   sync.Map // string to *time.Location
 }
 
+type clinicZone struct {
+	zone  *time.Location
+	until time.Time // then it is asked for again
+}
+
+// zoneKept is how long another process's change of a clinic's zone may go
+// unseen. It is only about the local times that answers show.
+const zoneKept = 5 * time.Second
+
 func (a *api) zoneOf(ctx context.Context, id domain.ClinicID) (*time.Location, error) {
-	if z, ok := a.zones.clinics.Load(id); ok {
-		return z.(*time.Location), nil //nolint:forcetypeassert // only this method stores
+	if kept, ok := a.zones.clinics.Load(id); ok {
+		if k := kept.(clinicZone); a.Now().Before(k.until) { //nolint:forcetypeassert // only this method stores
+			return k.zone, nil
+		}
 	}
 	c, err := a.Commands.Clinic(ctx, id)
 	if err != nil {
@@ -188,7 +199,7 @@ func (a *api) zoneOf(ctx context.Context, id domain.ClinicID) (*time.Location, e
 	}
 	z, err := a.zone(c.State.Zone)
 	if err == nil {
-		a.zones.clinics.Store(id, z)
+		a.zones.clinics.Store(id, clinicZone{z, a.Now().Add(zoneKept)})
 	}
 	return z, err
 }

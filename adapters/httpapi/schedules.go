@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,13 +18,20 @@ type ScheduleBody struct {
 	Weekly      []IntervalBody `json:"weekly" nullable:"false" maxItems:"100" doc:"When the practitioner sees people; empty = never"`
 	HorizonDays int            `json:"horizonDays" minimum:"1" maximum:"365" doc:"How many days are open for booking, today included" example:"28"`
 	Zone        string         `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone of the wall times: always the clinic's; may be left out"`
+	ValidFrom   string         `json:"validFrom,omitempty" format:"date" doc:"The clinic's date from which the week counts; absent = always" example:"2026-03-01"`
+	ValidUntil  string         `json:"validUntil,omitempty" format:"date" doc:"The last date on which it counts; absent = no end" example:"2026-12-31"`
 }
 
 // IntervalBody is one stretch of a weekday, in the clinic's wall time.
 type IntervalBody struct {
-	Weekday      string      `json:"weekday" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday" example:"monday"`
-	From         string      `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 24:00" example:"09:00"`
-	To           string      `json:"to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 24:00" example:"17:00"`
+	Weekday string `json:"weekday" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday" doc:"On which it begins" example:"monday"`
+	StretchBody
+}
+
+// StretchBody is one stretch of a date, in the clinic's wall time.
+type StretchBody struct {
+	From         string      `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 23:59" example:"09:00"`
+	To           string      `json:"to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" doc:"Wall time, 00:00 to 24:00; at or before from = on the next day" example:"17:00"`
 	SlotDuration string      `json:"slotDuration" maxLength:"32" doc:"ISO 8601, from 5 minutes to 24 hours, in whole minutes" example:"PT30M"`
 	Capacity     int         `json:"capacity,omitempty" minimum:"1" maximum:"1000" default:"1" doc:"Places of one slot" example:"1"`
 	Breaks       []BreakBody `json:"breaks,omitempty" nullable:"false" maxItems:"50" doc:"When nobody is seen, in order"`
@@ -55,12 +61,18 @@ var errOtherZone = domain.Refusal(domain.Invalid, "schedule.zone", "a schedule i
 
 // Schedule is what became of the days that a schedule reaches.
 type Schedule struct {
-	PractitionerID string             `json:"practitionerId"`
-	ClinicID       string             `json:"clinicId"`
-	Opened         Report[OpenedSlot] `json:"opened" doc:"New slots"`
-	Withdrawn      Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
-	Waiting        Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
-	Overlaps       Report[WantedSlot] `json:"overlaps" doc:"Not opened, because another schedule of the practitioner has the time"`
+	PractitionerID string `json:"practitionerId"`
+	ClinicID       string `json:"clinicId"`
+	Opening
+}
+
+// Opening is what became of the days that a change of a schedule reaches.
+type Opening struct {
+	Opened    Report[OpenedSlot] `json:"opened" doc:"New slots"`
+	Withdrawn Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
+	Waiting   Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
+	Overlaps  Report[WantedSlot] `json:"overlaps" doc:"Not opened, because something that was configured earlier has the time"`
+	Displaced Report[string]     `json:"displaced" doc:"Appointments in slots that were withdrawn now: they stay booked until somebody moves or cancels them"`
 }
 
 // Report counts things and lists the first of them.
@@ -99,7 +111,7 @@ func (a *api) scheduleRoutes() {
 		refusals: []*domain.Error{
 			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, domain.ErrBadZone, domain.ErrBadWallTime, errDuration, errOtherZone,
 			schedule.ErrInterval, schedule.ErrIntervals, schedule.ErrDuration, schedule.ErrCapacity, schedule.ErrBreak, schedule.ErrOverlap,
-			schedule.ErrHorizon,
+			schedule.ErrHorizon, schedule.ErrValidity, domain.ErrBadDay,
 		},
 	}, a.setSchedule)
 	one(a, operation{
@@ -109,13 +121,17 @@ func (a *api) scheduleRoutes() {
 			"those at other clinics included.",
 		refusals: []*domain.Error{schedule.ErrNotFound},
 	}, a.schedule)
+	a.exceptionRoutes()
 }
 
 func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setScheduleInput) (done[Schedule], error) {
 	if err := a.checkZone(ctx, in); err != nil {
 		return done[Schedule]{}, err
 	}
-	pattern := schedule.Pattern{Clinic: domain.ClinicID(in.ClinicID), HorizonDays: in.Body.HorizonDays}
+	pattern := schedule.Pattern{
+		Clinic: domain.ClinicID(in.ClinicID), HorizonDays: in.Body.HorizonDays,
+		ValidFrom: domain.Day(in.Body.ValidFrom), ValidUntil: domain.Day(in.Body.ValidUntil),
+	}
 	for _, b := range in.Body.Weekly {
 		interval, err := intervalOf(b)
 		if err != nil {
@@ -127,19 +143,16 @@ func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setSche
 	if err != nil {
 		return done[Schedule]{}, err
 	}
-	if answer.Position, err = a.Head(ctx); err != nil { // the days came after the schedule's own event
-		return done[Schedule]{}, err
-	}
-	body, err := a.scheduleOf(ctx, in, opening)
-	return finish(answer, body, ""), err
+	shown, err := a.openingOf(ctx, &answer, opening)
+	return finish(answer, Schedule{in.ID, in.ClinicID, shown}, ""), err
 }
 
 func (a *api) checkZone(ctx context.Context, in *setScheduleInput) error {
 	if in.Body.Zone == "" {
 		return nil
 	}
-	zone, err := a.zoneOf(ctx, domain.ClinicID(in.ClinicID))
-	if err == nil && zone.String() != in.Body.Zone {
+	k, err := a.Commands.Clinic(ctx, domain.ClinicID(in.ClinicID))
+	if err == nil && k.State.Zone != in.Body.Zone {
 		err = errOtherZone
 	}
 	return err
@@ -151,24 +164,38 @@ func (a *api) schedule(ctx context.Context, in *scheduleInput) (single[ScheduleB
 	if err != nil {
 		return single[ScheduleBody]{}, err
 	}
-	patterns := answer.State.Patterns
-	i := slices.IndexFunc(patterns, func(p schedule.Pattern) bool { return p.Clinic == domain.ClinicID(in.ClinicID) })
-	if i < 0 {
+	pattern, ok := answer.State.Pattern(domain.ClinicID(in.ClinicID))
+	if !ok {
 		return single[ScheduleBody]{}, schedule.ErrNotFound
 	}
-	body := ScheduleBody{mapped(patterns[i].Weekly, showInterval), patterns[i].HorizonDays, patterns[i].Zone}
-	return single[ScheduleBody]{body, etag(answer.Revision), answer.Position}, nil
+	return single[ScheduleBody]{showPattern(pattern), etag(answer.Revision), answer.Position}, nil
+}
+
+func showPattern(p schedule.Pattern) ScheduleBody {
+	return ScheduleBody{mapped(p.Weekly, showInterval), p.HorizonDays, p.Zone, string(p.ValidFrom), string(p.ValidUntil)}
 }
 
 func showInterval(i schedule.Interval) IntervalBody {
-	return IntervalBody{
-		Weekday: strings.ToLower(time.Weekday(i.Weekday).String()), From: i.From.String(), To: i.To.String(),
-		SlotDuration: formatDuration(time.Duration(i.SlotMinutes) * time.Minute), Capacity: i.Capacity,
+	return IntervalBody{showWeekday(i.Weekday), showStretch(i)}
+}
+
+func showWeekday(n int) string { return strings.ToLower(time.Weekday(n).String()) }
+
+func showStretch(i schedule.Interval) StretchBody {
+	return StretchBody{
+		From: i.From.String(), To: i.To.String(), SlotDuration: formatDuration(time.Duration(i.SlotMinutes) * time.Minute), Capacity: i.Capacity,
 		Breaks: mapped(i.Breaks, func(b schedule.Break) BreakBody { return BreakBody{b.From.String(), b.To.String()} }),
 	}
 }
 
 func intervalOf(b IntervalBody) (schedule.Interval, error) {
+	i, err := stretchOf(b.StretchBody)
+	weekday, _ := domain.ParseWeekday(b.Weekday) // the OpenAPI document lists the names
+	i.Weekday = int(weekday)
+	return i, err
+}
+
+func stretchOf(b StretchBody) (schedule.Interval, error) {
 	length, err := parseDuration(b.SlotDuration)
 	if err != nil {
 		return schedule.Interval{}, err
@@ -176,8 +203,7 @@ func intervalOf(b IntervalBody) (schedule.Interval, error) {
 	if length%time.Minute != 0 {
 		return schedule.Interval{}, schedule.ErrDuration
 	}
-	weekday, _ := domain.ParseWeekday(b.Weekday) // the OpenAPI document lists the names
-	i := schedule.Interval{Weekday: int(weekday), SlotMinutes: int(length / time.Minute), Capacity: b.Capacity}
+	i := schedule.Interval{SlotMinutes: int(length / time.Minute), Capacity: b.Capacity}
 	if i.From, i.To, err = wallTimes(b.From, b.To); err != nil {
 		return i, err
 	}
@@ -198,11 +224,16 @@ func wallTimes(from, to string) (f, t domain.WallTime, err error) {
 	return f, t, err
 }
 
-func (a *api) scheduleOf(ctx context.Context, in *setScheduleInput, o commands.Opening) (Schedule, error) {
-	s := Schedule{PractitionerID: in.ID, ClinicID: in.ClinicID}
+// openingOf shows what became of the days, and moves the answer's position to
+// where lists show it: the days came after the schedule's own event.
+func (a *api) openingOf(ctx context.Context, answer *commands.Answer[schedule.State], o commands.Opening) (Opening, error) {
+	var s Opening
 	var err error
+	if answer.Position, err = a.Head(ctx); err != nil {
+		return s, err
+	}
 	local := func(w schedule.Want) WantedSlot {
-		zone, e := a.zoneOf(ctx, w.Clinic)
+		zone, e := a.scheduleZone(answer.State, w.Clinic)
 		if e != nil {
 			err, zone = e, time.UTC
 		}
@@ -213,7 +244,14 @@ func (a *api) scheduleOf(ctx context.Context, in *setScheduleInput, o commands.O
 	})
 	s.Withdrawn = report(o.Withdrawn, func(id domain.SlotID) string { return string(id) })
 	s.Waiting, s.Overlaps = report(o.Waiting, local), report(o.Overlaps, local)
+	s.Displaced = report(o.Displaced, func(id domain.AppointmentID) string { return string(id) })
 	return s, err
+}
+
+// scheduleZone returns the zone in which a schedule was cut into slots.
+func (a *api) scheduleZone(s schedule.State, id domain.ClinicID) (*time.Location, error) {
+	p, _ := s.Pattern(id) // what is opened has one
+	return a.zone(p.Zone)
 }
 
 func report[A, B any](items []A, f func(A) B) Report[B] {

@@ -18,37 +18,59 @@ func (w Want) equal(v Want) bool {
 	return w.Clinic == v.Clinic && w.Capacity == v.Capacity && w.Period.Equal(v.Period)
 }
 
-// Wanted returns the slots that the patterns ask for and that start on the UTC
-// day, not before now, in the order of their starts; and those that lose to a
-// pattern configured earlier, wherever that pattern's horizon ends.
+// What is wanted of a UTC day depends on the local dates from datesBefore
+// earlier to datesAfter later: on those whose slots may start on the day, past
+// midnight and in a zone far from UTC, and on those whose slots may overlap
+// these.
+const (
+	datesBefore = 3
+	datesAfter  = 2
+)
+
+// Wanted returns the slots that the patterns and exceptions ask for and that
+// start on the UTC day, not before now, in the order of their starts; and those
+// that lose their time: to a pattern configured earlier, wherever that
+// pattern's horizon ends, or, being extra or changed hours, to what the pattern
+// of the same clinic wants. What a block or a clinic's calendar closes is
+// wanted by nobody and loses to nobody.
 //
 // now also says how far each pattern reaches: HorizonDays of the clinic's own
-// days, today included. A zone that this machine's database lacks is
+// days, today included, with the nights that begin on them. A zone that this machine's database lacks is
 // [domain.ErrBadZone]: nothing can be said of the day then.
 func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want, err error) {
-	var accepted []Want
+	var taken disjoint
 	for _, p := range s.Patterns {
-		wants, err := p.around(day)
+		zone, err := domain.Zone(p.Zone)
 		if err != nil {
 			return nil, nil, err
 		}
-		horizon := p.horizon(now)
-		for _, w := range wants {
-			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.Start.Before(horizon)
-			lost := slices.ContainsFunc(accepted, func(a Want) bool { return a.Clinic != w.Clinic && a.Overlaps(w.Period) })
-			if !lost {
-				accepted = append(accepted, w)
-			}
+		horizon := domain.LocalDay(now, zone).Add(p.HorizonDays)
+		for _, w := range s.around(p, day, zone) {
+			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.date < horizon
+			lost := !taken.add(w.Period)
 			switch {
 			case ahead && lost:
-				overlaps = append(overlaps, w)
+				overlaps = append(overlaps, w.Want)
 			case ahead:
-				wanted = append(wanted, w)
+				wanted = append(wanted, w.Want)
 			}
 		}
 	}
 	slices.SortFunc(wanted, func(a, b Want) int { return a.Start.Compare(b.Start) })
 	return wanted, overlaps, nil
+}
+
+// disjoint is periods of which none overlaps another, in order.
+type disjoint []domain.Period
+
+// add adds a period, unless it overlaps one that is there.
+func (d *disjoint) add(p domain.Period) bool {
+	i, _ := slices.BinarySearchFunc(*d, p, func(a, b domain.Period) int { return a.Start.Compare(b.Start) })
+	if i > 0 && (*d)[i-1].Overlaps(p) || i < len(*d) && (*d)[i].Overlaps(p) {
+		return false
+	}
+	*d = slices.Insert(*d, i, p)
+	return true
 }
 
 // ReachedFrom returns the UTC days that a schedule may have opened by an
@@ -62,31 +84,87 @@ func (s State) ReachedFrom(now time.Time) []domain.Day {
 	return days
 }
 
-// horizon returns the instant at which the pattern's last open day ends.
-func (p Pattern) horizon(now time.Time) time.Time {
-	zone, err := domain.Zone(p.Zone)
-	if err != nil {
-		return now
-	}
-	return domain.WallTime(0).On(domain.LocalDay(now, zone).Add(p.HorizonDays), zone)
-}
-
-// around returns the pattern's slots of the local days that can touch the UTC
-// day or its neighbours.
-func (p Pattern) around(day domain.Day) ([]Want, error) {
-	zone, err := domain.Zone(p.Zone)
-	if err != nil {
-		return nil, err
-	}
-	var wants []Want
-	for d := day.Add(-2); d <= day.Add(2); d = d.Add(1) {
-		for _, i := range p.Weekly {
-			if time.Weekday(i.Weekday) == d.Weekday() {
-				wants = append(wants, i.cut(p.Clinic, d, zone)...)
+// NextDay returns the first instant after now at which a day of a pattern's
+// clinic ends, so that its horizon reaches one day further; the zero time when
+// there is no pattern.
+func (s State) NextDay(now time.Time) time.Time {
+	var next time.Time
+	for _, p := range s.Patterns {
+		zone, err := domain.Zone(p.Zone)
+		if err != nil {
+			continue
+		}
+		for d := domain.LocalDay(now, zone).Add(1); ; d = d.Add(1) {
+			if end := domain.WallTime(0).On(d, zone); end.After(now) {
+				if next.IsZero() || end.Before(next) {
+					next = end
+				}
+				break
 			}
 		}
 	}
-	return wants, nil
+	return next
+}
+
+// dated is a slot with the date on which its interval begins.
+type dated struct {
+	Want
+	date domain.Day
+}
+
+// around returns the slots that a pattern and its clinic's exceptions ask for
+// on the dates around a UTC day, those of the exceptions last.
+func (s State) around(p Pattern, day domain.Day, zone *time.Location) []dated {
+	first, last := day.Add(-datesBefore), day.Add(datesAfter)
+	open := s.open(p, first, last, zone)
+	var wants, added []dated
+	cut := func(to *[]dated, intervals []Interval, d domain.Day) {
+		for _, i := range intervals {
+			for _, w := range i.cut(p.Clinic, d, zone) {
+				if slices.ContainsFunc(open, func(o domain.Period) bool { return o.Contains(w.Period) }) {
+					*to = append(*to, dated{w, d})
+				}
+			}
+		}
+	}
+	for d := first; d <= last; d = d.Add(1) {
+		regular, extra := s.on(p, d)
+		cut(&wants, regular, d)
+		cut(&added, extra, d)
+	}
+	return append(wants, added...)
+}
+
+// on returns the intervals that begin on a date at a pattern's clinic: those
+// of the pattern, and those of an exception.
+func (s State) on(p Pattern, d domain.Day) (regular, extra []Interval) {
+	general, _ := s.exception(d, "")
+	own, _ := s.exception(d, p.Clinic)
+	if general.Kind == DayOff || own.Kind == DayOff {
+		return nil, nil
+	}
+	if own.Kind == ChangedHours || d < p.ValidFrom || p.ValidUntil != "" && d > p.ValidUntil {
+		return nil, own.Intervals
+	}
+	for _, i := range p.Weekly {
+		if time.Weekday(i.Weekday) == d.Weekday() {
+			regular = append(regular, i)
+		}
+	}
+	return regular, own.Intervals
+}
+
+// open returns the time that neither the calendar of the pattern's clinic nor
+// a block closes, for whatever begins on the dates.
+func (s State) open(p Pattern, first, last domain.Day, zone *time.Location) []domain.Period {
+	c, _ := s.clinic(p.Clinic)
+	var blocks []domain.Period
+	for _, b := range s.Blocks {
+		if !b.Lifted && b.Start.Before(last.Add(3).Start()) && b.End.After(first.Add(-1).Start()) {
+			blocks = append(blocks, b.Period)
+		}
+	}
+	return domain.Without(c.Calendar.Openings(first, last.Add(1), zone), blocks)
 }
 
 // cut makes an interval's ends instants and cuts what lies between its breaks
@@ -94,21 +172,23 @@ func (p Pattern) around(day domain.Day) ([]Want, error) {
 // slots, or fewer. A slot that would overrun is not opened.
 func (i Interval) cut(clinic domain.ClinicID, d domain.Day, zone *time.Location) []Want {
 	var wants []Want
-	from := i.From.On(d, zone)
-	for _, b := range append(slices.Clone(i.Breaks), Break{i.To, i.To}) {
-		until := b.From.On(d, zone)
-		length := time.Duration(i.SlotMinutes) * time.Minute
-		for start := from; !start.Add(length).After(until); start = start.Add(length) {
+	length := time.Duration(i.SlotMinutes) * time.Minute
+	for _, part := range i.parts(d, zone) {
+		for start := part.Start; !start.Add(length).After(part.End); start = start.Add(length) {
 			wants = append(wants, Want{clinic, i.Capacity, domain.Period{Start: start, End: start.Add(length)}})
 		}
-		from = b.To.On(d, zone)
 	}
 	return wants
 }
 
-func (s State) ReplyBy(_ domain.ClinicID, asked, start time.Time) time.Time {
-	if t := asked.Add(20 * time.Minute); t.Before(start) {
-		return t
+// parts returns the interval of a date without its breaks.
+func (i Interval) parts(d domain.Day, zone *time.Location) []domain.Period {
+	parts := make([]domain.Period, 0, len(i.Breaks)+1)
+	start := i.From.On(d, zone)
+	for _, b := range i.Breaks {
+		from, to := i.pause(b)
+		parts = append(parts, domain.Period{Start: start, End: from.On(d, zone)})
+		start = to.On(d, zone)
 	}
-	return start
+	return append(parts, domain.Period{Start: start, End: i.end().On(d, zone)})
 }

@@ -53,7 +53,7 @@ func TestSet(t *testing.T) {
 		change func(*schedule.Pattern)
 		err    error
 	}{
-		{"an interval that ends before it starts", func(p *schedule.Pattern) { p.Weekly[0].To = wall("08:00") }, schedule.ErrInterval},
+		{"an interval that begins at the day's end", func(p *schedule.Pattern) { p.Weekly[0].From = wall("24:00") }, schedule.ErrInterval},
 		{"an interval shorter than its slot", func(p *schedule.Pattern) { p.Weekly[0].SlotMinutes = 600 }, schedule.ErrInterval},
 		{"a weekday that is none", func(p *schedule.Pattern) { p.Weekly[0].Weekday = 7 }, schedule.ErrInterval},
 		{"a slot of two minutes", func(p *schedule.Pattern) { p.Weekly[0].SlotMinutes = 2 }, schedule.ErrDuration},

@@ -395,7 +395,8 @@ func (a *Auditor) give(subject string, c claim.Claim, p domain.Period) {
 func (a *Auditor) effect(r domain.Recorded) {
 	switch r.Event.EventType() {
 	case "appointment.booked", "appointment.cancelled", "clinic.registered", "practitioner.registered",
-		"patient.registered", "schedule.set":
+		"patient.registered", "schedule.set",
+		"clinic.calendar-set", "schedule.exception-set", "schedule.exception-removed", "schedule.blocked", "schedule.unblocked":
 	default:
 		return
 	}
