@@ -75,13 +75,15 @@ var (
 func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appointment.State], error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
-	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+	done, err := execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planBooking(ctx, b) })
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}
 		return h.transact(ctx, req, b.Appointment, p, nil)
 	})
+	h.unmet(ctx, req, "book", b, err)
+	return done, err
 }
 
 // planBooking plans a booking, or a request where the policy wants approval.

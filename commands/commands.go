@@ -27,6 +27,7 @@ type Config struct {
 	NewID    func() string    // a fresh UUIDv7 in lower case
 	Patience time.Duration    // how long a command goes on losing races; 0 = 2 s
 	HoldKey  []byte           // what the tokens of holds are made with; the same in every process
+	Refused  func(Unmet)      // is told of every wish that a rule refused, and must not wait; nil = nobody
 }
 
 // Handler executes commands. It is safe for concurrent use.

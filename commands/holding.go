@@ -64,13 +64,15 @@ func (h *Handler) Hold(ctx context.Context, req Request, w Holding) (Answer[appo
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
-	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+	done, err := execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planHold(ctx, req, w) })
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}
 		return h.transact(ctx, req, w.Appointment, p, nil)
 	})
+	h.unmet(ctx, req, "hold", w.Booking, err)
+	return done, err
 }
 
 func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (proposal, error) {

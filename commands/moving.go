@@ -20,9 +20,11 @@ type Move struct {
 // [appointment.ErrNoReason], [appointment.ErrChanging], and those of
 // [Handler.Book].
 func (h *Handler) Reschedule(ctx context.Context, req Request, m Move) (Answer[appointment.State], error) {
-	return h.transactOn(ctx, req, m.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+	done, err := h.transactOn(ctx, req, m.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
 		return h.planMove(ctx, m, s)
 	})
+	h.unmet(ctx, req, "reschedule", m.Booking, err)
+	return done, err
 }
 
 func (h *Handler) planMove(ctx context.Context, m Move, s appointment.State) (proposal, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/demand"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -77,6 +78,7 @@ func samples() []domain.Event {
 		appointment.HasLapsed{Visit: visit, Set: 1},
 		appointment.WasCancelled{Visit: visit, Set: 1, Initiator: appointment.ByPatient, Reason: sealed("cold")},
 		clinic.Registered{Clinic: "c1", Profile: clinic.Profile{Name: "Sunrise", Zone: "Europe/Lisbon", Address: "Rua 1", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1}}},
+		demand.Refused{Clinic: "c1", Practitioner: "d1", Slot: "d1.20260302.0", VisitType: "v1", Wish: "book", Rule: "slot.taken", Start: start, At: start, Policies: []string{"clinic.c1@2"}},
 		occupancy.Held{Subject: occupancy.Subject{Kind: "room", ID: "r1"}, Taken: taken},
 		clinic.CalendarSet{Clinic: "c1", Zone: "Europe/Lisbon", Calendar: calendar},
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},

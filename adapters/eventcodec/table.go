@@ -4,6 +4,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/demand"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -41,6 +42,7 @@ var table = index(
 	event[appointment.WasMissed](),
 	event[appointment.WasReverted](),
 	event[clinic.Registered](),
+	event[demand.Refused](),
 	event[occupancy.Held](),
 	event[clinic.CalendarSet](),
 	event[occupancy.Booked](),

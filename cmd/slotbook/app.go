@@ -34,6 +34,7 @@ type app struct {
 	handler *commands.Handler
 	engine  *engine.Engine
 	opener  *reactions.Opener
+	demand  *commands.DemandRecorder
 	http    http.Handler
 	logger  *slog.Logger
 	begun   atomic.Bool // everything that has to be there at the start is
@@ -77,8 +78,10 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.demand = commands.NewDemandRecorder(a.store, newID)
+	registry.MustRegister(dropped(a.demand))
 	a.handler = commands.New(commands.Config{
-		Store: measured(a.store, registry), Now: time.Now, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+		Store: measured(a.store, registry), Now: time.Now, NewID: newID, HoldKey: derive(c.masterKey, "hold token"), Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
@@ -194,10 +197,11 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, func() error { return a.opener.Run(working) })
+	recorder := start(failed, func() error { return a.demand.Run(working) })
 	server := &http.Server{
 		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -223,6 +227,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	stopWork()
 	<-projector
 	<-opener
+	<-recorder
 	stopStore()
 	<-store
 	return err

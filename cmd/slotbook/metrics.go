@@ -46,6 +46,13 @@ func (m measuredStore) Append(ctx context.Context, writes ...commands.Write) (do
 	return position, err
 }
 
+// dropped counts what the demand recorder could not store.
+func dropped(d *commands.DemandRecorder) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "slotbook_demand_dropped_total", Help: "Refused holds, bookings and reschedules that were not recorded, for want of time.",
+	}, func() float64 { return float64(d.Dropped()) })
+}
+
 // lag collects how far each read model is behind, when it is asked.
 type lag struct{ engine *engine.Engine }
 
