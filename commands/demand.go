@@ -104,28 +104,30 @@ func (d *DemandRecorder) repeats(u Unmet) bool {
 	return false
 }
 
-// Run stores what is added until ctx ends, and then what is left. It returns
-// nil.
+// Run stores what is added until ctx ends, and then what is left, as far as a
+// second allows. It returns nil.
 func (d *DemandRecorder) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		select {
+		case u := <-d.queue:
+			d.record(context.WithoutCancel(ctx), u)
+		case <-ctx.Done():
+		}
+	}
+	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), demandPatience)
+	defer cancel()
 	for {
 		select {
 		case u := <-d.queue:
-			d.record(ctx, u)
-			continue
+			d.record(rest, u)
 		default:
-		}
-		select {
-		case u := <-d.queue:
-			d.record(ctx, u)
-		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// record stores one refusal, also when ctx has just ended.
 func (d *DemandRecorder) record(ctx context.Context, u Unmet) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), demandPatience)
+	ctx, cancel := context.WithTimeout(ctx, demandPatience)
 	defer cancel()
 	id := d.newID()
 	_, err := d.store.Append(ctx, Write{
