@@ -11,6 +11,8 @@ type (
 	PatientID string
 	// VisitTypeID names a visit type.
 	VisitTypeID string
+	// SeriesID names a series of visits.
+	SeriesID string
 	// ResourceID names a resource: a room or a device.
 	ResourceID string
 	// AppointmentID names an appointment.

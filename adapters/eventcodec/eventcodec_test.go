@@ -27,6 +27,7 @@ import (
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
 )
@@ -118,6 +119,12 @@ func samples() []domain.Event {
 		schedule.DayOpened{
 			Practitioner: "d1", Day: "2026-03-02", Schedule: 0, Slots: []schedule.Slot{{ID: "d1.20260302.0", Clinic: "c1", Capacity: 2, Period: period}},
 			Withdrawn: []domain.SlotID{"d1.20260302.9"}, Waiting: []schedule.Want{want}, Overlaps: []schedule.Want{want},
+		},
+		series.Accepted{
+			Series: "s1", Patient: "p1", Practitioner: "d1", Clinic: "c1",
+			Recurrence: series.Recurrence{First: "2026-03-02", At: 540, Zone: "Europe/Lisbon", EveryWeeks: 1, Count: 2},
+			Visits:     []series.Visit{{Day: "2026-03-02", Start: start, Slot: "d1.20260302.0", Appointment: "a1"}},
+			Missed:     []series.Miss{{Day: "2026-03-09", Start: start, Rule: "slot.taken"}},
 		},
 		slot.Held{Terms: terms, Holder: holder, Places: 2},
 		slot.Overbooked{Terms: terms, Appointment: "a1", Places: 3, Reason: sealed("in pain")},

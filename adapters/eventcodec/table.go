@@ -13,6 +13,7 @@ import (
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
 )
@@ -81,6 +82,7 @@ var table = index(
 	event[schedule.Blocked](),
 	event[schedule.Unblocked](),
 	event[schedule.DayOpened](),
+	event[series.Accepted](),
 	event[slot.Held](),
 	event(func(e *slot.Overbooked) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}

@@ -139,6 +139,7 @@ func (a *api) routes() {
 	a.appointmentRoutes()
 	a.holdRoutes()
 	a.lifeRoutes()
+	a.seriesRoutes()
 	a.historyRoutes()
 	a.reviewRoutes()
 }

@@ -1,0 +1,127 @@
+package commands
+
+import (
+	"context"
+	"errors"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/series"
+)
+
+var allSeries = aggregate[series.State, series.Command, series.Event]{series.Decide, series.Evolve}
+
+// SeriesBooking is a wish for visits that come again.
+type SeriesBooking struct {
+	Series       domain.SeriesID
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID // in whose zone the wall time is
+	Patient      domain.PatientID
+	VisitType    domain.VisitTypeID
+	Reason       string // open text, sealed before it is stored
+	By           appointment.Initiator
+	Recurrence   series.Recurrence // its zone is the clinic's
+}
+
+// BookSeries books every date that can be had, each as an appointment of its
+// own, and says of the others which rule refused them. A run that was
+// interrupted is finished by a repeat of the same command, which books nothing
+// twice.
+//
+// Errors: the not-found refusal of package clinic, [series.ErrRecurrence], [series.ErrExists],
+// what refuses every date alike because the request makes no sense, and those
+// of every command.
+func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) (Answer[series.State], error) {
+	if done, found, err := h.replayedSeries(ctx, req, b.Series); found || err != nil {
+		return done, err
+	}
+	place, err := h.Clinic(ctx, b.Clinic)
+	if err != nil {
+		return Answer[series.State]{}, err
+	}
+	b.Recurrence.Zone = place.State.Zone
+	dates, err := b.Recurrence.Dates()
+	if err != nil {
+		return Answer[series.State]{}, err
+	}
+	s := series.State{ID: b.Series, Patient: b.Patient, Practitioner: b.Practitioner, Clinic: b.Clinic, Recurrence: b.Recurrence}
+	for _, date := range dates {
+		visit, err := h.bookDate(ctx, req, b, date)
+		rule := domain.RuleOf(err)
+		switch {
+		case err == nil:
+			s.Visits = append(s.Visits, visit)
+		case rule == nil || !refusesDate(rule.Kind):
+			return Answer[series.State]{}, err
+		default:
+			s.Missed = append(s.Missed, series.Miss{Day: date.Day, Start: date.Start, Rule: rule.Rule})
+		}
+	}
+	return handle(ctx, h, req, series.Stream(b.Series), allSeries, series.Command(series.Accept{Series: s}), unguarded)
+}
+
+// replayedSeries answers a repeat of a command that has come to its end.
+func (h *Handler) replayedSeries(ctx context.Context, req Request, id domain.SeriesID) (Answer[series.State], bool, error) {
+	stream := series.Stream(id)
+	loaded, err := h.Store.Load(ctx, stream)
+	if err != nil {
+		return Answer[series.State]{}, false, err
+	}
+	upTo, err := replay(loaded[stream], req)
+	switch {
+	case err != nil:
+		return Answer[series.State]{}, false, err
+	case upTo > 0:
+		return answer(domain.Replay(series.Evolve, series.State{}, loaded[stream][:upTo]), loaded[stream][:upTo]), true, nil
+	case len(loaded[stream]) > 0:
+		return Answer[series.State]{}, false, series.ErrExists
+	}
+	return Answer[series.State]{}, false, nil
+}
+
+// refusesDate reports whether a refusal is of one date, and not of the whole.
+func refusesDate(k domain.Kind) bool {
+	switch k {
+	case domain.Refused, domain.Conflict, domain.Gone, domain.Limited:
+		return true
+	case domain.Internal, domain.Invalid, domain.NotFound, domain.Forbidden, domain.Stale, domain.Unavailable:
+	}
+	return false
+}
+
+// ErrNoSlot refuses a date on which the practitioner has no slot at that time.
+var ErrNoSlot = domain.Refusal(domain.Refused, "series.no-slot", "the practitioner has no slot at this time on that day")
+
+func noSlot(err error) error {
+	if errors.Is(err, schedule.ErrSlotGone) {
+		return ErrNoSlot
+	}
+	return err
+}
+
+// bookDate books one date under ids that follow from the series', so that a
+// repeat finds what it booked before.
+func (h *Handler) bookDate(ctx context.Context, req Request, b SeriesBooking, date series.Date) (series.Visit, error) {
+	if date.Skipped {
+		return series.Visit{}, series.ErrNoSuchTime
+	}
+	id, err := h.SlotAt(ctx, b.Practitioner, date.Start)
+	if err != nil {
+		return series.Visit{}, noSlot(err)
+	}
+	visit := series.Visit{
+		Day: date.Day, Start: date.Start, Slot: id,
+		Appointment: domain.AppointmentID(domain.NewID(string(b.Series), "visit", string(date.Day))),
+	}
+	of := Request{Command: domain.NewID(req.Command, string(date.Day)), Actor: req.Actor, DryRun: req.DryRun}
+	_, err = h.Book(ctx, of, Booking{
+		Appointment: visit.Appointment, Slots: []domain.SlotID{id}, VisitType: b.VisitType, Patient: b.Patient, Reason: b.Reason, By: b.By,
+	})
+	return visit, err
+}
+
+// Series returns a series as its stream says. Errors: [series.ErrNotFound].
+func (h *Handler) Series(ctx context.Context, id domain.SeriesID) (Answer[series.State], error) {
+	return read(ctx, h, series.Stream(id), series.Evolve, series.ErrNotFound)
+}
