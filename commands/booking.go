@@ -332,7 +332,7 @@ func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
 		if !u.Period.Start.Before(u.Period.End) {
 			return domain.ErrBadPeriod
 		}
-		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: string(state.Kind), ID: string(u.Resource), Period: u.Period})
+		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: state.Kind, ID: string(u.Resource), Period: u.Period})
 		w.visit.Period = spanning(w.visit.Period, u.Period)
 	}
 	slices.SortFunc(w.visit.Uses, func(a, b appointment.Use) int { return cmp.Compare(a.Kind+a.ID, b.Kind+b.ID) })
