@@ -210,3 +210,24 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	}
 	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v2", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
 }
+
+// A hold for nobody yet is in no list, and when it is booked with its patient,
+// by the next set, it is that patient's.
+func TestAHoldForNobodyYet(t *testing.T) {
+	t.Parallel()
+	nobodys := visit(visitA, "", ana, 0, half(9, 0))
+	pats := visit(visitA, pat, ana, 0, half(9, 0))
+	held := fact{Stream: appointment.Stream(visitA), Event: appointment.WasHeld{Visit: nobodys, Set: 1, Deadline: at(8, 10), Ceiling: at(8, 30)}}
+	t.Run("is not listed", given(proposed(nobodys, 1, at(8, 1)), held).Then(func(t *testing.T, e *engine.Engine) {
+		visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{}, at(8, 5), 2)
+		require.NoError(t, err)
+		require.Empty(t, visits.Items)
+	}))
+	second := fact{Stream: appointment.Stream(visitA), Event: appointment.WasBooked{Visit: pats, Set: 2, Replaces: 1}}
+	t.Run("becomes the patient's", given(proposed(nobodys, 1, at(8, 1)), held, proposed(pats, 2, at(8, 6)), second).Then(func(t *testing.T, e *engine.Engine) {
+		visits, err := projections.NewAppointments(e).List(t.Context(), projections.AppointmentFilter{Patient: pat}, at(8, 7), 4)
+		require.NoError(t, err)
+		require.Len(t, visits.Items, 1)
+		require.Equal(t, appointment.Booked, visits.Items[0].Status)
+	}))
+}
