@@ -25,7 +25,7 @@ func (b *MomentBody) at() time.Time {
 
 type momentInput struct {
 	CommandParams
-	ID   string     `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+	ID   string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
 	Body *MomentBody
 }
 
@@ -42,7 +42,7 @@ type DeclineBody struct {
 
 type declineInput struct {
 	CommandParams
-	ID   string      `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+	ID   string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
 	Body *DeclineBody
 }
 
