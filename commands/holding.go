@@ -47,7 +47,7 @@ func (h *Handler) owner(id domain.AppointmentID, s appointment.State, token stri
 		return 0, appointment.ErrNotFound
 	}
 	for i, set := range s.Sets {
-		if set.Phase == appointment.OnHold && hmac.Equal([]byte(token), []byte(h.Token(id, i+1))) {
+		if set.Phase != appointment.InDecision && hmac.Equal([]byte(token), []byte(h.Token(id, i+1))) {
 			return i + 1, nil
 		}
 	}
@@ -196,7 +196,7 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 	}
 	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), request: place.Approval}
 	p.limits = place.limits(w.visit)
-	p.existing = held.Same(w.visit)
+	p.existing = n == len(s.Sets) && held.Same(w.visit)
 	if p.request {
 		p.until, err = h.replyBy(ctx, w.visit)
 	}

@@ -94,7 +94,7 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 		if err := s.MayUndo(undo); err != nil {
 			return proposal{}, err
 		}
-		cancelled, _ := s.Latest()
+		cancelled, _ := s.Current()
 		w, place, err := h.again(ctx, cancelled.Visit)
 		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions()}
 		p.limits = place.limits(w.visit)

@@ -159,6 +159,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 		a = a.of(e.Visit, e.Set)
 		a.Status, a.Listed, a.Deadline, a.Displaced = appointment.Booked, true, time.Time{}, false
 		a.BookedAt, a.CancelledAt = at, time.Time{}
+		a.ArrivedAt, a.StartedAt, a.FinishedAt = time.Time{}, time.Time{}, time.Time{}
 		a.Initiator, a.CancelCode, a.CancelReason = "", "", domain.Sealed{}
 	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased:
 		a = a.died(event, at)

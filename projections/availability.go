@@ -201,11 +201,10 @@ func (s slotRow) decided(e appointment.Event) slotRow {
 			return s.taken(c, forever())
 		}
 	case appointment.WasCancelled:
-		for n := range set {
-			s = s.dead(claim.Claim{Owner: c.Owner, Set: n + 1})
-		}
-		return s.dead(claim.Claim{Owner: c.Owner, Set: set + 1}) // a move that was under way
-	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased, appointment.WasDeclined:
+		return s.allDead(c.Owner)
+	case appointment.WasDeclined:
+		return s.allDead(c.Owner)
+	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased:
 		return s.dead(c)
 	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
 	}
@@ -218,6 +217,18 @@ func (s slotRow) dead(c claim.Claim) slotRow {
 		return s
 	}
 	return s.taken(c, never())
+}
+
+// allDead notes that no claim of an owner is worth anything: with a booking end
+// the moves that were under way, and with a request the hold that it came of.
+func (s slotRow) allDead(owner domain.StreamName) slotRow {
+	s.TakenUntil = slices.Clone(s.TakenUntil)
+	for i, c := range s.TakenBy {
+		if strings.HasPrefix(c, string(owner)+"/") {
+			s.TakenUntil[i] = never()
+		}
+	}
+	return s
 }
 
 func openedSlot(id domain.SlotID, r domain.Recorded) (slotRow, bool) {

@@ -10,7 +10,6 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/quota"
@@ -126,15 +125,17 @@ type appointmentsInput struct {
 var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 	"a booking names either slotId, or slotIds, or practitionerId and start, or holdId and token")
 
-// wishRefusals are those of everything that wants slots.
-func wishRefusals() []*domain.Error {
-	return []*domain.Error{
-		errWhichSlot, domain.ErrBadID, domain.ErrBadPeriod, schedule.ErrSlotGone, patient.ErrNotFound, patient.ErrMerged, clinic.ErrNotFound,
-		visittype.ErrNotFound, visittype.ErrRetired, resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap,
-		commands.ErrSession, commands.ErrNoRoom, commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon, commands.ErrStaffOnly,
-		appointment.ErrExists, appointment.ErrPast, appointment.ErrLapsed, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
-		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive,
-	}
+// wishRefusals are those of everything that names slots.
+func wishRefusals(more ...*domain.Error) []*domain.Error {
+	return append(claimRefusals(more...), errWhichSlot, domain.ErrBadPeriod, schedule.ErrSlotGone, visittype.ErrNotFound, visittype.ErrRetired,
+		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom,
+		commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon)
+}
+
+// claimRefusals are those of everything that claims slots.
+func claimRefusals(more ...*domain.Error) []*domain.Error {
+	return append(more, patient.ErrMerged, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
+		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive)
 }
 
 func (a *api) appointmentRoutes() {
@@ -144,14 +145,14 @@ func (a *api) appointmentRoutes() {
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
-		refusals: append(wishRefusals(), commands.ErrNoPatient, commands.ErrToken, appointment.ErrNotFound, appointment.ErrNotHeld),
+		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken,
+			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
 	command(a, operation{
 		id: "cancelAppointment", method: http.MethodPost, path: "/v1/appointments/{id}/cancel", tag: "Appointments",
 		summary: "Cancel an appointment", detail: "Cancelling what is cancelled changes nothing and succeeds.",
 		refusals: []*domain.Error{
-			appointment.ErrNotFound, appointment.ErrBadInitiator, appointment.ErrBadCode, appointment.ErrStatus, appointment.ErrCancelLate,
-			appointment.ErrNoReason,
+			appointment.ErrNotFound, appointment.ErrStatus, appointment.ErrCancelLate, appointment.ErrNoReason,
 		},
 	}, a.cancel)
 	one(a, operation{

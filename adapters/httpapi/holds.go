@@ -8,6 +8,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/quota"
 )
 
@@ -51,7 +52,7 @@ func (a *api) holdRoutes() {
 		summary: "Keep slots while a person fills a form",
 		detail: "Nobody else can have them meanwhile. What is neither booked nor renewed in time is free again by itself. " +
 			"POST /v1/appointments with holdId and token books it.",
-		refusals: append(wishRefusals(), errDuration, commands.ErrHoldTime, quota.ErrHolds),
+		refusals: wishRefusals(patient.ErrNotFound, errDuration, commands.ErrHoldTime, quota.ErrHolds),
 	}, a.hold)
 	command(a, operation{
 		id: "renewHold", method: http.MethodPost, path: "/v1/holds/{id}/renew", tag: "Holds",

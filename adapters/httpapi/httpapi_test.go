@@ -202,7 +202,8 @@ func rule(t testing.TB, answer *httptest.ResponseRecorder) string {
 
 // TestExchanges replays the golden exchanges of testdata: a request, and the
 // whole answer. {{name}} stands for the id that the answer of the exchange of
-// that name gave.
+// that name gave, {{name.token}} for its token. A line "Clock:" among the headers
+// is not sent: it sets the clock.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.http")
@@ -239,12 +240,16 @@ func (w *world) replay(t testing.TB, golden string) string {
 		headers := []string{}
 		for _, line := range lines[1:] {
 			name, value, _ := strings.Cut(line, ": ")
+			if name == "Clock" {
+				w.setNow(at(value))
+				continue
+			}
 			headers = append(headers, name, value)
 		}
 		answer := w.call(t, method, target, body, headers...)
-		var created struct{ ID string }
+		var created struct{ ID, Token string }
 		if name, _, named := strings.Cut(title, ": "); named && json.Unmarshal(answer.Body.Bytes(), &created) == nil {
-			names = append(names, "{{"+name+"}}", created.ID)
+			names = append(names, "{{"+name+"}}", created.ID, "{{"+name+".token}}", created.Token)
 		}
 		fmt.Fprintf(&out, "### %s\n\n<<<\n%s\n", request, shown(answer))
 	}

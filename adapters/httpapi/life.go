@@ -15,10 +15,18 @@ type MomentBody struct {
 	At time.Time `json:"at,omitzero" doc:"When it happened; absent = now" example:"2026-03-30T08:05:00Z"`
 }
 
+// at returns the zero instant for no body.
+func (b *MomentBody) at() time.Time {
+	if b == nil {
+		return time.Time{}
+	}
+	return b.At
+}
+
 type momentInput struct {
 	CommandParams
-	ID   string     `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
-	Body MomentBody `required:"false"`
+	ID   string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+	Body *MomentBody
 }
 
 type bareInput struct {
@@ -34,8 +42,8 @@ type DeclineBody struct {
 
 type declineInput struct {
 	CommandParams
-	ID   string      `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
-	Body DeclineBody `required:"false"`
+	ID   string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+	Body *DeclineBody
 }
 
 // MoveBody says where an appointment is to be.
@@ -65,14 +73,13 @@ func (a *api) lifeRoutes() {
 	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed)
 	step(a, "decline", "Refuse what was requested", a.decline, appointment.ErrNotRequested, appointment.ErrLapsed)
 	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly)
-	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus)
-	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus)
+	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder)
+	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder)
 	step(a, "no-show", "Note that the patient did not come", a.miss, appointment.ErrStatus, appointment.ErrTooEarly)
-	step(a, "undo", "Undo the last change of status", a.undo, append(wishRefusals(),
-		appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate, appointment.ErrChanging)...)
-	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free", a.move, append(wishRefusals(),
-		appointment.ErrBadInitiator, appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason,
-		appointment.ErrChanging)...)
+	step(a, "undo", "Undo the last change of status", a.undo,
+		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)
+	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free", a.move,
+		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging)...)
 }
 
 func (a *api) approve(ctx context.Context, req commands.Request, in *bareInput) (done[Appointment], error) {
@@ -80,21 +87,23 @@ func (a *api) approve(ctx context.Context, req commands.Request, in *bareInput) 
 }
 
 func (a *api) decline(ctx context.Context, req commands.Request, in *declineInput) (done[Appointment], error) {
-	return a.changed(ctx)(a.Commands.Decline(ctx, req, commands.Refusal{
-		Appointment: domain.AppointmentID(in.ID), Code: in.Body.Code, Reason: in.Body.Reason,
-	}))
+	refusal := commands.Refusal{Appointment: domain.AppointmentID(in.ID)}
+	if in.Body != nil {
+		refusal.Code, refusal.Reason = in.Body.Code, in.Body.Reason
+	}
+	return a.changed(ctx)(a.Commands.Decline(ctx, req, refusal))
 }
 
 func (a *api) arrive(ctx context.Context, req commands.Request, in *momentInput) (done[Appointment], error) {
-	return a.changed(ctx)(a.Commands.Arrive(ctx, req, domain.AppointmentID(in.ID), in.Body.At))
+	return a.changed(ctx)(a.Commands.Arrive(ctx, req, domain.AppointmentID(in.ID), in.Body.at()))
 }
 
 func (a *api) checkIn(ctx context.Context, req commands.Request, in *momentInput) (done[Appointment], error) {
-	return a.changed(ctx)(a.Commands.CheckIn(ctx, req, domain.AppointmentID(in.ID), in.Body.At))
+	return a.changed(ctx)(a.Commands.CheckIn(ctx, req, domain.AppointmentID(in.ID), in.Body.at()))
 }
 
 func (a *api) fulfil(ctx context.Context, req commands.Request, in *momentInput) (done[Appointment], error) {
-	return a.changed(ctx)(a.Commands.Fulfil(ctx, req, domain.AppointmentID(in.ID), in.Body.At))
+	return a.changed(ctx)(a.Commands.Fulfil(ctx, req, domain.AppointmentID(in.ID), in.Body.at()))
 }
 
 func (a *api) miss(ctx context.Context, req commands.Request, in *bareInput) (done[Appointment], error) {
@@ -106,10 +115,11 @@ func (a *api) undo(ctx context.Context, req commands.Request, in *bareInput) (do
 }
 
 func (a *api) move(ctx context.Context, req commands.Request, in *moveInput) (done[Appointment], error) {
-	b, err := a.booking(ctx, req, in.Body.WishBody, in.ID)
+	b, err := a.booking(ctx, req, in.Body.WishBody, "")
 	if err != nil {
 		return done[Appointment]{}, err
 	}
+	b.Appointment = domain.AppointmentID(in.ID)
 	b.By = appointment.Initiator(in.Body.Initiator)
 	answer, err := a.Commands.Reschedule(ctx, req, commands.Move{Booking: b, Note: in.Body.Note})
 	if err != nil {

@@ -106,6 +106,8 @@ func slotStatus(s commands.Slot) projections.SlotStatus {
 		return projections.BusyUnavailable
 	case s.Free() > 0:
 		return projections.Free
+	case !s.Until.IsZero():
+		return projections.BusyTentative
 	}
 	return projections.Busy
 }

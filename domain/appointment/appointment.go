@@ -138,6 +138,7 @@ type State struct {
 	Decided  bool          // it was booked or cancelled once: no set but those of its own commands follows
 	Moves    int           // how often it was rescheduled
 	Change   Change
+	Ended    int       // the set that a cancellation ended, 0 for none
 	Arrived  time.Time // when the patient came, went in, and was done; zero when unknown
 	Started  time.Time
 	Finished time.Time
@@ -196,13 +197,30 @@ func (s State) Fate(set int) claim.Fate {
 	return s.Sets[set-1].Fate
 }
 
-// Current returns the live set, else the latest, and its number; number 0 when
-// there is none.
+// Current returns the live set, else the one that was cancelled, else the
+// latest, and its number; number 0 when there is none.
 func (s State) Current() (Set, int) {
-	if n := s.live(); n > 0 {
+	switch n := s.live(); {
+	case n > 0:
 		return s.set(n), n
+	case s.Status == Cancelled && s.Ended > 0:
+		return s.set(s.Ended), s.Ended
 	}
 	return s.Latest()
+}
+
+// held returns the latest set that was on hold, and its number: 0 when there
+// is none, or when something else has come of it.
+func (s State) held() (Set, int) {
+	for n := len(s.Sets); n > 0; n-- {
+		switch t := s.set(n); {
+		case t.Phase == OnHold:
+			return t, n
+		case t.Phase == OnRequest:
+			return Set{}, 0
+		}
+	}
+	return Set{}, 0
 }
 
 // Latest returns the latest set and its number; number 0 when there is none.
@@ -224,7 +242,7 @@ func (s State) set(n int) Set { return s.Sets[n-1] }
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case WasProposed:
-		if s.live() == 0 {
+		if s.live() == 0 && s.Status != Pending {
 			s.Status = Proposed
 		}
 		if s.Reason.IsZero() {
@@ -240,11 +258,7 @@ func Evolve(s State, e Event) State {
 		s.Status = Pending
 		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
 	case WasBooked:
-		if s.Status == Booked {
-			s.Moves++
-		}
-		s.Status, s.Decided, s.Change = Booked, true, Change{}
-		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.Fate = e.Visit, claim.Live })
+		s = s.booked(e)
 	case WasRefused:
 		s = s.died(e.Set)
 	case HasLapsed:
@@ -252,12 +266,10 @@ func Evolve(s State, e Event) State {
 	case WasReleased:
 		s = s.died(e.Set)
 	case WasDeclined:
-		s = s.died(e.Set)
-		s.Decided = true
-	case WasCancelled:
-		s.Change = Change{From: s.Status, At: e.At, By: e.By}
-		s.Status, s.Decided = Cancelled, true
 		s = s.kill(0)
+		s.Status, s.Decided = Cancelled, true
+	case WasCancelled:
+		s = s.cancelled(e)
 	case HasArrived:
 		s.Arrived = e.At
 		s = s.changed(Arrived, e.At, e.By)
@@ -273,6 +285,28 @@ func Evolve(s State, e Event) State {
 		s = s.reverted(e.Status)
 	}
 	return s
+}
+
+// booked makes a set live: the first one, that of a move, or that of a
+// cancellation that is undone.
+func (s State) booked(e WasBooked) State {
+	if s.Status == Booked {
+		s.Moves++
+	}
+	s.Change = Change{Undone: s.Ended > 0}
+	s.Status, s.Decided, s.Ended = Booked, true, 0
+	s.Arrived, s.Started, s.Finished = time.Time{}, time.Time{}, time.Time{}
+	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.Fate = e.Visit, claim.Live })
+}
+
+// cancelled ends the appointment. Only what was booked can be had back.
+func (s State) cancelled(e WasCancelled) State {
+	s.Change = Change{}
+	if s.live() > 0 {
+		s.Change = Change{From: s.Status, At: e.At, By: e.By}
+	}
+	s.Status, s.Decided, s.Ended = Cancelled, true, e.Set
+	return s.kill(0)
 }
 
 func (s State) changed(to Status, at time.Time, by string) State {
@@ -304,10 +338,10 @@ func (s State) with(n int, change func(*Set)) State {
 }
 
 // died ends a set that was pending. The appointment goes with it unless another
-// set is live.
+// set is live or pending.
 func (s State) died(n int) State {
 	s = s.with(n, func(t *Set) { t.Fate = claim.Dead })
-	if s.live() == 0 && !slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending }) {
+	if !slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate != claim.Dead }) {
 		s.Status = Cancelled
 	}
 	return s

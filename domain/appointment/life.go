@@ -99,6 +99,7 @@ var (
 	ErrBadInitiator = domain.Refusal(domain.Invalid, "appointment.initiator", "the initiator is patient, practitioner or clinic")
 	ErrBadCode      = domain.Refusal(domain.Invalid, "appointment.code", "the code of a cancellation is one of those that the API lists")
 	ErrStatus       = domain.Refusal(domain.Conflict, "appointment.status", "the appointment's status does not allow this")
+	ErrOrder        = domain.Refusal(domain.Invalid, "appointment.order", "a patient comes, goes in and is done in this order")
 	ErrTooEarly     = domain.Refusal(domain.Refused, "appointment.too-early", "the visit is too far away for this")
 	ErrCancelLate   = domain.Refusal(domain.Refused, "appointment.cancel-late", "it is too late for the patient to cancel; the clinic can, with a reason")
 	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so late the clinic cancels or moves with a reason only")
@@ -140,6 +141,9 @@ func checkIn(s State, c CheckIn) ([]Event, error) {
 	if s.Status != Arrived {
 		return nil, s.errStatus(Arrived)
 	}
+	if c.At.Before(s.Arrived) {
+		return nil, ErrOrder
+	}
 	visit, n := s.Current()
 	return []Event{WasCheckedIn{visit.Visit, n, c.At, c.By}}, nil
 }
@@ -150,6 +154,9 @@ func fulfil(s State, c Fulfil) ([]Event, error) {
 	}
 	if s.Status != CheckedIn {
 		return nil, s.errStatus(CheckedIn)
+	}
+	if c.At.Before(s.Started) {
+		return nil, ErrOrder
 	}
 	visit, n := s.Current()
 	return []Event{WasFulfilled{visit.Visit, n, c.At, c.By}}, nil
@@ -169,13 +176,15 @@ func miss(s State, c Miss) ([]Event, error) {
 }
 
 // cancel ends also what was refused or lapsed already: a late repeat of the
-// booking must not revive what somebody was told is cancelled.
+// booking must not revive what somebody was told is cancelled. Only what is
+// booked can be too late to cancel: what is requested may be taken back for as
+// long as nobody has approved it.
 func cancel(s State, c Cancel) ([]Event, error) {
 	visit, n := s.Current()
 	if c.NotAfter.IsZero() {
 		c.NotAfter = visit.Start
 	}
-	late := !visit.Start.IsZero() && c.At.After(c.NotAfter)
+	late := s.live() > 0 && c.At.After(c.NotAfter)
 	switch {
 	case s.Status == "":
 		return nil, ErrNotFound
@@ -185,7 +194,7 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		return nil, ErrBadCode
 	case s.Status == Cancelled && s.Decided:
 		return nil, nil // cancelled is cancelled, whoever asks again
-	case s.Status == Fulfilled || s.Status == NoShow:
+	case s.Status == CheckedIn || s.Status == Fulfilled || s.Status == NoShow:
 		return nil, s.errStatus(Booked, Arrived)
 	case late && c.Initiator == ByPatient:
 		return nil, ErrCancelLate
@@ -230,6 +239,8 @@ func undo(s State, c Undo) ([]Event, error) {
 func (s State) MayMove(by Initiator, notAfter, at time.Time, limit int, reasoned bool) error {
 	late := at.After(notAfter)
 	switch {
+	case s.Status != Booked:
+		return s.errStatus(Booked)
 	case by.Check() != nil:
 		return ErrBadInitiator
 	case late && by == ByPatient:

@@ -136,11 +136,11 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 			events = []Event{HasLapsed{last.Visit, n}}
 		}
 	case ToComplete:
-		proceed, err = completes(last, c)
+		proceed, err = completes(s, c)
 	case ToMove:
 		proceed, err = moves(s, c)
 	case ToRestore:
-		proceed = s.Status == Cancelled && s.Decided
+		proceed = s.Status == Cancelled && s.Change.From != ""
 	}
 	return events, proceed, err
 }
@@ -159,14 +159,17 @@ func anew(s State, last Set, c Propose) (bool, error) {
 	return false, ErrExists
 }
 
-func completes(held Set, c Propose) (bool, error) {
+// completes reports whether a hold needs another set to be booked: what it did
+// not know is claimed by the next one.
+func completes(s State, c Propose) (bool, error) {
+	held, n := s.held()
 	switch {
-	case held.Phase != OnHold:
+	case n == 0 || s.live() > 0:
 		return false, ErrNotHeld
 	case held.Fate != claim.Pending || !c.At.Before(held.Deadline):
 		return false, ErrLapsed
 	}
-	return !held.Same(c.Visit), nil
+	return n < len(s.Sets) || !held.Same(c.Visit), nil
 }
 
 func moves(s State, c Propose) (bool, error) {
@@ -181,16 +184,19 @@ func commit(s State, c Commit) ([]Event, error) {
 	case claim.Live:
 		return nil, nil
 	case claim.Pending:
+		if s.live() > 0 && s.Status != Booked {
+			return nil, s.errStatus(Booked) // the visit has begun: it is not moved any more
+		}
 		if set := s.set(c.Set); c.At.Before(set.Deadline) {
-			return []Event{s.booked(c.Set, c.ExpectedAt)}, nil
+			return []Event{s.booking(c.Set, c.ExpectedAt)}, nil
 		}
 	case claim.Dead, claim.Unknown:
 	}
 	return nil, ErrLapsed
 }
 
-// booked returns the event that makes a set live.
-func (s State) booked(n int, expected *time.Time) WasBooked {
+// booking returns the event that makes a set live.
+func (s State) booking(n int, expected *time.Time) WasBooked {
 	e := WasBooked{Visit: s.set(n).Visit, Set: n}
 	e.ExpectedAt = expected
 	for i, t := range s.Sets {
@@ -222,8 +228,11 @@ func lapse(s State, c Lapse) ([]Event, error) {
 
 func hold(s State, c Hold) ([]Event, error) {
 	set, err := s.undecided(c.Set, c.At, OnHold)
-	if err != nil || set.Phase == OnHold {
+	switch {
+	case err != nil || set.Phase == OnHold:
 		return nil, err
+	case set.Phase == OnRequest:
+		return nil, ErrNotHeld
 	}
 	return []Event{WasHeld{set.Visit, c.Set, c.Until, c.Ceiling}}, nil
 }
@@ -249,12 +258,12 @@ func (s State) undecided(n int, at time.Time, to Phase) (Set, error) {
 }
 
 func renew(s State, c Renew) ([]Event, error) {
-	set, n := s.Latest()
+	set, n := s.held()
 	until := earlier(c.Until, set.Ceiling)
 	switch {
-	case n == 0:
+	case s.Status == "":
 		return nil, ErrNotFound
-	case set.Phase != OnHold || s.live() > 0:
+	case n == 0 || s.live() > 0:
 		return nil, ErrNotHeld
 	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
 		return nil, ErrLapsed
@@ -276,8 +285,8 @@ func earlier(a, b time.Time) time.Time {
 // release gives back what is on hold, also when its time is up; what is
 // something else by now is left alone.
 func release(s State) []Event {
-	set, n := s.Latest()
-	if n == 0 || set.Phase != OnHold || set.Fate != claim.Pending {
+	set, n := s.held()
+	if n == 0 || set.Fate != claim.Pending {
 		return nil
 	}
 	return []Event{WasReleased{set.Visit, n}}
@@ -297,7 +306,7 @@ func approve(s State, c Approve) ([]Event, error) {
 	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
 		return nil, ErrLapsed
 	}
-	return []Event{s.booked(n, set.ExpectedAt)}, nil
+	return []Event{s.booking(n, set.ExpectedAt)}, nil
 }
 
 func decline(s State, c Decline) ([]Event, error) {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/domaintest"
@@ -62,6 +64,35 @@ func TestClaim(t *testing.T) {
 			ThenRefuse(occupancy.ErrTaken))
 	t.Run("a dead claim does not hide a live one",
 		spec.Given(booked(first), booked(touching)).When(claims(overlapping, first)).ThenRefuse(occupancy.ErrTaken))
+}
+
+func TestHold(t *testing.T) {
+	t.Parallel()
+	first, overlapping := taken("a", 1, 9, 10), taken("b", 1, 9, 11)
+	hold, held := claims(first), occupancy.Held{Subject: ana, Taken: first}
+	hold.Tentative = true
+	t.Run("keeps the time for a set that is not decided yet", spec.Given().When(hold).Then(held))
+	t.Run("stands in the way of others", spec.Given(held).When(claims(overlapping)).ThenRefuse(occupancy.ErrTaken))
+	t.Run("becomes a booking", spec.Given(held).When(claims(first)).Then(booked(first)))
+	t.Run("of what is booked changes nothing", spec.Given(booked(first)).When(hold).Then())
+	t.Run("that nobody has confirmed is released by whoever meets it",
+		spec.Given(held).When(claims(overlapping, first)).Then(released(first), booked(overlapping)))
+	t.Run("that was given back leaves the time free",
+		spec.Given(held).When(occupancy.Release{Subject: ana, Claim: first.Claim}).Then(released(first)))
+}
+
+func TestRoomsAndDevices(t *testing.T) {
+	t.Parallel()
+	room := occupancy.Subject{Kind: "room", ID: "one"}
+	first, second := taken("a", 1, 9, 10), taken("b", 1, 9, 10)
+	t.Run("a room is taken like a patient's time", spec.Given().When(occupancy.Claim{Subject: room, Taken: first}).
+		Then(occupancy.Booked{Subject: room, Taken: first}))
+	t.Run("and given to one visit at a time", spec.Given(occupancy.Booked{Subject: room, Taken: first}).
+		When(occupancy.Claim{Subject: room, Taken: second}).ThenRefuse(occupancy.ErrTaken))
+	t.Run("its stream says whose time it is", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, room, occupancy.SubjectOf(room.Stream("2026-03-02")))
+	})
 }
 
 func TestRelease(t *testing.T) {

@@ -97,6 +97,19 @@ func TestHold(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	t.Run("are told apart", spec.Given(booked(ana, 2)).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
+	t.Run("are known by their claims", func(t *testing.T) {
+		t.Parallel()
+		state := domain.Fold(slot.Evolve, slot.State{}, []slot.Event{booked(ana, 2), booked(at(boris, 1), 2)}...)
+		place, held := state.Place(boris.Claim)
+		require.True(t, held)
+		require.Equal(t, 1, place)
+		_, held = state.Place(carlos.Claim)
+		require.False(t, held)
+	})
+	t.Run("of one that is held is told apart from one that is booked", spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 2}).When(book(boris, 2)).
+		Then(booked(at(boris, 1), 2)))
+	t.Run("of a hold that nobody confirmed go to the next",
+		spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 1}).When(book(boris, 1, ana)).Then(slot.Released{Terms: terms, Holder: ana}, booked(boris, 1)))
 	t.Run("stay with their holders when others leave",
 		spec.Given(booked(ana, 3), booked(at(boris, 1), 3), slot.Released{Terms: terms, Holder: ana}).When(book(carlos, 3)).Then(booked(carlos, 3)))
 }
@@ -108,6 +121,11 @@ func TestOverbook(t *testing.T) {
 	added := slot.Overbooked{Terms: terms, Appointment: "boris", Places: 2, Reason: beyond.Reason}
 	t.Run("adds a place and takes it", spec.Given(booked(ana, 1)).When(beyond).Then(added, booked(at(boris, 1), 2)))
 	t.Run("adds none where one is left", spec.Given().When(beyond).Then(booked(boris, 1)))
+	t.Run("adds one to as many as there are, also to more than are wanted",
+		spec.Given(booked(ana, 2), booked(at(carlos, 1), 2), slot.Resized{Terms: terms, Places: 2, Wanted: 1}).When(beyond).
+			Then(slot.Overbooked{Terms: terms, Appointment: "boris", Places: 3, Reason: beyond.Reason}, booked(at(boris, 2), 3)))
+	t.Run("leaves the next one without staff refused",
+		spec.Given(booked(ana, 1), added, booked(at(boris, 1), 2)).When(book(carlos, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("does not open what was withdrawn", spec.Given(slot.Withdrawn{Terms: terms}).When(beyond).ThenRefuse(slot.ErrWithdrawn))
 }
 
