@@ -153,7 +153,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 		a = a.of(e.Visit, e.Set)
 		a.Status, a.Deadline, a.Listed = appointment.Pending, e.Deadline, true
 	case appointment.WasBooked:
-		if a.Status == appointment.Booked {
+		if a.Status == appointment.Booked && e.Set != a.Set {
 			a.Moves++
 		}
 		a = a.of(e.Visit, e.Set)

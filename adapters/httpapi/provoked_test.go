@@ -154,8 +154,12 @@ var wishes = map[string]hindrance{
 		require.Equal(s.t, http.StatusOK, s.call(s.t, http.MethodPut, e.schedule(), threes).Code)
 		return `"slotIds": ["` + e.slot(0) + `", "` + e.slot(1) + `"]`
 	},
-	"appointment.no-room":   func(s *stage) string { return `"slotId": "` + s.slot(5) + `", "visitTypeId": "` + s.visitType("PT1H") + `"` },
-	"appointment.elsewhere": func(s *stage) string { return first(s) + `, "resources": [{"id": "` + s.room(s.open(s.t).clinic) + `"}]` },
+	"appointment.no-room": func(s *stage) string {
+		return `"slotId": "` + s.slot(5) + `", "visitTypeId": "` + s.visitType("PT1H") + `"`
+	},
+	"appointment.elsewhere": func(s *stage) string {
+		return first(s) + `, "resources": [{"id": "` + s.room(s.open(s.t).clinic) + `"}]`
+	},
 	"policy.notice": func(s *stage) string {
 		s.policy(`"minNotice": "P2D"`)
 		return first(s)
@@ -178,8 +182,10 @@ func (s *stage) visitType(duration string) string {
 // comes about: what the route is asked to do with Maria's appointment.
 var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 	"bookAppointment": {
-		"id.malformed":      func(s *stage) *httptest.ResponseRecorder { return s.wish("appointments", first(s)+`, "id": "X"`) },
-		"patient.not-found": func(s *stage) *httptest.ResponseRecorder { return s.post("appointments", "{"+first(s)+`, "patientId": "nobody"}`) },
+		"id.malformed": func(s *stage) *httptest.ResponseRecorder { return s.wish("appointments", first(s)+`, "id": "X"`) },
+		"patient.not-found": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("appointments", "{"+first(s)+`, "patientId": "nobody"}`)
+		},
 		"appointment.staff-only": func(s *stage) *httptest.ResponseRecorder {
 			return s.wish("appointments", first(s)+`, "overbook": "please"`)
 		},
@@ -208,9 +214,15 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 	},
 	"hold": {
-		"patient.not-found":  func(s *stage) *httptest.ResponseRecorder { return s.post("holds", "{"+first(s)+`, "patientId": "nobody"}`) },
-		"duration.malformed": func(s *stage) *httptest.ResponseRecorder { return s.post("holds", "{"+first(s)+`, "duration": "soon"}`) },
-		"hold.time":          func(s *stage) *httptest.ResponseRecorder { return s.post("holds", "{"+first(s)+`, "duration": "PT16M"}`) },
+		"patient.not-found": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("holds", "{"+first(s)+`, "patientId": "nobody"}`)
+		},
+		"duration.malformed": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("holds", "{"+first(s)+`, "duration": "soon"}`)
+		},
+		"hold.time": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("holds", "{"+first(s)+`, "duration": "PT16M"}`)
+		},
 		"hold.too-many": func(s *stage) *httptest.ResponseRecorder {
 			for n := range 3 {
 				s.made("holds", `{"slotId": "`+s.slot(n+1)+`", "patientId": "`+s.joao+`"}`)
@@ -219,8 +231,10 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 	},
 	"renewHold": {
-		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder { return s.post("holds/nothing/renew", `{"token": "a token"}`) },
-		"hold.token":            func(s *stage) *httptest.ResponseRecorder { return s.renews(s.holds(), `"token": "another's"`) },
+		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("holds/nothing/renew", `{"token": "a token"}`)
+		},
+		"hold.token": func(s *stage) *httptest.ResponseRecorder { return s.renews(s.holds(), `"token": "another's"`) },
 		"duration.malformed": func(s *stage) *httptest.ResponseRecorder {
 			return s.renews(s.holds(), `"token": "`+s.token+`", "duration": "soon"`)
 		},
@@ -251,7 +265,9 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 	},
 	"releaseHold": {
-		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder { return s.post("holds/nothing/release", `{"token": "a token"}`) },
+		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("holds/nothing/release", `{"token": "a token"}`)
+		},
 		"hold.token": func(s *stage) *httptest.ResponseRecorder {
 			return s.post("holds/"+s.holds()+"/release", `{"token": "another's"}`)
 		},

@@ -9,11 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/httpapi"
-	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/projections"
@@ -67,27 +65,19 @@ func (l foldedReviews) OfClinic(ctx context.Context, id domain.ClinicID, least d
 	return l.rating(ctx, func(r projections.Review) bool { return r.Clinic == id }, least)
 }
 
-// fulfilSeam books the n-th slot for Maria and makes a review of it there is no
-// route for yet: the visit cannot be told to have taken place. Once it can, it
-// shall book, fulfil the appointment over HTTP and PUT the review, and
-// return the answer to that.
-func (w *world) fulfilSeam(t testing.TB, d clinicDay, n, stars int, text string) (path string) {
+// fulfilled books the n-th slot for Maria, who comes, goes in and is done, and
+// reviews the visit. It returns the review's path.
+func (w *world) fulfilled(t testing.TB, d clinicDay, n, stars int, text string) (path string) {
 	t.Helper()
 	booked := w.book(t, d.slot(n), d.maria)
 	require.Equal(t, http.StatusCreated, booked.Code, booked.Body.String())
-	path = booked.Header().Get("Location") + "/review"
-	id := domain.AppointmentID(strings.TrimPrefix(booked.Header().Get("Location"), "/v1/appointments/"))
-	written := review.WasWritten{
-		Visit: review.Visit{
-			Appointment: id, Patient: domain.PatientID(d.maria), Practitioner: domain.PractitionerID(d.practitioner), Clinic: domain.ClinicID(d.clinic),
-		},
-		Stars: stars, Text: domain.Open(d.maria, text),
+	visit := booked.Header().Get("Location")
+	for _, step := range []string{"arrive", "check-in", "fulfil"} {
+		answer := w.call(t, http.MethodPost, visit+"/"+step, `{"at": "2026-03-03T09:00:00Z"}`)
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
 	}
-	_, err := w.events.Append(t.Context(), commands.Write{Stream: review.Stream(id), Expected: domain.NoStream, Events: []commands.NewEvent{{
-		ID: uuid.NewString(), Event: written, Metadata: domain.Metadata{Command: "seam", Actor: "local"},
-	}}})
-	require.NoError(t, err)
-	return path
+	reviewed(t, w.call(t, http.MethodPut, visit+"/review", fmt.Sprintf(`{"stars": %d, "text": %q}`, stars, text)))
+	return visit + "/review"
 }
 
 func reviewed(t testing.TB, answer *httptest.ResponseRecorder) httpapi.Review {
@@ -104,10 +94,16 @@ func TestAVisitIsReviewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := w.open(t)
-			path, other := w.fulfilSeam(t, d, 0, 4, "very kind"), w.fulfilSeam(t, d, 1, 5, "")
+			path, other := w.fulfilled(t, d, 0, 4, "very kind"), w.fulfilled(t, d, 1, 5, "")
 			got := reviewed(t, w.call(t, http.MethodGet, path, ""))
 			require.Equal(t, "very kind", *got.Text)
 			require.Equal(t, "published", got.Status)
+			written := w.call(t, http.MethodPut, path, `{"stars": 4, "text": "very kind"}`)
+			require.Equal(t, `"0"`, written.Header().Get("ETag"), "the same review again is no edit")
+			edited := w.call(t, http.MethodPut, path, `{"stars": 2, "text": "less kind"}`)
+			require.Equal(t, "less kind", *reviewed(t, edited).Text)
+			require.Equal(t, `"1"`, edited.Header().Get("ETag"))
+			reviewed(t, w.call(t, http.MethodPut, path, `{"stars": 4, "text": "very kind"}`))
 
 			rating := func(of, want string) {
 				t.Helper()
@@ -150,7 +146,7 @@ func TestReviewsAreReadInPages(t *testing.T) {
 	w := newWorld(t)
 	d := w.open(t)
 	for n := range 3 {
-		w.fulfilSeam(t, d, n, 5, "kind")
+		w.fulfilled(t, d, n, 5, "kind")
 	}
 	var seen []string
 	for next := "/v1/reviews?limit=1"; next != ""; {
@@ -168,7 +164,7 @@ func TestErasedReviewsAreNull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	d := w.open(t)
-	path := w.fulfilSeam(t, d, 0, 4, "very kind")
+	path := w.fulfilled(t, d, 0, 4, "very kind")
 	w.keys.Destroy(d.maria)
 	for _, address := range []string{path, "/v1/reviews"} {
 		answer := w.call(t, http.MethodGet, address, "").Body.String()
@@ -181,7 +177,7 @@ func TestAReviewOfAVisitThatDidNotTakePlaceIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	d := w.open(t)
-	path := w.fulfilSeam(t, d, 0, 4, "very kind")
+	path := w.book(t, d.slot(0), d.maria).Header().Get("Location") + "/review"
 	answer := w.call(t, http.MethodPut, path, `{"stars": 4, "text": "very kind"}`)
 	require.Equal(t, http.StatusUnprocessableEntity, answer.Code)
 	require.Equal(t, "review.not-fulfilled", rule(t, answer))

@@ -213,11 +213,12 @@ func (s State) Current() (Set, int) {
 // is none, or when something else has come of it.
 func (s State) held() (Set, int) {
 	for n := len(s.Sets); n > 0; n-- {
-		switch t := s.set(n); {
-		case t.Phase == OnHold:
+		switch t := s.set(n); t.Phase {
+		case OnHold:
 			return t, n
-		case t.Phase == OnRequest:
+		case OnRequest:
 			return Set{}, 0
+		case InDecision:
 		}
 	}
 	return Set{}, 0
