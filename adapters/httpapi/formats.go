@@ -14,8 +14,13 @@ import (
 	"github.com/slotbook/slotbook/domain"
 )
 
-// etag returns the strong ETag of a revision.
-func etag(r domain.Revision) string { return `"` + strconv.FormatInt(int64(r), 10) + `"` }
+// etag returns the strong ETag of a revision, "" for none.
+func etag(r domain.Revision) string {
+	if r < 0 {
+		return ""
+	}
+	return `"` + strconv.FormatInt(int64(r), 10) + `"`
+}
 
 // position returns a position for a header, "" for none.
 func position(p domain.Position) string {

@@ -46,6 +46,7 @@ type Config struct {
 	Codec        *eventcodec.Codec                                  // opens personal text on the way out; required
 	Slots        Slots                                              // the slot list; required
 	Appointments Appointments                                       // the appointment list; required
+	Days         Days                                               // day sheets; required
 	Directory    Directory                                          // clinics and practitioners; required
 	Patients     Patients                                           // the patient list; required
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
@@ -108,8 +109,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
-	case c.Slots == nil, c.Appointments == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil:
-		return errors.New("httpapi: Slots, Appointments, Directory, Patients, Catalogue and Reviews are required")
+	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue and Reviews are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -135,10 +136,13 @@ func (a *api) routes() {
 	a.resourceRoutes()
 	a.policyRoutes()
 	a.patientRoutes()
+	a.daySheetRoutes()
+	a.whyRoutes() // before those of slots: why is no slot's id
 	a.slotRoutes()
 	a.appointmentRoutes()
 	a.holdRoutes()
 	a.lifeRoutes()
+	a.absenceRoutes()
 	a.seriesRoutes()
 	a.historyRoutes()
 	a.reviewRoutes()

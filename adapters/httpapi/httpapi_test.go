@@ -93,6 +93,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
+		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists},
 		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},

@@ -333,7 +333,7 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 		switch {
 		case p.In == "path":
 			path = strings.ReplaceAll(path, "{"+p.Name+"}", fmt.Sprint(example))
-		case p.In == "query" && (p.Name == "from" || p.Name == "specialty" || p.Name == "q"):
+		case p.In == "query" && (p.Required || p.Name == "from" || p.Name == "specialty" || p.Name == "q"):
 			query = append(query, fmt.Sprintf("%s=%v", p.Name, example))
 		}
 	}

@@ -50,7 +50,7 @@ func newRealWorld(t *testing.T) *world {
 		c.Codec, c.Head, c.NewID = codec, store.Head, newID
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
-		c.Catalogue = projections.NewCatalogue(read)
+		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
 	})
 	w.events = store
 	return w

@@ -101,6 +101,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 	return httpapi.New(httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
 		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
+		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine),
 		Head: a.store.Head, Ready: a.ready, Now: time.Now, NewID: newID,

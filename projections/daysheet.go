@@ -1,0 +1,213 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// DayKind says what an entry of a day sheet is.
+type DayKind string
+
+// The kinds. A slot of several places is free while a place can be had; then
+// it is held, or booked once every place is taken for good.
+const (
+	DayFree      DayKind = "free"
+	DayHeld      DayKind = "held"      // kept for a while, or about to be booked
+	DayRequested DayKind = "requested" // it waits for approval
+	DayBooked    DayKind = "booked"
+	DayDisplaced DayKind = "displaced" // booked, and the clinic has withdrawn the slot
+	DayBlocked   DayKind = "blocked"   // withdrawn, and nobody is in it
+)
+
+// DayEntry is a slot of a practitioner's day, an appointment in it, or both: a
+// slot of one place is one entry with its appointment; a slot of several places
+// is one entry without, and one for each appointment.
+type DayEntry struct {
+	Kind   DayKind
+	Slot   domain.SlotID
+	Clinic domain.ClinicID
+	Zone   string // the clinic's, an IANA name; empty while the clinic is unknown
+	domain.Period
+	Places      int // of the slot; 0 in the entry of an appointment in a slot of several
+	Free        int // of Places, those that can be had
+	Appointment domain.AppointmentID
+	Patient     domain.PatientID   // empty for a hold of nobody yet
+	VisitType   string             // "" when it has none
+	Status      appointment.Status // "" where there is no appointment
+	ExpectedAt  time.Time          // the patient's turn in a session; else zero
+	Deadline    time.Time          // of what is held or requested; else zero
+	Overbooked  bool
+}
+
+// DaySheet is a practitioner's day.
+type DaySheet struct {
+	Entries  []DayEntry      // by start, slot, turn and appointment; a slot of several places before its appointments
+	Position domain.Position // that the entries reflect
+}
+
+// DayFilter says which day.
+type DayFilter struct {
+	Practitioner domain.PractitionerID
+	Clinic       domain.ClinicID // "" = every clinic
+	Day          domain.Day      // of the calendar of each clinic
+}
+
+// DaySheets answers what a practitioner's day looks like.
+type DaySheets struct{ views Viewer }
+
+// NewDaySheets returns the queries over the models availability, appointments
+// and directory.
+func NewDaySheets(v Viewer) DaySheets { return DaySheets{v} }
+
+// dayVisit is an appointment in one of its slots.
+type dayVisit struct {
+	InSlot      domain.SlotID
+	Appointment domain.AppointmentID
+	Patient     domain.PatientID
+	VisitType   string
+	Status      appointment.Status
+	Listed      bool // once requested or booked: what is pending then is a request
+	Displaced   bool
+	ExpectedAt  time.Time
+	Deadline    time.Time
+	Overbooked  bool
+}
+
+// dayVisitQuery gives who is in the slots, by way of the slots' claims: a visit
+// may take slots of several practitioners. A hold or request whose deadline has
+// passed by ClockSlack is no more: @expired is that much before the time.
+const dayVisitQuery = `
+select distinct s.slot as in_slot, a.appointment, coalesce(a.patient, '') as patient, coalesce(a.visit_type, '') as visit_type,
+	a.status, a.listed, a.displaced, coalesce(a.expected_at, '0001-01-01T00:00:00Z') as expected_at,
+	coalesce(a.deadline, '0001-01-01T00:00:00Z') as deadline, a.overbooked
+from slot s
+cross join lateral unnest(s.taken_by) as claim (owner)
+join appointment a on a.appointment = substr(split_part(claim.owner, '/', 1), length(@category) + 2)
+where s.practitioner = @practitioner
+	and s.start >= @from
+	and s.start < @to
+	and s.slot = any(a.slots)
+	and (a.status in ('booked', 'arrived', 'checked-in', 'fulfilled', 'noshow') or a.status = 'pending' and a.deadline > @expired)`
+
+// widest is more than any zone is from UTC.
+const widest = 26 * time.Hour
+
+// Day returns the slots that start on the day and who is in them, as they are
+// at an instant.
+func (d DaySheets) Day(ctx context.Context, f DayFilter, now time.Time, least domain.Position) (DaySheet, error) {
+	args := slotArguments(now)
+	args["practitioner"], args["clinic"], args["category"] = f.Practitioner, f.Clinic, appointment.Category
+	args["from"], args["to"] = f.Day.Start().Add(-widest), f.Day.Add(1).Start().Add(widest)
+	var slots []Slot
+	var visits []dayVisit
+	at, err := d.views.View(ctx, least, []string{"availability", "appointments", "directory"}, func(r engine.Reader) (err error) {
+		slots, err = querySlots(ctx, r, slotQuery+`
+	and s.practitioner = @practitioner
+	and s.start >= @from
+	and s.start < @to
+	and (@clinic = '' or s.clinic = @clinic)
+order by s.start, s.slot`, args)
+		if err != nil {
+			return err
+		}
+		rows, _ := r.Query(ctx, dayVisitQuery, args)
+		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[dayVisit])
+		return err
+	})
+	if err != nil {
+		return DaySheet{}, fmt.Errorf("day sheet: %w", err)
+	}
+	slots, err = startingOn(slots, f.Day)
+	return DaySheet{sheet(slots, visits), at}, err
+}
+
+// startingOn returns the slots that start on a calendar day of their clinic's
+// zone, which is taken for UTC while the clinic is unknown.
+func startingOn(slots []Slot, day domain.Day) ([]Slot, error) {
+	var on []Slot
+	zones := map[string]*time.Location{"": time.UTC}
+	for _, s := range slots {
+		zone, known := zones[s.Zone]
+		if !known {
+			var err error
+			if zone, err = domain.Zone(s.Zone); err != nil {
+				return nil, fmt.Errorf("day sheet: %w", err)
+			}
+			zones[s.Zone] = zone
+		}
+		if domain.LocalDay(s.Start, zone) == day {
+			on = append(on, s)
+		}
+	}
+	return on, nil
+}
+
+// sheet makes the entries of slots that are in order.
+func sheet(slots []Slot, visits []dayVisit) []DayEntry {
+	slices.SortFunc(visits, func(a, b dayVisit) int {
+		return cmp.Or(a.ExpectedAt.Compare(b.ExpectedAt), cmp.Compare(a.Appointment, b.Appointment))
+	})
+	in := map[domain.SlotID][]dayVisit{}
+	for _, v := range visits {
+		in[v.InSlot] = append(in[v.InSlot], v)
+	}
+	entries := []DayEntry{}
+	for _, s := range slots {
+		entry := DayEntry{Kind: kindOf(s, in[s.ID]), Slot: s.ID, Clinic: s.Clinic, Zone: s.Zone, Period: s.Period, Places: s.Places, Free: s.Free}
+		if s.Places == 1 && len(in[s.ID]) == 1 {
+			entries = append(entries, in[s.ID][0].on(entry))
+			continue
+		}
+		entries = append(entries, entry)
+		for _, v := range in[s.ID] {
+			entry.Places, entry.Free = 0, 0
+			entries = append(entries, v.on(entry))
+		}
+	}
+	return entries
+}
+
+// kindOf returns what a slot is, those in it being told apart elsewhere.
+func kindOf(s Slot, in []dayVisit) DayKind {
+	switch {
+	case s.Status == BusyUnavailable && len(in) == 0:
+		return DayBlocked
+	case s.Status == BusyUnavailable:
+		return DayDisplaced
+	case s.Free > 0:
+		return DayFree
+	case s.Status == Busy && len(in) > 0:
+		return DayBooked
+	}
+	return DayHeld
+}
+
+// on returns the entry of the visit in a slot.
+func (v dayVisit) on(e DayEntry) DayEntry {
+	e.Kind = DayBooked
+	switch {
+	case v.Status == appointment.Pending && v.Listed:
+		e.Kind = DayRequested
+	case v.Status == appointment.Pending:
+		e.Kind = DayHeld
+	case v.Displaced && (v.Status == appointment.Booked || v.Status == appointment.Arrived):
+		e.Kind = DayDisplaced
+	}
+	e.Appointment, e.Patient, e.VisitType, e.Status, e.Overbooked = v.Appointment, v.Patient, v.VisitType, v.Status, v.Overbooked
+	if !v.ExpectedAt.IsZero() {
+		e.ExpectedAt = v.ExpectedAt.UTC()
+	}
+	if v.Status == appointment.Pending {
+		e.Deadline = v.Deadline.UTC()
+	}
+	return e
+}
