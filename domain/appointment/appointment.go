@@ -125,6 +125,7 @@ type Set struct {
 // Change is the last change of status that can be undone.
 type Change struct {
 	From   Status // before it; "" when there is nothing to undo
+	Set    int    // of a cancellation: the set that was live, or the latest
 	At     time.Time
 	By     string // the actor
 	Undone bool
@@ -218,13 +219,29 @@ func (s State) live() int {
 	return 1 + slices.IndexFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Live })
 }
 
+// held returns the set that is on hold and its number, else the latest: while a
+// hold is completed, the set that is to take its place is the latest.
+func (s State) held() (Set, int) {
+	for i, t := range slices.Backward(s.Sets) {
+		if t.Phase == OnHold && t.Fate == claim.Pending {
+			return t, i + 1
+		}
+	}
+	return s.Latest()
+}
+
+// pending reports whether any set is.
+func (s State) pending() bool {
+	return slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending })
+}
+
 func (s State) set(n int) Set { return s.Sets[n-1] }
 
 // Evolve returns the state after the event.
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case WasProposed:
-		if s.live() == 0 {
+		if !s.Decided && !s.pending() {
 			s.Status = Proposed
 		}
 		if s.Reason.IsZero() {
@@ -238,12 +255,13 @@ func Evolve(s State, e Event) State {
 		s = s.with(e.Set, func(t *Set) { t.Deadline = e.Deadline })
 	case WasRequested:
 		s.Status = Pending
-		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
+		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
 	case WasBooked:
 		if s.Status == Booked {
 			s.Moves++
 		}
-		s.Status, s.Decided, s.Change = Booked, true, Change{}
+		s.Change = Change{Undone: s.Status == Cancelled}
+		s.Status, s.Decided = Booked, true
 		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.Fate = e.Visit, claim.Live })
 	case WasRefused:
 		s = s.died(e.Set)
@@ -255,7 +273,7 @@ func Evolve(s State, e Event) State {
 		s = s.died(e.Set)
 		s.Decided = true
 	case WasCancelled:
-		s.Change = Change{From: s.Status, At: e.At, By: e.By}
+		s.Change = Change{From: s.Status, Set: e.Set, At: e.At, By: e.By}
 		s.Status, s.Decided = Cancelled, true
 		s = s.kill(0)
 	case HasArrived:
@@ -307,7 +325,7 @@ func (s State) with(n int, change func(*Set)) State {
 // set is live.
 func (s State) died(n int) State {
 	s = s.with(n, func(t *Set) { t.Fate = claim.Dead })
-	if s.live() == 0 && !slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending }) {
+	if s.live() == 0 && !s.pending() {
 		s.Status = Cancelled
 	}
 	return s

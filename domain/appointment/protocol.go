@@ -121,7 +121,7 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 		case !c.At.Before(last.Deadline):
 			events = []Event{HasLapsed{last.Visit, n}}
 			s, last.Fate = Evolve(s, events[0]), claim.Dead
-		case last.Same(c.Visit):
+		case last.Same(c.Visit) && s.goesOn(n, c.Purpose):
 			return nil, false, nil // on its way already
 		case c.Purpose == ToBook:
 			return nil, false, ErrExists
@@ -136,13 +136,26 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 			events = []Event{HasLapsed{last.Visit, n}}
 		}
 	case ToComplete:
-		proceed, err = completes(last, c)
+		proceed, err = completes(s, c)
 	case ToMove:
 		proceed, err = moves(s, c)
 	case ToRestore:
 		proceed = s.Status == Cancelled && s.Decided
 	}
 	return events, proceed, err
+}
+
+// goesOn reports whether a set that is in decision may still become what it was
+// proposed for.
+func (s State) goesOn(n int, purpose Purpose) bool {
+	switch purpose {
+	case ToBook:
+		return !slices.ContainsFunc(s.Sets[:n-1], func(t Set) bool { return t.Fate != claim.Dead })
+	case ToMove:
+		return s.Status == Booked
+	case ToComplete, ToRestore:
+	}
+	return true
 }
 
 // anew reports whether a set begins the appointment, again after a refusal or
@@ -159,7 +172,8 @@ func anew(s State, last Set, c Propose) (bool, error) {
 	return false, ErrExists
 }
 
-func completes(held Set, c Propose) (bool, error) {
+func completes(s State, c Propose) (bool, error) {
+	held, _ := s.held()
 	switch {
 	case held.Phase != OnHold:
 		return false, ErrNotHeld
@@ -249,7 +263,7 @@ func (s State) undecided(n int, at time.Time, to Phase) (Set, error) {
 }
 
 func renew(s State, c Renew) ([]Event, error) {
-	set, n := s.Latest()
+	set, n := s.held()
 	until := earlier(c.Until, set.Ceiling)
 	switch {
 	case n == 0:
@@ -276,7 +290,7 @@ func earlier(a, b time.Time) time.Time {
 // release gives back what is on hold, also when its time is up; what is
 // something else by now is left alone.
 func release(s State) []Event {
-	set, n := s.Latest()
+	set, n := s.held()
 	if n == 0 || set.Phase != OnHold || set.Fate != claim.Pending {
 		return nil
 	}
