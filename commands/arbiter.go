@@ -17,6 +17,7 @@ type wish struct {
 	opened map[domain.SlotID]opened
 	limits map[domain.StreamName]int // the maximum of each quota that counts the visit
 	beyond string                    // why staff take it in where no place is left; "" = they do not
+	checks []Write                   // that what the visit takes is as the wish assumes
 }
 
 // streams returns the arbiters' streams, sorted.
@@ -48,6 +49,8 @@ type arbiter struct {
 	stream    domain.StreamName
 	claim     claim.Claim
 	tentative bool // the set will be held or requested, not booked
+	hold      bool // it will be held
+	insist    bool // no claim in the way is dead: now a place may be added
 }
 
 // decide returns what claiming does to the arbiter's stream.
@@ -68,7 +71,7 @@ func (a arbiter) decide(recorded []domain.Recorded, fates claim.Fates) ([]domain
 func (a arbiter) slotClaim(fates claim.Fates) slot.Claim {
 	o := a.opened[domain.SlotID(a.stream.ID())]
 	return slot.Claim{
-		Terms: o.terms, Capacity: o.capacity, Tentative: a.tentative, Beyond: a.beyond != "", Fates: fates,
+		Terms: o.terms, Capacity: o.capacity, Tentative: a.tentative, Beyond: a.insist, Fates: fates,
 		Reason: domain.Open(string(a.visit.Patient), a.beyond),
 		Holder: slot.Holder{Claim: a.claim, Appointment: a.visit.Appointment, Patient: a.visit.Patient},
 	}
@@ -84,10 +87,10 @@ func (a arbiter) timeClaim(fates claim.Fates) occupancy.Claim {
 }
 
 // count counts the visit; what is counted as a hold is no longer once it is
-// booked.
+// booked or requested.
 func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
 	q, _ := quota.Parse(a.stream)
-	if q.Rule == quota.Holds && !a.tentative {
+	if q.Rule == quota.Holds && !a.hold {
 		return release(a.stream, recorded, a.claim)
 	}
 	state := domain.Replay(quota.Evolve, quota.State{}, recorded)

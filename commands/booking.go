@@ -80,7 +80,9 @@ func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appo
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}
-		return h.transact(ctx, req, b.Appointment, p, nil)
+		return h.transact(ctx, req, b.Appointment, p, func(ctx context.Context, h *Handler, _ appointment.State) (proposal, error) {
+			return h.planBooking(ctx, b)
+		})
 	})
 	h.unmet(ctx, req, "book", b, err)
 	return done, err
@@ -92,7 +94,7 @@ func (h *Handler) planBooking(ctx context.Context, b Booking) (proposal, error) 
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, reason: b.Reason, policies: place.revisions()}
+	p := proposal{wish: w, reason: b.Reason, policies: place.revisions(), stateless: true}
 	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil || b.staff() != "" {
 		p.refusal = w.refusal(b.By)
 	}
@@ -205,7 +207,7 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 		Appointment: b.Appointment, Patient: b.Patient, Practitioner: first.terms.Practitioner, Clinic: first.terms.Clinic,
 		VisitType: string(b.VisitType), Overbooked: b.Beyond != "",
 	}
-	offered, slots, err := h.slotsOf(ctx, b, first)
+	offered, slots, err := h.slotsOf(ctx, &w, b, first)
 	if err != nil {
 		return w, place{}, err
 	}
@@ -225,20 +227,18 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 
 // slotsOf returns the slots that a booking takes: as many in a row as its visit
 // type needs, if it has one.
-func (h *Handler) slotsOf(ctx context.Context, b Booking, first opened) (visittype.State, []domain.SlotID, error) {
+func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened) (visittype.State, []domain.SlotID, error) {
 	if b.VisitType == "" {
 		return visittype.State{}, b.Slots, nil
 	}
 	stream := visittype.Stream(b.VisitType)
-	loaded, err := h.Store.Load(ctx, stream)
+	offered, check, err := profile(ctx, h, stream, visittype.Evolve, visittype.ErrNotFound)
 	if err != nil {
-		return visittype.State{}, nil, err
+		return offered, nil, err
 	}
-	offered := domain.Replay(visittype.Evolve, visittype.State{}, loaded[stream])
+	w.checks = append(w.checks, check)
 	grid := int(first.terms.End.Sub(first.terms.Start).Minutes())
 	switch {
-	case len(loaded[stream]) == 0:
-		return offered, nil, visittype.ErrNotFound
 	case offered.Retired:
 		return offered, nil, visittype.ErrRetired
 	case offered.Clinic != first.terms.Clinic:
@@ -312,15 +312,14 @@ func spanning(p, q domain.Period) domain.Period {
 // addUses adds rooms and devices; each is claimed for its own part of the visit.
 func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
 	for _, u := range uses {
-		stream := resource.Stream(u.Resource)
-		loaded, err := h.loadKnown(ctx, nil, stream)
+		state, check, err := profile(ctx, h, resource.Stream(u.Resource), resource.Evolve, resource.ErrNotFound)
 		if err != nil {
 			return err
 		}
-		state := domain.Replay(resource.Evolve, resource.State{}, loaded[stream])
+		if !slices.ContainsFunc(w.checks, func(c Write) bool { return c.Stream == check.Stream }) {
+			w.checks = append(w.checks, check)
+		}
 		switch {
-		case state.ID == "":
-			return resource.ErrNotFound
 		case state.Retired:
 			return resource.ErrRetired
 		case state.Clinic != w.visit.Clinic:

@@ -13,8 +13,8 @@ import (
 const cacheSize = 50_000
 
 // cache is a bounded map that may forget anything at any time. What it holds
-// is either unchangeable or checked by revision when it is used. The zero
-// value is ready.
+// is unchangeable, checked by revision when it is used, or old by a second at
+// the most. The zero value is ready.
 type cache[K comparable, V any] struct {
 	mu      sync.Mutex
 	entries map[K]V
@@ -58,13 +58,14 @@ func profile[S any, E domain.Event](
 }
 
 // loadKnown loads streams, and with them those that seldom change, as far as
-// the cache does not hold them.
+// the cache does not hold them. Where the store cannot check them by revision
+// in the append that follows, they are loaded every time.
 func (h *Handler) loadKnown(
 	ctx context.Context, streams []domain.StreamName, seldom ...domain.StreamName,
 ) (map[domain.StreamName][]domain.Recorded, error) {
 	cached := map[domain.StreamName][]domain.Recorded{}
 	for _, name := range seldom {
-		if recorded, ok := h.known.load(name); ok {
+		if recorded, ok := h.known.load(name); ok && h.Store.Atomic() {
 			cached[name] = recorded
 		} else {
 			streams = append(streams, name)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/claim"
 )
 
 // Cancellation ends an appointment.
@@ -62,8 +61,9 @@ func (h *Handler) tryEnd(ctx context.Context, req Request, id domain.Appointment
 		return none, err
 	}
 	if upTo > 0 {
-		h.tidy(ctx, req, a.state, ended(a.state)...)
-		return answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo]), nil
+		done := answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo])
+		done.Position = max(done.Position, h.tidy(ctx, req, a.state))
+		return done, nil
 	}
 	if err := req.expect(a.own); err != nil {
 		return none, err
@@ -77,47 +77,30 @@ func (h *Handler) tryEnd(ctx context.Context, req Request, id domain.Appointment
 		return none, err
 	}
 	if len(events) == 0 {
-		h.tidy(ctx, req, a.state, ended(a.state)...)
-		return answer(a.state, a.own), nil
+		done := answer(a.state, a.own)
+		done.Position = max(done.Position, h.tidy(ctx, req, a.state))
+		return done, nil
 	}
 	return h.commitEnd(ctx, a, events)
-}
-
-// ended returns the sets of a cancelled appointment; those of another are left
-// alone.
-func ended(s appointment.State) []int {
-	if s.Status != appointment.Cancelled || len(s.Sets) == 0 {
-		return nil
-	}
-	return []int{len(s.Sets)}
 }
 
 func (h *Handler) commitEnd(ctx context.Context, a *attempt, events []appointment.Event) (Answer[appointment.State], error) {
 	done := Answer[appointment.State]{
 		State: domain.Fold(appointment.Evolve, a.state, events...), Revision: last(a.own) + domain.Revision(len(events)),
 	}
-	var dying []int
-	for i, s := range a.state.Sets {
-		if done.State.Sets[i].Fate == claim.Dead && (s.Fate != claim.Dead || i+1 == len(a.state.Sets)) {
-			dying = append(dying, i+1)
-		}
-	}
 	own := Write{a.stream(), last(a.own), stamp(h, a.req, events)}
-	var err error
+	later := true
 	if h.Store.Atomic() {
+		var err error
 		a.loaded = map[domain.StreamName][]domain.Recorded{}
-		later, err := h.freeAll(ctx, a, dying)
-		if err != nil {
+		if later, err = h.freeAll(ctx, a, done.State); err != nil {
 			return done, err
 		}
-		done.Position, err = h.Store.Append(ctx, slices.Concat([]Write{own}, a.frees)...)
-		if err == nil && later {
-			h.tidy(ctx, a.req, done.State, dying...)
-		}
-		return done, err
 	}
-	if done.Position, err = h.Store.Append(ctx, own); err == nil {
-		h.tidy(ctx, a.req, done.State, dying...)
+	var err error
+	done.Position, err = h.Store.Append(ctx, slices.Concat([]Write{own}, a.frees)...)
+	if err == nil && later {
+		done.Position = max(done.Position, h.tidy(ctx, a.req, done.State))
 	}
 	return done, err
 }

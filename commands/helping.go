@@ -49,9 +49,10 @@ func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []
 		if err != nil {
 			return Write{}, err
 		}
-		if !learned {
+		if !learned && (a.beyond == "" || a.insist || a.stream.Category() != slot.Category) {
 			return Write{}, conflict
 		}
+		a.insist = !learned
 	}
 }
 
@@ -107,7 +108,7 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 			}
 		}
 	}
-	if fate == claim.Live && h.uncounted(v.stream, state) {
+	if h.uncounted(v.stream, state, c.Set) {
 		fate = claim.Dead
 	}
 	v.fates[c], v.cause[c] = fate, cause
@@ -121,16 +122,20 @@ func (v *verdicts) wait(until time.Time) {
 	}
 }
 
-// uncounted reports whether a quota no longer counts a live appointment: holds
-// count until they are booked, and what is to come until it is over.
-func (h *Handler) uncounted(stream domain.StreamName, s appointment.State) bool {
+// uncounted reports whether a quota no longer counts a set that is live or
+// pending: holds count until they are booked or requested, and what is to come
+// until it is over.
+func (h *Handler) uncounted(stream domain.StreamName, s appointment.State, n int) bool {
 	q, ok := quota.Parse(stream)
-	if !ok {
+	set := s.Sets[n-1]
+	switch {
+	case !ok:
 		return false
+	case q.Rule == quota.Holds:
+		return set.Fate == claim.Live || set.Phase == appointment.OnRequest
 	}
-	current, _ := s.Current()
-	over := s.Status.Over() || !h.Now().Before(current.End.Add(appointment.ClockSlack))
-	return q.Rule == quota.Holds || q.Bucket == quota.Active && over
+	over := s.Status.Over() || !h.Now().Before(set.End.Add(appointment.ClockSlack))
+	return set.Fate == claim.Live && q.Bucket == quota.Active && over
 }
 
 // lastOf returns the id of the last event about a set.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/quota"
 )
 
@@ -69,7 +70,9 @@ func (h *Handler) Hold(ctx context.Context, req Request, w Holding) (Answer[appo
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}
-		return h.transact(ctx, req, w.Appointment, p, nil)
+		return h.transact(ctx, req, w.Appointment, p, func(ctx context.Context, h *Handler, _ appointment.State) (proposal, error) {
+			return h.planHold(ctx, req, w)
+		})
 	})
 	h.unmet(ctx, req, "hold", w.Booking, err)
 	return done, err
@@ -80,7 +83,7 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, reason: hold.Reason, policies: place.revisions(), hold: true}
+	p := proposal{wish: w, reason: hold.Reason, policies: place.revisions(), stateless: true, hold: true}
 	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil {
 		p.refusal = w.refusal(hold.By)
 	}
@@ -131,11 +134,10 @@ func (h *Handler) Renew(ctx context.Context, req Request, id domain.AppointmentI
 // Release gives a hold back. Errors: [ErrToken], [appointment.ErrNotFound], and
 // those of every command.
 func (h *Handler) Release(ctx context.Context, req Request, id domain.AppointmentID, token string) (Answer[appointment.State], error) {
-	done, err := handle(ctx, h, req, appointment.Stream(id), h.holdOf(id, token), appointment.Command(appointment.Release{}), unguarded)
-	if _, n := done.State.Latest(); err == nil && !req.DryRun && done.State.Status == appointment.Cancelled {
-		h.tidy(ctx, req, done.State, n)
-	}
-	return done, err
+	return h.ending(ctx, req, id, func(h *Handler, s appointment.State) (appointment.Command, error) {
+		_, err := h.owner(id, s, token)
+		return appointment.Release{}, err
+	})
 }
 
 // holdOf is the aggregate of an appointment for the owner of its hold.
@@ -178,25 +180,30 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 		return proposal{}, err
 	}
 	held := s.Sets[n-1]
+	if c.Patient != "" {
+		held.Patient = c.Patient
+	}
+	current, live := s.Current()
 	switch {
-	case s.Status == appointment.Booked:
+	case s.Fate(live) == claim.Live && current.Same(held.Visit):
+		n, held = live, current // it is completed
+	case s.Fate(live) == claim.Live:
 		return proposal{}, appointment.ErrNotHeld
-	case !h.Now().Before(held.Deadline):
+	case held.Fate != claim.Pending || !h.Now().Before(held.Deadline):
 		return proposal{}, appointment.ErrLapsed
 	}
 	w, place, err := h.again(ctx, held.Visit)
 	if err != nil {
 		return proposal{}, err
 	}
-	if c.Patient != "" {
-		w.visit.Patient = c.Patient
-	}
 	if w.visit.Patient == "" {
 		return proposal{}, ErrNoPatient
 	}
 	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), request: place.Approval}
 	p.limits = place.limits(w.visit)
-	p.existing = n == len(s.Sets) && held.Same(w.visit)
+	if s.Sets[n-1].Same(w.visit) {
+		p.existing = n
+	}
 	if p.request {
 		p.until, err = h.replyBy(ctx, w.visit)
 	}

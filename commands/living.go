@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -48,27 +49,27 @@ func (h *Handler) when(at time.Time) time.Time {
 
 // live executes a step of a visit's life.
 func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID, c appointment.Command) (Answer[appointment.State], error) {
-	done, err := handle(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
-	if err == nil && !req.DryRun && done.State.Status.Over() {
-		h.uncount(ctx, req, done.State)
-	}
-	return done, err
+	ctx, cancel := context.WithTimeout(ctx, h.Patience)
+	defer cancel()
+	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
+		done, err := change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+		if err == nil && done.State.Status.Over() {
+			done.Position = max(done.Position, h.uncount(ctx, req, done.State))
+		}
+		return done, err
+	})
 }
 
-// uncount gives back the quotas of what is to come, once it has come. Its
-// failure is nobody's: a claim of what is over counts for nothing.
-func (h *Handler) uncount(ctx context.Context, req Request, s appointment.State) {
-	current, n := s.Current()
-	var active []domain.StreamName
-	for _, stream := range current.Claims {
-		if q, ok := quota.Parse(stream); ok && q.Bucket == quota.Active {
-			active = append(active, stream)
-		}
-	}
-	if len(active) > 0 {
-		current.Claims = active
-		_ = h.releaseAll(ctx, req, current, n) // see above
-	}
+// uncount gives back the quotas of what is to come, once it has come, and
+// returns the position of the last release. Its failure is nobody's: a claim of
+// what is over counts for nothing.
+func (h *Handler) uncount(ctx context.Context, req Request, s appointment.State) domain.Position {
+	claims := slices.DeleteFunc(owedBy(s.Current()), func(c owedClaim) bool {
+		q, ok := quota.Parse(c.stream)
+		return !ok || q.Bucket != quota.Active || q.Rule == quota.Holds
+	})
+	position, _ := h.releaseAll(ctx, req, claims) // see above
+	return position
 }
 
 // Undo takes the last change of status back; what was cancelled has to claim
@@ -93,6 +94,9 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 	return h.transactOn(ctx, req, id, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
 		if err := s.MayUndo(undo); err != nil {
 			return proposal{}, err
+		}
+		if s.Status != appointment.Cancelled {
+			return proposal{}, appointment.ErrNoChange // somebody else was faster
 		}
 		cancelled, _ := s.Current()
 		w, place, err := h.again(ctx, cancelled.Visit)

@@ -28,9 +28,9 @@ func (h *Handler) Approve(ctx context.Context, req Request, id domain.Appointmen
 		if _, err := appointment.Decide(s, appointment.Approve{At: h.Now()}); err != nil {
 			return proposal{}, err
 		}
-		requested, _ := s.Latest()
+		requested, n := s.Latest()
 		w, place, err := h.again(ctx, requested.Visit)
-		return proposal{wish: w, existing: true, policies: place.revisions()}, err
+		return proposal{wish: w, existing: n, policies: place.revisions()}, err
 	})
 }
 

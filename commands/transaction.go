@@ -23,10 +23,12 @@ const decisionTime = 10 * time.Second
 type proposal struct {
 	wish
 	purpose  appointment.Purpose
-	existing bool   // the latest set is to be decided; else the next one is proposed
+	existing int    // the number of the set that is to be decided; 0 = the next one, which is proposed
 	reason   string // open text, sealed before it is stored
 	policies []string
 	refusal  error // of a rule that holds for new commands only, not for their repeats
+
+	stateless bool // it does not depend on what the appointment is
 
 	// The outcome: held or requested until a deadline, else booked.
 	hold, request bool
@@ -38,7 +40,7 @@ type proposal struct {
 func (p proposal) tentative() bool { return p.hold || p.request }
 
 // planner makes a proposal from what the appointment is now. It is called anew
-// whenever a race was lost.
+// whenever a race was lost, since what the plan came from may be old.
 type planner func(ctx context.Context, h *Handler, s appointment.State) (proposal, error)
 
 // attempt is one try at a proposal: what was loaded, and what was decided on it.
@@ -56,6 +58,7 @@ type attempt struct {
 	frees    []Write             // of what a replaced set held elsewhere
 	asked    []domain.StreamName // streams that were loaded, with events or without
 	checks   []Write
+	stored   bool // something of it is in the store already
 }
 
 func (a *attempt) stream() domain.StreamName { return appointment.Stream(a.id) }
@@ -80,9 +83,20 @@ func (h *Handler) transact(
 		return Answer[appointment.State]{}, ErrBusy
 	}
 	defer leave()
-	return retry(ctx, func(ctx context.Context) (Answer[appointment.State], error) {
-		return h.try(ctx, &attempt{proposal: first, id: id, req: req}, again)
+	stored, plan := false, again
+	if first.stateless {
+		plan = nil // it is new
+	}
+	done, err := retry(ctx, func(ctx context.Context) (Answer[appointment.State], error) {
+		a := &attempt{proposal: first, id: id, req: req}
+		done, err := h.try(ctx, a, plan)
+		stored, plan = stored || a.stored, again
+		return done, err
 	})
+	if err != nil && stored {
+		h.tidyUp(ctx, req, id)
+	}
+	return done, err
 }
 
 // transactOn is transact for a command whose proposal depends on what the
@@ -100,6 +114,7 @@ func (h *Handler) transactOn(ctx context.Context, req Request, id domain.Appoint
 				return proposal{}, err
 			}
 			if done, repeated, err = a.replayed(); repeated || err != nil {
+				done.Position = max(done.Position, h.tidy(ctx, req, a.state))
 				return proposal{}, err
 			}
 			return make(ctx, h, a.state)
@@ -124,6 +139,7 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		return none, err
 	}
 	if done, ok, err := a.replayed(); ok || err != nil {
+		done.Position = max(done.Position, h.tidy(ctx, a.req, a.state))
 		return done, err
 	}
 	if again != nil {
@@ -135,14 +151,16 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 	if a.refusal != nil {
 		return none, a.refusal
 	}
-	if a.merged && !a.existing {
+	if a.merged && a.existing == 0 {
 		return none, patient.ErrMerged
 	}
 	if err := h.propose(a); err != nil {
 		return none, err
 	}
 	if a.state.Fate(a.set) == claim.Live {
-		return answer(a.state, a.own), nil // as it was wished already
+		done := answer(a.state, a.own) // as it was wished already
+		done.Position = max(done.Position, h.tidy(ctx, a.req, a.state))
+		return done, nil
 	}
 	if err := h.claimAll(ctx, a); err != nil {
 		return none, h.abandon(ctx, a, err)
@@ -212,20 +230,24 @@ func (a *attempt) replayed() (Answer[appointment.State], bool, error) {
 	return answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo]), true, nil
 }
 
+// propose finds the set that is to be decided: one that is there, or the next.
 func (h *Handler) propose(a *attempt) error {
-	if !a.existing {
-		at := h.now()
-		events, err := appointment.Decide(a.state, appointment.Propose{
-			Visit: a.visit, Claims: a.streams(), Reason: domain.Open(string(a.visit.Patient), a.reason),
-			Deadline: at.Add(decisionTime), At: at, Policies: a.policies, Purpose: a.purpose,
-		})
-		if err != nil {
-			return err
-		}
-		a.state = domain.Fold(appointment.Evolve, a.state, events...)
-		a.proposed = stamp(h, a.req, events)
+	if a.set = a.existing; a.set > 0 {
+		return nil
 	}
-	_, a.set = a.state.Latest()
+	at := h.now()
+	events, err := appointment.Decide(a.state, appointment.Propose{
+		Visit: a.visit, Claims: a.streams(), Reason: domain.Open(string(a.visit.Patient), a.reason),
+		Deadline: at.Add(decisionTime), At: at, Policies: a.policies, Purpose: a.purpose,
+	})
+	if err != nil {
+		return err
+	}
+	a.state = domain.Fold(appointment.Evolve, a.state, events...)
+	a.proposed = stamp(h, a.req, events)
+	if _, a.set = a.state.Latest(); a.state.Fate(a.set) == claim.Dead {
+		_, a.set = a.state.Current() // what is wished is live, and a later set has failed
+	}
 	return nil
 }
 
@@ -235,12 +257,16 @@ func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Microseco
 // arbiters returns the arbiters of the attempt's set. A set that goes on keeps
 // the claims that it was proposed with.
 func (a *attempt) arbiters() []arbiter {
-	latest, _ := a.state.Latest()
-	all := make([]arbiter, len(latest.Claims))
-	for i, stream := range latest.Claims {
-		all[i] = arbiter{a.wish, stream, claim.Claim{Owner: a.stream(), Set: a.set}, a.tentative()}
+	streams := a.state.Sets[a.set-1].Claims
+	all := make([]arbiter, len(streams))
+	for i, stream := range streams {
+		all[i] = a.arbiter(stream)
 	}
 	return all
+}
+
+func (a *attempt) arbiter(stream domain.StreamName) arbiter {
+	return arbiter{wish: a.wish, stream: stream, claim: claim.Claim{Owner: a.stream(), Set: a.set}, tentative: a.tentative(), hold: a.hold}
 }
 
 // claimAll decides every claim before anything is stored, so that an ordinary
@@ -270,11 +296,12 @@ func names(all []arbiter) []domain.StreamName {
 	return streams
 }
 
-// replaced returns the sets that end when the attempt's set is booked.
-func (a *attempt) replaced() []int {
+// dead returns the sets that count for nothing, and may still have claims: those
+// that were replaced, and those that have failed.
+func dead(s appointment.State) []int {
 	var sets []int
-	for i, s := range a.state.Sets {
-		if i+1 != a.set && s.Fate != claim.Dead && !a.tentative() {
+	for i, set := range s.Sets {
+		if set.Fate == claim.Dead {
 			sets = append(sets, i+1)
 		}
 	}
@@ -287,39 +314,37 @@ func (h *Handler) commit(ctx context.Context, a *attempt) (Answer[appointment.St
 	if err != nil {
 		return Answer[appointment.State]{}, err
 	}
-	replaced := a.replaced()
 	own := Write{Stream: a.stream(), Expected: last(a.own), Events: a.proposed}
-	outcome := stamp(h, a.req, events)
-	done := Answer[appointment.State]{State: domain.Fold(appointment.Evolve, a.state, events...)}
-	done.Revision = last(a.own) + domain.Revision(len(a.proposed)+len(outcome))
 	if !h.Store.Atomic() {
-		done.Position, err = h.step(ctx, a, own)
+		done, err := h.step(ctx, a, own)
 		if err == nil {
-			h.tidy(ctx, a.req, done.State, replaced...)
+			done.Position = max(done.Position, h.tidy(ctx, a.req, done.State))
 		}
 		return done, err
 	}
-	later, err := h.freeAll(ctx, a, replaced)
+	done := Answer[appointment.State]{State: domain.Fold(appointment.Evolve, a.state, events...)}
+	own.Events = slices.Concat(own.Events, stamp(h, a.req, events))
+	done.Revision = own.Expected + domain.Revision(len(own.Events))
+	later, err := h.freeAll(ctx, a, done.State)
 	if err != nil {
 		return done, err
 	}
-	own.Events = slices.Concat(own.Events, outcome)
-	done.Position, err = h.append(ctx, slices.Concat(a.claims, []Write{own}, a.frees), a.checks)
+	done.Position, err = h.append(ctx, slices.Concat(a.claims, []Write{own}, a.frees), slices.Concat(a.checks, a.wish.checks))
 	if err == nil && later {
-		h.tidy(ctx, a.req, done.State, replaced...)
+		done.Position = max(done.Position, h.tidy(ctx, a.req, done.State))
 	}
 	return done, err
 }
 
-// freeAll decides the releases of sets that end. Where the new set claims on
-// the same stream, the release has to come later: no prefix of the log shows a
-// live set without its claims.
-func (h *Handler) freeAll(ctx context.Context, a *attempt, sets []int) (later bool, err error) {
-	for _, n := range sets {
-		old := a.state.Sets[n-1]
-		if err := h.loadMore(ctx, a, old.Claims); err != nil {
-			return false, err
-		}
+// freeAll decides the releases of what is dead once the attempt is stored. Where
+// the new set claims on the same stream, the release has to come later: no
+// prefix of the log shows a live set without its claims.
+func (h *Handler) freeAll(ctx context.Context, a *attempt, then appointment.State) (later bool, err error) {
+	if err := h.loadMore(ctx, a, owed(then)); err != nil {
+		return false, err
+	}
+	for _, n := range dead(then) {
+		old := then.Sets[n-1]
 		for _, stream := range old.Claims {
 			if slices.ContainsFunc(slices.Concat(a.claims, a.frees), func(w Write) bool { return w.Stream == stream }) {
 				later = true
@@ -349,7 +374,7 @@ func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
 		command = appointment.Request{Set: a.set, Until: a.until, At: h.now()}
 	}
 	events, err := appointment.Decide(a.state, command)
-	if errors.Is(err, appointment.ErrLapsed) && !a.existing {
+	if errors.Is(err, appointment.ErrLapsed) && a.existing == 0 {
 		return nil, ErrWrongRevision
 	}
 	return events, err
@@ -385,40 +410,46 @@ func (a *attempt) turn() *time.Time {
 }
 
 // step stores an attempt one append at a time: proposed, the claims, the outcome.
-func (h *Handler) step(ctx context.Context, a *attempt, own Write) (domain.Position, error) {
+func (h *Handler) step(ctx context.Context, a *attempt, own Write) (done Answer[appointment.State], err error) {
 	if len(own.Events) > 0 {
 		if _, err := h.Store.Append(ctx, own); err != nil {
-			return 0, err
+			return done, err
 		}
 	}
+	a.stored = true
 	own.Expected += domain.Revision(len(own.Events))
 	for i := range a.claims {
 		if err := h.settle(ctx, a, &a.claims[i]); err != nil {
-			return 0, h.refuse(ctx, a, own, err)
+			return done, h.refuse(ctx, a, own, err)
 		}
 	}
 	events, err := h.decideCommit(a)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	own.Events = stamp(h, a.req, events)
-	return h.Store.Append(ctx, own)
+	done.State, done.Revision = domain.Fold(appointment.Evolve, a.state, events...), own.Expected+domain.Revision(len(events))
+	done.Position, err = h.Store.Append(ctx, own)
+	return done, err
 }
 
-// settle appends one claim, deciding again as long as races are lost.
+// settle appends one claim, deciding again as long as races are lost and the
+// caller's patience lasts.
 func (h *Handler) settle(ctx context.Context, a *attempt, write *Write) error {
 	for {
 		_, err := h.Store.Append(ctx, *write)
 		if !errors.Is(err, ErrWrongRevision) {
 			return err
 		}
+		if pause(ctx) != nil {
+			return ErrBusy
+		}
 		loaded, err := h.Store.Load(ctx, write.Stream)
 		if err != nil {
 			return err
 		}
 		a.loaded[write.Stream] = loaded[write.Stream]
-		arbiter := arbiter{a.wish, write.Stream, claim.Claim{Owner: a.stream(), Set: a.set}, a.tentative()}
-		*write, err = h.claim(ctx, a.req, arbiter, loaded[write.Stream])
+		*write, err = h.claim(ctx, a.req, a.arbiter(write.Stream), loaded[write.Stream])
 		if err != nil || len(write.Events) == 0 {
 			return err
 		}
@@ -429,7 +460,7 @@ func (h *Handler) settle(ctx context.Context, a *attempt, write *Write) error {
 // claims cannot be had any more. A set that is not stored needs no ending, and
 // one that is held or requested is not this command's to end.
 func (h *Handler) abandon(ctx context.Context, a *attempt, because error) error {
-	if len(a.proposed) > 0 || a.existing {
+	if len(a.proposed) > 0 || a.existing > 0 {
 		return because
 	}
 	return h.refuse(ctx, a, Write{Stream: a.stream(), Expected: last(a.own)}, because)
@@ -440,7 +471,7 @@ func (h *Handler) abandon(ctx context.Context, a *attempt, because error) error 
 // the command to continue or for its deadline to end.
 func (h *Handler) refuse(ctx context.Context, a *attempt, own Write, because error) error {
 	conflict, ok := errors.AsType[*Conflict](because)
-	if !ok || a.existing {
+	if !ok || a.existing > 0 {
 		return because
 	}
 	events, err := appointment.Decide(a.state, appointment.Refuse{Set: a.set, Rule: domain.RuleOf(conflict).Rule})
@@ -451,51 +482,122 @@ func (h *Handler) refuse(ctx context.Context, a *attempt, own Write, because err
 	if _, err := h.Store.Append(ctx, own); err != nil {
 		return err
 	}
-	h.tidy(ctx, a.req, a.state, a.set)
+	h.tidy(ctx, a.req, domain.Fold(appointment.Evolve, a.state, events...))
 	return because
 }
 
-// tidy gives back what dead sets still hold. It comes after the commit point,
-// so that its failure is nobody's: dead claims count for nothing, and whoever
-// meets one releases it.
-func (h *Handler) tidy(ctx context.Context, req Request, s appointment.State, sets ...int) {
-	for _, n := range sets {
-		_ = h.releaseAll(ctx, req, s.Sets[n-1], n) // see above
+// tidy gives back what dead sets still hold, and returns the position of the
+// last release, 0 when there was none. It comes after the commit point, so that
+// its failure is nobody's: dead claims count for nothing, and whoever meets one
+// releases it.
+func (h *Handler) tidy(ctx context.Context, req Request, s appointment.State) domain.Position {
+	var claims []owedClaim
+	for _, n := range dead(s) {
+		claims = append(claims, owedBy(s.Sets[n-1], n)...)
+	}
+	position, _ := h.releaseAll(ctx, req, claims) // see above
+	return position
+}
+
+// tidyUp is tidy for an appointment whose state is not known, after a command
+// that has failed.
+func (h *Handler) tidyUp(ctx context.Context, req Request, id domain.AppointmentID) {
+	a := &attempt{id: id, req: req}
+	if h.loadOwn(ctx, a) == nil { // see tidy
+		h.tidy(ctx, req, a.state)
 	}
 }
 
-// releases returns the writes that give a set's claims back, none for a claim
-// that is not held.
-func (h *Handler) releases(ctx context.Context, req Request, s appointment.Set, n int) ([]Write, error) {
-	loaded, err := h.Store.Load(ctx, s.Claims...)
+// owedClaim is a claim to be given back.
+type owedClaim struct {
+	stream domain.StreamName
+	claim  claim.Claim
+}
+
+func owedBy(s appointment.Set, n int) []owedClaim {
+	claims := make([]owedClaim, len(s.Claims))
+	for i, stream := range s.Claims {
+		claims[i] = owedClaim{stream, claim.Claim{Owner: appointment.Stream(s.Appointment), Set: n}}
+	}
+	return claims
+}
+
+// owed returns the streams that dead sets may have claims on.
+func owed(s appointment.State) []domain.StreamName {
+	var streams []domain.StreamName
+	for _, n := range dead(s) {
+		streams = append(streams, s.Sets[n-1].Claims...)
+	}
+	slices.Sort(streams)
+	return slices.Compact(streams)
+}
+
+// releaseAll appends the releases of claims until none is left or the caller's
+// patience ends. It returns the position of the last one.
+func (h *Handler) releaseAll(ctx context.Context, req Request, claims []owedClaim) (domain.Position, error) {
+	var position domain.Position
+	for len(claims) > 0 {
+		writes, err := h.releases(ctx, req, claims)
+		if err != nil || len(writes) == 0 {
+			return position, err
+		}
+		lost := false
+		for _, w := range writes {
+			stored, err := h.Store.Append(ctx, w)
+			if err != nil && !errors.Is(err, ErrWrongRevision) {
+				return position, err
+			}
+			position, lost = max(position, stored), lost || err != nil
+		}
+		if !lost {
+			return position, nil
+		}
+		if err := pause(ctx); err != nil {
+			return position, err
+		}
+	}
+	return position, nil
+}
+
+// releases returns the writes that give claims back, one for each stream and
+// none for a claim that is not held.
+func (h *Handler) releases(ctx context.Context, req Request, claims []owedClaim) ([]Write, error) {
+	var streams []domain.StreamName
+	for _, c := range claims {
+		if !slices.Contains(streams, c.stream) {
+			streams = append(streams, c.stream)
+		}
+	}
+	loaded, err := h.Store.Load(ctx, streams...)
 	if err != nil {
 		return nil, err
 	}
 	var writes []Write
-	for _, stream := range s.Claims {
-		recorded := loaded[stream]
-		events, err := release(stream, recorded, claim.Claim{Owner: appointment.Stream(s.Appointment), Set: n})
+	for _, c := range claims {
+		recorded := loaded[c.stream]
+		events, err := release(c.stream, recorded, c.claim)
 		if err != nil {
 			return nil, err
 		}
-		if len(events) > 0 {
-			writes = append(writes, Write{stream, last(recorded), stamp(h, req, events)})
+		if len(events) == 0 {
+			continue
 		}
+		i := slices.IndexFunc(writes, func(w Write) bool { return w.Stream == c.stream })
+		if i < 0 {
+			i, writes = len(writes), append(writes, Write{Stream: c.stream, Expected: last(recorded)})
+		}
+		writes[i].Events = append(writes[i].Events, stamp(h, req, events)...)
+		loaded[c.stream] = after(recorded, events)
 	}
 	return writes, nil
 }
 
-// releaseAll appends the releases of a dead set one by one, until none is left.
-func (h *Handler) releaseAll(ctx context.Context, req Request, s appointment.Set, n int) error {
-	for {
-		writes, err := h.releases(ctx, req, s, n)
-		if err != nil || len(writes) == 0 {
-			return err
-		}
-		for _, w := range writes {
-			if _, err := h.Store.Append(ctx, w); err != nil && !errors.Is(err, ErrWrongRevision) {
-				return err
-			}
-		}
+// after returns what will be recorded once the events are, as far as deciding
+// needs it.
+func after(recorded []domain.Recorded, events []domain.Event) []domain.Recorded {
+	all := slices.Clone(recorded)
+	for _, e := range events {
+		all = append(all, domain.Recorded{Event: e, Revision: last(all) + 1})
 	}
+	return all
 }

@@ -205,12 +205,12 @@ func (h *Handler) objections(ctx context.Context, q Question, id domain.SlotID) 
 	}
 	streams := a.streams() // before propose, which may refuse
 	refusals = append(refusals, reader.propose(a))
+	a.set = 1 // the first of a new appointment, also when it may not be proposed
 	if err := reader.loadMore(ctx, a, streams); err != nil {
 		return nil, err
 	}
 	for _, stream := range streams {
-		c := arbiter{a.wish, stream, claim.Claim{Owner: a.stream(), Set: 1}, a.tentative()}
-		_, err := reader.claim(ctx, a.req, c, a.loaded[stream])
+		_, err := reader.claim(ctx, a.req, a.arbiter(stream), a.loaded[stream])
 		refusals = append(refusals, err)
 	}
 	return reader.explained(ctx, q, a, refusals...)

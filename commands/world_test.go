@@ -16,9 +16,12 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/audit"
@@ -234,3 +237,27 @@ func (c *crashing) Append(ctx context.Context, writes ...commands.Write) (domain
 
 // slotStream returns the stream of a slot.
 func slotStream(s schedule.Slot) domain.StreamName { return slot.Stream(s.ID) }
+
+// claimOf returns the claim that an arbiter's event is about, and whether it is
+// taken from then on.
+func claimOf(e domain.Event) (c claim.Claim, taken, ok bool) {
+	switch e := e.(type) {
+	case slot.Held:
+		return e.Claim, true, true
+	case slot.Booked:
+		return e.Claim, true, true
+	case slot.Released:
+		return e.Claim, false, true
+	case occupancy.Held:
+		return e.Claim, true, true
+	case occupancy.Booked:
+		return e.Claim, true, true
+	case occupancy.Released:
+		return e.Claim, false, true
+	case quota.Booked:
+		return e.Claim, true, true
+	case quota.Released:
+		return e.Claim, false, true
+	}
+	return claim.Claim{}, false, false
+}

@@ -143,7 +143,7 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 			s = s.taken(e.Claim, forever())
 		}
 	case slot.Overbooked:
-		s.Places, s.Wanted = e.Places, 0
+		s.Wanted, s.Places = cmp.Or(s.Wanted, s.Places), e.Places
 	case slot.Released:
 		s = s.released(e.Claim)
 	case slot.Withdrawn:

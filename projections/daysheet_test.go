@@ -10,28 +10,9 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/schedule"
-	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 )
-
-func heldFor(v appointment.Visit, n, set, places int) fact {
-	t := terms(v.Practitioner, n, v.Period)
-	return on(slot.Stream(t.Slot), slot.Held{Terms: t, Holder: holder(v, set), Places: places})
-}
-
-func held(v appointment.Visit, deadline time.Time) fact {
-	return on(appointment.Stream(v.Appointment), appointment.WasHeld{Visit: v, Set: 1, Deadline: deadline})
-}
-
-func requested(v appointment.Visit, deadline time.Time) fact {
-	return on(appointment.Stream(v.Appointment), appointment.WasRequested{Visit: v, Set: 1, Deadline: deadline})
-}
-
-func displacing(v appointment.Visit, n int) fact {
-	t := terms(v.Practitioner, n, v.Period)
-	return on(slot.Stream(t.Slot), slot.Withdrawn{Terms: t, Displaced: []slot.Holder{holder(v, 1)}})
-}
 
 // sheetIs says how a day sheet looks: "HH:MM kind free/places" for a slot, and
 // whose turn it is in it.
@@ -86,17 +67,17 @@ func TestADaySheet(t *testing.T) {
 	nobody := v
 	nobody.Patient = ""
 	t.Run("a hold is held until it has lapsed, and free then",
-		given(lisbon, open, proposed(nobody, 1, deadline), heldFor(nobody, 0, 1, 1), held(nobody, deadline)).
+		given(lisbon, open, proposed(nobody, 1, deadline), holding(nobody, 0, 1, 1), held(nobody, 1, deadline)).
 			Then(func(t *testing.T, e *engine.Engine) {
 				over := deadline.Add(appointment.ClockSlack)
 				sheetIs(f, over.Add(-time.Microsecond), "09:00 held 0/1 nobody pending until 08:10", "10:00 free 1/1")(t, e)
 				sheetIs(f, over, "09:00 free 1/1", "10:00 free 1/1")(t, e)
 			}))
 	t.Run("a request waits for its answer",
-		given(lisbon, open, proposed(v, 1, deadline), heldFor(v, 0, 1, 1), requested(v, deadline)).
+		given(lisbon, open, proposed(v, 1, deadline), holding(v, 0, 1, 1), requested(v, 1, deadline)).
 			Then(sheetIs(f, now, "09:00 requested 0/1 pat pending until 08:10", "10:00 free 1/1")))
 	t.Run("a withdrawn slot is blocked, or displaces who is in it",
-		given(lisbon, open, proposed(v, 1, deadline), claimed(v, 0, 1, 1), booked(v, 1), displacing(v, 0), withdrawn(ana, 1, ten)).
+		given(lisbon, open, proposed(v, 1, deadline), claimed(v, 0, 1, 1), booked(v, 1), displaced(v, 0, 1), withdrawn(ana, 1, ten)).
 			Then(sheetIs(f, now, "09:00 displaced 0/1 pat booked", "10:00 blocked 0/1")))
 
 	first, second := v, w

@@ -237,13 +237,18 @@ func (s State) live() int {
 	return 1 + slices.IndexFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Live })
 }
 
+// pending reports whether any set is.
+func (s State) pending() bool {
+	return slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending })
+}
+
 func (s State) set(n int) Set { return s.Sets[n-1] }
 
 // Evolve returns the state after the event.
 func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case WasProposed:
-		if s.live() == 0 && s.Status != Pending {
+		if !s.Decided && !s.pending() {
 			s.Status = Proposed
 		}
 		if s.Reason.IsZero() {
@@ -257,7 +262,7 @@ func Evolve(s State, e Event) State {
 		s = s.with(e.Set, func(t *Set) { t.Deadline = e.Deadline })
 	case WasRequested:
 		s.Status = Pending
-		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
+		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
 	case WasBooked:
 		s = s.booked(e)
 	case WasRefused:
@@ -342,7 +347,7 @@ func (s State) with(n int, change func(*Set)) State {
 // set is live or pending.
 func (s State) died(n int) State {
 	s = s.with(n, func(t *Set) { t.Fate = claim.Dead })
-	if !slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate != claim.Dead }) {
+	if s.live() == 0 && !s.pending() {
 		s.Status = Cancelled
 	}
 	return s

@@ -209,8 +209,8 @@ func (s State) MayUndo(c Undo) error {
 	switch {
 	case s.Status == "":
 		return ErrNotFound
-	case s.Change.From == "":
-		return ErrNoChange
+	case s.Change.From == "", s.Status == Cancelled && s.Change.From != Booked && s.Change.From != Arrived && s.Change.From != CheckedIn:
+		return ErrNoChange // only what was live can be again
 	case s.Change.By != c.By:
 		return ErrNotYours
 	case c.At.After(s.Change.At.Add(c.Grace)):

@@ -121,7 +121,7 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 		case !c.At.Before(last.Deadline):
 			events = []Event{HasLapsed{last.Visit, n}}
 			s, last.Fate = Evolve(s, events[0]), claim.Dead
-		case last.Same(c.Visit):
+		case last.Same(c.Visit) && s.goesOn(n, c.Purpose):
 			return nil, false, nil // on its way already
 		case c.Purpose == ToBook:
 			return nil, false, ErrExists
@@ -143,6 +143,19 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 		proceed = s.Status == Cancelled && s.Change.From != ""
 	}
 	return events, proceed, err
+}
+
+// goesOn reports whether a set that is in decision may still become what it was
+// proposed for.
+func (s State) goesOn(n int, purpose Purpose) bool {
+	switch purpose {
+	case ToBook:
+		return !slices.ContainsFunc(s.Sets[:n-1], func(t Set) bool { return t.Fate != claim.Dead })
+	case ToMove:
+		return s.Status == Booked
+	case ToComplete, ToRestore:
+	}
+	return true
 }
 
 // anew reports whether a set begins the appointment, again after a refusal or

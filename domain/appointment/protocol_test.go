@@ -155,9 +155,9 @@ func TestApprove(t *testing.T) {
 	t.Run("is refused once it was declined", spec.Given(proposed, requested, declined).When(approve).ThenRefuse(appointment.ErrNotRequested))
 	t.Run("of what is booked anyway is refused", spec.Given(proposed, booked).When(approve).ThenRefuse(appointment.ErrNotRequested))
 	t.Run("of nothing is refused", spec.Given().When(approve).ThenRefuse(appointment.ErrNotFound))
-	t.Run("ends the hold that the request came of", spec.Given(firstNobody, heldNobody, wasProposed(2),
+	t.Run("replaces nothing: the hold that it came of ended with the request", spec.Given(firstNobody, heldNobody, wasProposed(2),
 		appointment.WasRequested{Visit: visit, Set: 2, Deadline: answerBy}).When(approve).
-		Then(appointment.WasBooked{Visit: visit, Set: 2, Replaces: 1, Freed: []domain.SlotID{}}))
+		Then(appointment.WasBooked{Visit: visit, Set: 2}))
 }
 
 func TestDecline(t *testing.T) {

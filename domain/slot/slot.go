@@ -186,7 +186,7 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 		if c.Tentative || slices.Contains(s.Firm, h.Claim) {
 			return nil, nil // the same appointment and set: the same claim
 		}
-		return []Event{Booked{s.Terms, h, places}}, nil
+		return []Event{Booked{s.Terms, h, s.Places}}, nil
 	}
 	if s.Withdrawn {
 		return nil, ErrWithdrawn
@@ -324,7 +324,8 @@ func Evolve(s State, e Event) State {
 	case Resized:
 		s.Places, s.Wanted, s.Terms = e.Places, e.Wanted, e.Terms
 	case Overbooked:
-		s.Places, s.Wanted, s.Terms = e.Places, 0, e.Terms
+		s.Wanted = cmp.Or(s.Wanted, s.Places) // the place goes with whoever leaves first
+		s.Places, s.Terms = e.Places, e.Terms
 	}
 	return s
 }
