@@ -17,7 +17,7 @@ import (
 
 // The shape of every year.
 const (
-	horizon       = 8  // days that are open
+	horizon       = 6  // days that are open
 	firstPatients = 30 // when the year begins
 	practitioners = 4
 )
