@@ -18,7 +18,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  2,
+		Version:  3,
 		Interest: domain.Filter{Categories: []string{appointment.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -30,7 +30,7 @@ create table appointment (
 	listed        boolean          not null,
 	status        text collate "C" not null,
 	revision      bigint           not null,
-	patient       text collate "C" not null,
+	patient       text collate "C",          -- null while a hold names nobody
 	practitioner  text collate "C" not null,
 	clinic        text collate "C" not null,
 	slots         text[],
@@ -292,7 +292,7 @@ func NewAppointments(v Viewer) Appointments { return Appointments{v} }
 // has answered ends ClockSlack after its deadline: @expired is that much before
 // the time.
 const appointmentQuery = `
-select a.appointment as id, a.status, a.revision, a.patient, a.practitioner, a.clinic, coalesce(c.zone, '') as zone,
+select a.appointment as id, a.status, a.revision, coalesce(a.patient, '') as patient, a.practitioner, a.clinic, coalesce(c.zone, '') as zone,
 	a.slots, a.start, a."end", coalesce(a.visit_type, '') as visit_type, a.uses, coalesce(a.reason, 'null')::json as reason,
 	coalesce(a.initiator, '') as initiator, coalesce(a.cancel_code, '') as cancel_code,
 	coalesce(a.cancel_reason, 'null')::json as cancel_reason, coalesce(a.deadline, '0001-01-01T00:00:00Z') as deadline,

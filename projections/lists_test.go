@@ -208,5 +208,5 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v2", "appointments_v2", "directory_v2", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
+	require.Equal(t, []string{"availability_v2", "appointments_v3", "directory_v2", "patients_v2", "catalogue_v1", "reviews_v1"}, names)
 }
