@@ -20,6 +20,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -86,7 +87,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.handler = commands.New(commands.Config{
-		Store: measured(a.store, registry), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
@@ -103,6 +104,14 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	}
 	a.http, err = a.api(c, registry)
 	return err
+}
+
+// timed returns the store as fits the clock.
+func (a *app) timed(store commands.Store) commands.Store {
+	if a.hand == nil {
+		return store
+	}
+	return demo.Timed(store, a.clock)
 }
 
 func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {

@@ -62,7 +62,7 @@ func Write(ctx context.Context, c Config) (Report, error) {
 	c.Wishes = cmp.Or(c.Wishes, 8)
 	y := &year{
 		Config: c, dice: rand.New(rand.NewPCG(c.Seed, 0x5107b00c)), //nolint:gosec // the same for the same seed
-		h:      commands.New(commands.Config{Store: c.Store, Now: c.Clock.Now, NewID: c.NewID, HoldKey: c.HoldKey, Patience: time.Minute}),
+		h:      commands.New(commands.Config{Store: Timed(c.Store, c.Clock.Now), Now: c.Clock.Now, NewID: c.NewID, HoldKey: c.HoldKey, Patience: time.Minute}),
 		report: Report{map[string]int{}, map[string]int{}},
 		due:    map[domain.PractitionerID]time.Time{}, taken: map[domain.SlotID]int{},
 		horizon: horizon, events: plannedEvents(c),

@@ -24,10 +24,15 @@ type written struct {
 	types  map[string]int
 }
 
-func write(t *testing.T, stepByStep bool, c demo.Config) written {
+// write makes a year up in a store with a clock of its own, or with the year's
+// when it is nil.
+func write(t *testing.T, stepByStep bool, recorded func() time.Time, c demo.Config) written {
 	t.Helper()
 	c.Clock = &demo.Clock{}
-	store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: c.Clock.Now, StepByStep: stepByStep})
+	if recorded == nil {
+		recorded = c.Clock.Now
+	}
+	store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: recorded, StepByStep: stepByStep})
 	c.Store, c.NewID = store, func() string { return uuid.Must(uuid.NewV7()).String() }
 	var w written
 	var err error
@@ -71,7 +76,7 @@ func TestAYearOfTwoClinicsKeepsEveryInvariant(t *testing.T) {
 				for i, mode := range []string{"atomic", "step by step"} {
 					t.Run(mode, func(t *testing.T) {
 						t.Parallel()
-						years[i] = write(t, i == 1, whole(seed))
+						years[i] = write(t, i == 1, nil, whole(seed))
 						years[i].holds(t)
 						years[i].isEventful(t)
 					})
@@ -88,14 +93,14 @@ func TestAnotherSeedIsAnotherYear(t *testing.T) {
 	month := demo.Config{First: "2026-03-01", Until: domain.Day("2026-04-01").Start(), Wishes: 4}
 	one, two := month, month
 	one.Seed, two.Seed = 1, 2
-	require.NotEqual(t, write(t, false, one).report, write(t, false, two).report)
+	require.NotEqual(t, write(t, false, nil, one).report, write(t, false, nil, two).report)
 }
 
 func TestAYearMayEndWithWhatLiesAhead(t *testing.T) {
 	t.Parallel()
 	now := domain.Day("2026-06-01").Start().Add(13 * time.Hour)
 	var days int
-	w := write(t, false, demo.Config{
+	w := write(t, false, nil, demo.Config{
 		Seed: 7, First: "2026-05-18", Until: now, Ahead: 60, Wishes: 4, Progress: func(domain.Day) { days++ },
 	})
 	w.holds(t)
@@ -109,6 +114,13 @@ func TestAYearMayEndWithWhatLiesAhead(t *testing.T) {
 		}
 	}
 	require.True(t, latest.After(now.AddDate(0, 0, 30)), latest)
+}
+
+func TestAYearIsTheSameInAStoreWhoseClockIsAhead(t *testing.T) {
+	t.Parallel()
+	months := demo.Config{Seed: 3, First: "2026-01-01", Until: domain.Day("2026-03-01").Start(), Wishes: 3}
+	today := func() time.Time { return domain.Day("2026-07-01").Start() }
+	require.Equal(t, write(t, false, nil, months).report, write(t, false, today, months).report)
 }
 
 func TestAYearWhoseStoreFailsEnds(t *testing.T) {
