@@ -18,7 +18,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  2,
+		Version:  3,
 		Interest: domain.Filter{Categories: []string{appointment.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -30,7 +30,7 @@ create table appointment (
 	listed        boolean          not null,
 	status        text collate "C" not null,
 	revision      bigint           not null,
-	patient       text collate "C",
+	patient       text collate "C",          -- null while a hold names nobody
 	practitioner  text collate "C" not null,
 	clinic        text collate "C" not null,
 	slots         text[],

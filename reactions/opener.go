@@ -96,6 +96,15 @@ func (o *Opener) lookBy(t time.Time) {
 	}
 }
 
+// ClockMoved has Run see what time it is: a clock that is moved by hand passes
+// the next look without a timer noticing.
+func (o *Opener) ClockMoved() {
+	select {
+	case o.sooner <- struct{}{}:
+	default: // somebody has said so
+	}
+}
+
 // restUntilDue waits until a look is due, or ctx ends.
 func (o *Opener) restUntilDue(ctx context.Context) {
 	for ctx.Err() == nil {

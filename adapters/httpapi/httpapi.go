@@ -54,6 +54,7 @@ type Config struct {
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
+	Clock        Clock                                              // the same clock when it is moved by hand, in a demonstration; nil = it is not
 	NewID        func() string                                      // a fresh UUIDv7 in lower case; required
 	HashKey      []byte                                             // key of the hash that tells whether a retried body is the same; the same in every process, for ever; required
 	Actor        func(r *http.Request) (string, error)              // who asks, or a refusal; nil = "local"
@@ -146,6 +147,7 @@ func (a *api) routes() {
 	a.seriesRoutes()
 	a.historyRoutes()
 	a.reviewRoutes()
+	a.clockRoutes()
 }
 
 // wrapped puts around the router what happens to every request.

@@ -26,16 +26,17 @@ type sizes struct {
 	bookings  int           // in one run, at most
 	pacing    time.Duration // the open loop
 	days      int           // of the history that is projected
+	openers   int           // practitioners whose days are opened
 }
 
 func (o options) sizes() sizes {
 	if o.quick {
 		const moment = 200 * time.Millisecond
-		return sizes{appending: moment, held: time.Second, booking: moment, bookings: 500, pacing: time.Second, days: 2}
+		return sizes{appending: moment, held: time.Second, booking: moment, bookings: 500, pacing: time.Second, days: 2, openers: 40}
 	}
 	const enough = 1500 * time.Millisecond
 	return sizes{
-		appending: time.Second, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30,
+		appending: time.Second, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, openers: 1000,
 	}
 }
 
@@ -52,6 +53,7 @@ func groups() []group {
 		{"snapshot", []string{rowSnapshot}, measureSnapshot},
 		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99}, measureBookings},
 		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
+		{"opening", []string{rowOpening, rowOpeningAgain}, measureOpening},
 	}
 }
 
@@ -214,6 +216,7 @@ func (b *bench) header(ctx context.Context) error {
   appends      events of about 300 B on streams of their own, runs of %v; snapshot open for %v
   bookings     runs of at most %d bookings and %v, each with a slot, a patient and a key of its own; open loop of %v
   projections  %s
-`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, historyOf(b.days))
+  opening      %d days of %d practitioners, %d slots a day
+`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, historyOf(b.days), openedDays, b.openers, slotsPerDay)
 	return err
 }

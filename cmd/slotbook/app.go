@@ -20,6 +20,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -37,7 +38,10 @@ type app struct {
 	demand  *commands.DemandRecorder
 	http    http.Handler
 	logger  *slog.Logger
-	begun   atomic.Bool // everything that has to be there at the start is
+	clock   clock         // of the business
+	hand    *handClock    // the same where it is moved by hand, else nil
+	begun   atomic.Bool   // everything that has to be there at the start is
+	loaded  chan struct{} // is closed then
 }
 
 // appConfig is what an app is made of.
@@ -45,6 +49,7 @@ type appConfig struct {
 	url         string   // of a database that was checked and migrated
 	masterKey   []byte   // wraps the keys of persons
 	corsOrigins []string // browsers that may call
+	manual      bool     // business time stands still until it is moved
 	logger      *slog.Logger
 }
 
@@ -54,7 +59,11 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, logger: c.logger}
+	a := &app{pool: pool, logger: c.logger, clock: time.Now, loaded: make(chan struct{})}
+	if c.manual {
+		a.hand = newHandClock(time.Now())
+		a.clock = a.hand.Now
+	}
 	if err := a.assemble(ctx, c); err != nil {
 		pool.Close()
 		return nil, err
@@ -81,7 +90,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
 	a.handler = commands.New(commands.Config{
-		Store: measured(a.store, registry), Now: time.Now, NewID: newID, HoldKey: derive(c.masterKey, "hold token"), Refused: a.demand.Add,
+		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"), Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
@@ -93,21 +102,36 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
 		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Logger: a.logger,
 	})
+	if a.hand != nil {
+		a.hand.moved = a.opener.ClockMoved
+	}
 	a.http, err = a.api(c, registry)
 	return err
 }
 
+// timed returns the store as fits the clock.
+func (a *app) timed(store commands.Store) commands.Store {
+	if a.hand == nil {
+		return store
+	}
+	return demo.Timed(store, a.clock)
+}
+
 func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{
+	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
 		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine),
-		Head: a.store.Head, Ready: a.ready, Now: time.Now, NewID: newID,
+		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
-	})
+	}
+	if a.hand != nil {
+		config.Clock = a.hand
+	}
+	return httpapi.New(config)
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -201,7 +225,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	failed := make(chan error, 5)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
-	opener := start(failed, func() error { return a.opener.Run(working) })
+	opener := start(failed, func() error { return a.keepOpen(working) })
 	recorder := start(failed, func() error { return a.demand.Run(working) })
 	server := &http.Server{
 		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
@@ -214,6 +238,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 		err = nil // told to stop before it was ready: what was interrupted goes on at the next start
 	} else if err == nil {
 		a.begun.Store(true)
+		close(a.loaded)
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
@@ -232,6 +257,17 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	stopStore()
 	<-store
 	return err
+}
+
+// keepOpen keeps days open once everything is there that has to be: demo data are
+// loaded in a time of their own.
+func (a *app) keepOpen(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.loaded:
+		return a.opener.Run(ctx)
+	}
 }
 
 // requestTime is how long one request may take: a changed schedule of a year is

@@ -14,7 +14,10 @@ import (
 	"github.com/slotbook/slotbook/projections/audit"
 )
 
-type auditCmd struct{ database }
+type auditCmd struct {
+	database
+	Demo bool `help:"The log is of a made-up year or a clock moved by hand: do not compare deadlines with the time of recording."`
+}
 
 // Run audits the log up to where it ends now.
 func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
@@ -39,7 +42,7 @@ func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
 	if err != nil {
 		return err
 	}
-	auditor, err := auditLog(ctx, store)
+	auditor, err := auditLog(ctx, store, c.Demo)
 	if err != nil {
 		return err
 	}
@@ -59,13 +62,15 @@ func hasLog(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// auditLog reads the whole log.
-func auditLog(ctx context.Context, store *postgres.Store) (*audit.Auditor, error) {
+// auditLog reads the whole log. With otherTime deadlines are not compared with
+// the time of recording.
+func auditLog(ctx context.Context, store *postgres.Store, otherTime bool) (*audit.Auditor, error) {
 	head, err := store.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
 	auditor := audit.New()
+	auditor.OtherTime = otherTime
 	for at := domain.Position(0); at < head; {
 		page, err := store.ReadAll(ctx, at, domain.Filter{}, 5000)
 		if err != nil {

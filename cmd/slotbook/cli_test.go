@@ -65,6 +65,10 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 		{"an audit of a folder that is missing", []string{"audit", "--data-dir", missing}, "there is no database in the folder " + missing},
 		{"an audit of a database that was never used", []string{"audit", "--database-url", postgrestest.EmptyDatabase(t)}, "holds no Slotbook log"},
 		{"an origin without a scheme", []string{"serve", "--cors-origins", "clinic.example"}, `"clinic.example" is neither * nor an origin`},
+		{"a seed without demo data", []string{"serve", "--seed", "42"}, "it goes with --demo"},
+		{"a seed that is no number", []string{"serve", "--demo", "--seed", "x"}, "--seed"},
+		{"a manual clock of real data", []string{"serve", "--clock", "manual"}, "it goes with --demo"},
+		{"another clock", []string{"serve", "--demo", "--clock", "sun"}, "--clock"},
 		{"a data folder of another major version", []string{"migrate", "--data-dir", other}, "9.6"},
 	}
 	for _, c := range cases {

@@ -18,13 +18,15 @@ type serveCmd struct {
 	database
 	Listen      string   `env:"SLOTBOOK_LISTEN" default:"127.0.0.1:8080" help:"Address to listen on, 127.0.0.1:8080 by default. Anything but loopback is reachable by everybody who reaches the machine: there are no accounts yet." placeholder:"HOST:PORT"`
 	Demo        bool     `env:"SLOTBOOK_DEMO" help:"Load the demo data into an empty store."`
+	Seed        *uint64  `env:"SLOTBOOK_SEED" help:"With --demo: make up a year of two clinics from this number, half of it past and half ahead, instead of the small demo data. The same number makes the same year." placeholder:"N"`
+	Clock       string   `env:"SLOTBOOK_CLOCK" default:"real" enum:"real,manual" help:"real, the default; or, with --demo, manual: business time stands still and moves by POST /v1/demo/clock only."`
 	CORSOrigins []string `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, out output) error {
 	tuneGC()
-	if err := checkOrigins(c.CORSOrigins); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
@@ -40,7 +42,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, logger: out.logger()}
+	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, logger: out.logger()}
 	if server == nil {
 		return c.serve(ctx, listener, config, out)
 	}
@@ -57,13 +59,33 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 	}
 	defer a.close()
 	return a.run(ctx, listener, func(ctx context.Context) error {
-		if c.Demo {
-			if err := loadDemo(ctx, a.handler, a.store); err != nil {
-				return fmt.Errorf("load the demo data: %w", err)
-			}
+		if err := c.load(ctx, a); err != nil {
+			return fmt.Errorf("load the demo data: %w", err)
 		}
 		return c.greet(out, listener.Addr())
 	})
+}
+
+// load loads the demo data that are asked for.
+func (c *serveCmd) load(ctx context.Context, a *app) error {
+	switch {
+	case c.Seed != nil:
+		return a.loadYear(ctx, *c.Seed)
+	case c.Demo:
+		return loadDemo(ctx, a.handler, a.store)
+	}
+	return nil
+}
+
+// check refuses what does not go together.
+func (c *serveCmd) check() error {
+	switch {
+	case c.Seed != nil && !c.Demo:
+		return usageError{errors.New("--seed is the seed of demo data: it goes with --demo")}
+	case c.Clock == manualClock && !c.Demo:
+		return usageError{errors.New("--clock manual is for demonstrations: it goes with --demo")}
+	}
+	return checkOrigins(c.CORSOrigins)
 }
 
 // checkOrigins refuses what no browser sends as its origin, and would silently
@@ -98,6 +120,9 @@ func (c *serveCmd) greet(out output, address net.Addr) error {
 	lines := []string{"Slotbook listens on " + base, "  API       " + base + "/docs"}
 	if c.DatabaseURL == "" {
 		lines = append(lines, "  data      "+c.DataDir)
+	}
+	if c.Clock == manualClock {
+		lines = append(lines, "  clock     "+base+"/v1/demo/clock")
 	}
 	lines = append(lines, "  try       curl '"+base+"/v1/slots?limit=1'")
 	_, err := fmt.Fprintln(out.out, strings.Join(lines, "\n"))
