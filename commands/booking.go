@@ -163,6 +163,9 @@ func (p place) refusal(v appointment.Visit, now time.Time) error {
 // limits returns the quotas that count a visit, with their maxima.
 func (p place) limits(v appointment.Visit) map[domain.StreamName]int {
 	limits := map[domain.StreamName]int{}
+	if cmp.Or(p.PractitionerDay, p.PractitionerWeek, p.PatientDay, p.PatientPractitioner, p.PatientActive) == 0 {
+		return limits // as at nearly every clinic
+	}
 	add := func(rule, subject, bucket string, maximum int) {
 		if maximum > 0 {
 			limits[quota.Quota{Rule: rule, Subject: subject, Bucket: bucket}.Stream()] = maximum

@@ -33,8 +33,8 @@ func (p Period) Equal(q Period) bool { return p.Start.Equal(q.Start) && p.End.Eq
 // Days returns the UTC days that the period touches, in order.
 func (p Period) Days() []Day {
 	var days []Day
-	for d := DayOf(p.Start); d.Start().Before(p.End); d = d.Add(1) {
-		days = append(days, d)
+	for t := p.Start.UTC().Truncate(24 * time.Hour); t.Before(p.End); t = t.Add(24 * time.Hour) {
+		days = append(days, DayOf(t))
 	}
 	return days
 }

@@ -1,23 +1,37 @@
 // Package eventcodec turns events into bytes and back: the table of every
 // event type that may ever be in a store, and the sealing of personal fields.
 //
-// Data is JSON, written by encoding/json, whose bytes are settled, and read by
-// its successor, which takes half the time. Personal fields ([domain.Sealed]) are sealed with AES-256-GCM
+// Data is JSON as encoding/json writes it, whose bytes are settled; its
+// successor writes the same and reads it, in half the time. Personal fields ([domain.Sealed]) are sealed with AES-256-GCM
 // under the person's key; the nonce is derived from the content, so that the
 // same event encodes to the same bytes on every resend.
 package eventcodec
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
-	fastjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 )
+
+// settled are the options under which the bytes are those of encoding/json,
+// but for text that is not UTF-8, which is an error.
+var settled = json.JoinOptions(jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false), jsonv1.ReportErrorsWithLegacySemantics(false))
+
+func marshal(v any) ([]byte, error) {
+	data, err := json.Marshal(v, settled)
+	if _, text := errors.AsType[*jsontext.SyntacticError](err); text {
+		return nil, commands.ErrUnstorable
+	}
+	return data, err
+}
 
 // Codec encodes and decodes events. It is safe for concurrent use.
 type Codec struct {
@@ -44,7 +58,8 @@ type Encoded struct {
 }
 
 // Encode returns the event as bytes, its personal fields sealed. It creates
-// the key of a person who has none yet. Encoding the same event again gives
+// the key of a person who has none yet. Text that is not UTF-8 is refused with
+// [commands.ErrUnstorable]. Encoding the same event again gives
 // the same bytes.
 func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands.NewEvent) (Encoded, error) {
 	name := e.Event.EventType()
@@ -58,7 +73,7 @@ func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands
 	if err != nil {
 		return Encoded{}, err
 	}
-	data, err := json.Marshal(event)
+	data, err := marshal(event)
 	if err != nil {
 		return Encoded{}, fmt.Errorf("encode %s: %w", name, err)
 	}
@@ -73,7 +88,7 @@ func (c *Codec) encodeMetadata(m domain.Metadata) ([]byte, error) {
 	if last := c.last.Load(); last != nil && last.metadata == m {
 		return last.bytes, nil
 	}
-	bytes, err := json.Marshal(m)
+	bytes, err := marshal(m)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +114,7 @@ func (c *Codec) Decode(name string, data []byte) (domain.Event, error) {
 // DecodeMetadata returns the metadata that the bytes hold.
 func (c *Codec) DecodeMetadata(data []byte) (domain.Metadata, error) {
 	var m domain.Metadata
-	if err := fastjson.Unmarshal(data, &m); err != nil {
+	if err := json.Unmarshal(data, &m); err != nil {
 		return m, fmt.Errorf("decode metadata: %w", err)
 	}
 	return m, nil
@@ -133,7 +148,7 @@ func event[E domain.Event](fields ...personal[E]) row {
 		name: zero.EventType(),
 		decode: func(data []byte) (domain.Event, error) {
 			var e E
-			err := fastjson.Unmarshal(data, &e)
+			err := json.Unmarshal(data, &e)
 			return e, err
 		},
 		seal: func(e domain.Event, seal sealer) (domain.Event, error) {

@@ -16,11 +16,8 @@ func (e Encoded) Storable(stream domain.StreamName) bool {
 		storable(e.Data) && storable(e.Metadata)
 }
 
-// storable looks for the escapes that encoding/json writes for U+0000 and, in
-// place of bytes that are not UTF-8, for U+FFFD. A real U+FFFD is not escaped.
-func storable(json []byte) bool {
-	return utf8.Valid(json) && !hasEscape(json, `\u0000`) && !hasEscape(json, `\ufffd`)
-}
+// storable looks for the escape of U+0000.
+func storable(json []byte) bool { return utf8.Valid(json) && !hasEscape(json, `\u0000`) }
 
 // hasEscape reports whether the escape is there as an escape, and not as the
 // text of one: in \\u0000 the first backslash escapes the second.

@@ -3,8 +3,12 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 
 	"github.com/danielgtaylor/huma/v2"
+	fastjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // humaConfig leaves to huma what it is good at, decoding and the document, and
@@ -17,8 +21,18 @@ func (a *api) humaConfig() huma.Config {
 	c.Servers = []*huma.Server{{URL: "/"}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
+	c.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	c.Transformers = []huma.Transformer{ours}
 	return c
+}
+
+// format is JSON with the meaning that encoding/json gives it, by its successor,
+// which takes half the time.
+var format = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		return fastjson.MarshalWrite(w, v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+	},
+	Unmarshal: func(data []byte, v any) error { return fastjson.Unmarshal(data, v, jsonv1.DefaultOptionsV1()) },
 }
 
 // document returns the OpenAPI document, the same bytes for the same routes.
