@@ -130,7 +130,7 @@ func (h *Handler) placeOf(ctx context.Context, v appointment.Visit) (place, erro
 	if _, err := exists(loaded, stream, clinic.ErrNotFound); err != nil {
 		return place{}, err
 	}
-	zone, err := h.zone(domain.Replay(clinic.Evolve, clinic.State{}, loaded[stream]).Zone)
+	zone, err := domain.Zone(domain.Replay(clinic.Evolve, clinic.State{}, loaded[stream]).Zone)
 	if err != nil {
 		return place{}, err
 	}

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -102,17 +101,4 @@ func (h *Handler) forget(checks []Write) {
 	for _, w := range checks {
 		h.known.drop(w.Stream)
 	}
-}
-
-// zone returns a zone of the IANA database, which is read from a file the first
-// time. Errors: [domain.ErrBadZone].
-func (h *Handler) zone(name string) (*time.Location, error) {
-	if zone, ok := h.zones.load(name); ok {
-		return zone, nil
-	}
-	zone, err := domain.Zone(name)
-	if err == nil {
-		h.zones.store(name, zone)
-	}
-	return zone, err
 }

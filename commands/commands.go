@@ -36,7 +36,6 @@ type Handler struct {
 	turns turns
 	terms cache[domain.SlotID, opened]
 	known cache[domain.StreamName, []domain.Recorded]
-	zones cache[string, *time.Location]
 
 	policies cache[domain.StreamName, seenPolicy]
 }

@@ -123,16 +123,16 @@ var errUnfenced = errors.New("a day is not fenced")
 func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.PractitionerID) (Opening, error) {
 	var all Opening
 	for range maxRounds {
-		all.Waiting, all.Overlaps = nil, nil
-		days, err := h.unsettled(ctx, req, id)
+		s, err := h.surveyed(ctx, req, id)
 		if err != nil {
 			return all, err
 		}
-		err = h.eachDay(ctx, req, id, days, h.fence, &all)
-		if err == nil {
-			err = h.eachDay(ctx, req, id, days, h.open, &all)
+		if h.Store.Atomic() && s.fresh() {
+			err = h.openFresh(ctx, req, s, &all)
+		} else {
+			err = h.alignAll(ctx, req, s, &all)
 		}
-		if !errors.Is(err, errUnfenced) {
+		if !errors.Is(err, errUnfenced) && !errors.Is(err, ErrWrongRevision) {
 			return all, err
 		}
 		if pause(ctx) != nil { // the schedule was changed meanwhile
@@ -146,89 +146,43 @@ func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.Practitio
 // meanwhile.
 const maxRounds = 50
 
+// alignAll fences all days, and then opens them.
+func (h *Handler) alignAll(ctx context.Context, req Request, s survey, all *Opening) error {
+	err := h.eachDay(ctx, req, s, h.fence, all)
+	if err == nil {
+		err = h.eachDay(ctx, req, s, h.open, all)
+	}
+	return err
+}
+
 func (h *Handler) eachDay(
-	ctx context.Context, req Request, id domain.PractitionerID, days []domain.Day,
-	step func(context.Context, *alignment) error, all *Opening,
+	ctx context.Context, req Request, s survey, step func(context.Context, *alignment) error, all *Opening,
 ) error {
-	for _, day := range days {
+	all.Waiting, all.Overlaps = nil, nil
+	for _, day := range s.unsettled {
 		opening, err := again(ctx, h, func(ctx context.Context) (Opening, error) {
-			a := &alignment{req: req, practitioner: id, day: day, now: h.Now().UTC()}
+			a := &alignment{req: req, practitioner: s.practitioner, day: day, now: h.Now().UTC()}
 			err := step(ctx, a)
 			return a.opening, err
 		})
 		if err != nil {
 			return err
 		}
-		all.Opened = append(all.Opened, opening.Opened...)
-		all.Withdrawn = append(all.Withdrawn, opening.Withdrawn...)
-		all.Waiting = append(all.Waiting, opening.Waiting...)
-		all.Overlaps = append(all.Overlaps, opening.Overlaps...)
-		for _, visit := range opening.Displaced {
-			if !slices.Contains(all.Displaced, visit) {
-				all.Displaced = append(all.Displaced, visit)
-			}
-		}
+		all.add(opening)
 	}
 	return nil
 }
 
-// unsettled returns the days on which there may be something to do. Before, it
-// has the schedule adopt what its clinics have changed.
-func (h *Handler) unsettled(ctx context.Context, req Request, id domain.PractitionerID) ([]domain.Day, error) {
-	return again(ctx, h, func(ctx context.Context) ([]domain.Day, error) {
-		s, err := h.survey(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		adopted, err := adoptions(s.plan.state, s.loaded)
-		if err != nil || len(adopted) == 0 {
-			return s.unsettled, err
-		}
-		if _, err := h.Store.Append(ctx, Write{schedule.Stream(id), s.plan.revision, stamp(h, req, adopted)}); err != nil {
-			return nil, err
-		}
-		s, err = h.survey(ctx, id)
-		return s.unsettled, err
-	})
-}
-
-// survey is a practitioner's schedule, what was loaded for its days and
-// clinics, and the days on which there may be something to do.
-type survey struct {
-	plan      plan
-	loaded    map[domain.StreamName][]domain.Recorded
-	unsettled []domain.Day
-}
-
-// survey loads the clinics after the schedule: what it finds of them is never
-// older than what the schedule has adopted.
-func (h *Handler) survey(ctx context.Context, id domain.PractitionerID) (survey, error) {
-	loaded, err := h.Store.Load(ctx, schedule.Stream(id))
-	if err != nil {
-		return survey{}, err
-	}
-	s, now := survey{plan: planOf(loaded[schedule.Stream(id)])}, h.Now()
-	today := domain.DayOf(now)
-	days := append([]domain.Day{today.Add(-1)}, s.plan.state.ReachedFrom(now)...)
-	names := clinicsOf(s.plan.state)
-	for _, day := range days {
-		names = append(names, schedule.DayStream(id, day))
-	}
-	if s.loaded, err = h.Store.Load(ctx, names...); err != nil {
-		return s, err
-	}
-	for _, day := range days {
-		d := dayOf(s.loaded, id, day)
-		wanted, _, err := s.plan.state.Wanted(day, now)
-		if err != nil {
-			return s, err
-		}
-		ahead := day >= today && (s.plan.wantsFence(d, day) || len(d.Waiting) > 0 || d.Lacks(wanted))
-		if ahead || d.Fenced {
-			s.unsettled = append(s.unsettled, day)
+func (o *Opening) add(p Opening) {
+	o.Opened = append(o.Opened, p.Opened...)
+	o.Withdrawn = append(o.Withdrawn, p.Withdrawn...)
+	o.Waiting = append(o.Waiting, p.Waiting...)
+	o.Overlaps = append(o.Overlaps, p.Overlaps...)
+	for _, visit := range p.Displaced {
+		if !slices.Contains(o.Displaced, visit) {
+			o.Displaced = append(o.Displaced, visit)
 		}
 	}
-	return s, nil
 }
 
 // clinicsOf returns the streams of the clinics at which a schedule has
@@ -329,8 +283,7 @@ func (p plan) wantsFence(d schedule.Day, day domain.Day) bool {
 	if d.Opened {
 		return d.Schedule < since
 	}
-	reached := p.state.ReachedFrom(p.setAt)
-	return changed && day <= reached[len(reached)-1]
+	return changed && day < domain.DayOf(p.setAt).Add(p.state.Days())
 }
 
 // alignment is one try at one step of making a day what the schedule wants.
@@ -364,7 +317,10 @@ func (h *Handler) loadDays(ctx context.Context, a *alignment, days ...domain.Day
 		a.days[day] = dayOf(loaded, a.practitioner, day)
 	}
 	a.revision = last(loaded[schedule.DayStream(a.practitioner, a.day)])
-	a.wanted, a.overlaps, err = a.plan.state.Wanted(a.day, a.now)
+	wants, err := a.plan.state.Wanted(a.day, 1, a.now)
+	if err == nil {
+		a.wanted, a.overlaps = wants[0].Slots, wants[0].Overlaps
+	}
 	return err
 }
 
@@ -477,19 +433,29 @@ func (h *Handler) open(ctx context.Context, a *alignment) error {
 			return errUnfenced
 		}
 	}
-	owned, err := h.owned(ctx, a)
+	writes, err := h.decideOpening(ctx, a)
 	if err != nil {
 		return err
+	}
+	return h.appendAll(ctx, writes)
+}
+
+// decideOpening decides what a day opens, and notes it.
+func (h *Handler) decideOpening(ctx context.Context, a *alignment) ([]Write, error) {
+	owned, err := h.owned(ctx, a)
+	if err != nil {
+		return nil, err
 	}
 	events, writes, err := h.decide(a, false, owned)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.opening = Opening{Waiting: a.days[a.day].Waiting, Overlaps: a.overlaps}
 	for _, e := range events {
+		a.days[a.day] = schedule.EvolveDay(a.days[a.day], e)
 		a.opening.Opened, a.opening.Waiting = e.Slots, e.Waiting
 	}
-	return h.appendAll(ctx, writes)
+	return writes, nil
 }
 
 // owned returns the time that may not be opened besides the day's own slots:
@@ -498,16 +464,21 @@ func (h *Handler) open(ctx context.Context, a *alignment) error {
 func (h *Handler) owned(ctx context.Context, a *alignment) ([]domain.Period, error) {
 	var owned []domain.Period
 	var withdrawn []schedule.Slot
+	reach := a.reach()
 	for day, d := range a.days {
 		for _, s := range d.Slots {
-			near := slices.ContainsFunc(a.wanted, func(w schedule.Want) bool { return w.Overlaps(s.Period) })
+			near := reach.Overlaps(s.Period) && slices.ContainsFunc(a.wanted, func(w schedule.Want) bool { return w.Overlaps(s.Period) })
 			switch {
-			case slices.Contains(d.Withdrawn, s.ID) && (near || day == a.day):
+			case !near && day != a.day:
+			case slices.Contains(d.Withdrawn, s.ID):
 				withdrawn = append(withdrawn, s)
-			case near && day != a.day:
+			case day != a.day:
 				owned = append(owned, s.Period)
 			}
 		}
+	}
+	if len(withdrawn) == 0 {
+		return owned, nil
 	}
 	loaded, err := h.loadSlots(ctx, withdrawn)
 	if err != nil {
@@ -527,6 +498,14 @@ func (h *Handler) owned(ctx context.Context, a *alignment) ([]domain.Period, err
 		}
 	}
 	return owned, nil
+}
+
+// reach returns the period from the first to the last thing wanted.
+func (a *alignment) reach() (reach domain.Period) {
+	for _, w := range a.wanted {
+		reach = spanning(reach, w.Period)
+	}
+	return reach
 }
 
 // appendAll stores the writes at once where the store can, else in order; so

@@ -370,7 +370,7 @@ func (g gap) reasons() ([]Reason, error) {
 		}
 	}
 	blocked := len(all) > 0
-	_, lost, err := g.state.Wanted(domain.DayOf(g.at), g.now)
+	wants, err := g.state.Wanted(domain.DayOf(g.at), 1, g.now)
 	if err != nil {
 		return nil, err
 	}
@@ -379,7 +379,7 @@ func (g gap) reasons() ([]Reason, error) {
 		r := Reason{Refusal: WhyWaiting, Fact: latest(g.opened, func(domain.Event) bool { return true })}
 		switch {
 		case slices.ContainsFunc(g.day.Waiting, mine):
-		case slices.ContainsFunc(lost, mine):
+		case slices.ContainsFunc(wants[0].Overlaps, mine):
 			r = Reason{Refusal: WhyLost, Fact: g.setBy(p.Clinic)}
 		default:
 			if r, err = g.unwanted(p); err != nil {
@@ -475,8 +475,8 @@ func (g gap) hours(p schedule.Pattern, date domain.Day, zone *time.Location) (*d
 // unopened tells a slot that is about to be opened from a time at which none
 // starts.
 func (g gap) unopened(clinic domain.ClinicID) *domain.Error {
-	wanted, _, _ := g.state.Wanted(domain.DayOf(g.at), g.now) // it succeeded before
-	if slices.ContainsFunc(wanted, func(w schedule.Want) bool { return w.Clinic == clinic && w.Start.Equal(g.at) }) {
+	wants, err := g.state.Wanted(domain.DayOf(g.at), 1, g.now)
+	if err == nil && slices.ContainsFunc(wants[0].Slots, func(w schedule.Want) bool { return w.Clinic == clinic && w.Start.Equal(g.at) }) {
 		return WhyNotOpen
 	}
 	return WhyNoStart

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -46,12 +47,19 @@ func Zone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {
 		return nil, ErrBadZone
 	}
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil //nolint:forcetypeassert // nothing else is stored
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, ErrBadZone
 	}
+	zones.Store(name, zone)
 	return zone, nil
 }
+
+// zones are those that were asked for: each is read from a file once.
+var zones sync.Map
 
 // WallTime is a time of day as a clock on the wall shows it, in minutes after
 // midnight, 0 to 1440 (24:00 ends a day).

@@ -6,7 +6,7 @@ package reactions
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -30,8 +30,34 @@ type OpenerConfig struct {
 	Log           Log
 	Handler       *commands.Handler
 	Practitioners func(ctx context.Context) ([]domain.PractitionerID, error) // everybody who may have a schedule
+	Settled       Settled                                                    // nil = it is remembered as long as the opener
 	Every         time.Duration                                              // at most, between two looks at every horizon; 0 = 15 min
 	Logger        *slog.Logger
+}
+
+// Settlement says that nothing is left to do for a schedule.
+type Settlement struct {
+	Revision domain.Revision // of the schedule
+	Until    time.Time       // when its horizon moves; zero = never
+}
+
+// Settled remembers for whom nothing is left to do. It may forget anything:
+// then days are looked at that need not be.
+type Settled interface {
+	Settlements(ctx context.Context, ids []domain.PractitionerID) (map[domain.PractitionerID]Settlement, error)
+	Settle(ctx context.Context, settled map[domain.PractitionerID]Settlement) error
+}
+
+// remembered is what one process remembers.
+type remembered map[domain.PractitionerID]Settlement
+
+func (r remembered) Settlements(context.Context, []domain.PractitionerID) (map[domain.PractitionerID]Settlement, error) {
+	return r, nil
+}
+
+func (r remembered) Settle(_ context.Context, settled map[domain.PractitionerID]Settlement) error {
+	maps.Copy(r, settled)
+	return nil
 }
 
 // Opener keeps the days open that schedules reach:
@@ -46,16 +72,9 @@ type OpenerConfig struct {
 // something.
 type Opener struct {
 	OpenerConfig
-	settled map[domain.PractitionerID]settled // of Run's own goroutine
-	mu      sync.Mutex
-	due     time.Time     // when the next look is due
-	sooner  chan struct{} // it is due sooner than before
-}
-
-// settled says that nothing is left to do for a schedule.
-type settled struct {
-	revision domain.Revision // of the schedule
-	until    time.Time       // when its horizon moves; zero = never
+	mu     sync.Mutex
+	due    time.Time     // when the next look is due
+	sooner chan struct{} // it is due sooner than before
 }
 
 // NewOpener returns an opener that does nothing until it runs.
@@ -63,7 +82,10 @@ func NewOpener(c OpenerConfig) *Opener {
 	if c.Every == 0 {
 		c.Every = 15 * time.Minute
 	}
-	return &Opener{OpenerConfig: c, settled: map[domain.PractitionerID]settled{}, sooner: make(chan struct{}, 1)}
+	if c.Settled == nil {
+		c.Settled = remembered{}
+	}
+	return &Opener{OpenerConfig: c, sooner: make(chan struct{}, 1)}
 }
 
 // Run keeps days open until ctx ends. It returns nil then.
@@ -74,7 +96,7 @@ func (o *Opener) Run(ctx context.Context) error {
 		o.follow(ctx)
 	}()
 	for ctx.Err() == nil {
-		o.look(ctx)
+		o.Look(ctx)
 		o.restUntilDue(ctx)
 	}
 	<-done
@@ -129,8 +151,9 @@ const (
 	atOnce       = 500         // schedules that are asked for together
 )
 
-// look looks at everybody's schedule.
-func (o *Opener) look(ctx context.Context) {
+// Look looks at everybody's schedule once, and opens the days that are to be
+// open. What fails is logged, and looked at again soon by [Opener.Run].
+func (o *Opener) Look(ctx context.Context) {
 	o.mu.Lock()
 	o.due = time.Time{}
 	o.mu.Unlock()
@@ -140,59 +163,61 @@ func (o *Opener) look(ctx context.Context) {
 		o.failed(ctx, err)
 		return
 	}
+	looked := 0
 	for some := range slices.Chunk(everybody, atOnce) {
-		if err := o.lookAt(ctx, some); err != nil {
+		slots, err := o.lookAt(ctx, some)
+		if err != nil {
 			o.failed(ctx, err)
+		}
+		if looked += len(some); slots > 0 {
+			o.Logger.InfoContext(ctx, "days opened", "slots", slots, "practitioners", looked, "of", len(everybody))
 		}
 	}
 }
 
-// lookAt takes the schedules up in any order, so that several processes, which
-// all look when a day ends, do not all begin with the same.
-func (o *Opener) lookAt(ctx context.Context, ids []domain.PractitionerID) error {
+// lookAt opens the days of those who are not settled, and returns how many
+// slots these have. It takes the schedules up in any order, so that several
+// processes, which all look when a day ends, do not all begin with the same.
+func (o *Opener) lookAt(ctx context.Context, ids []domain.PractitionerID) (slots int, err error) {
 	standings, err := o.Handler.Standings(ctx, ids...)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, i := range rand.Perm(len(ids)) {
-		s := standings[i]
-		if ctx.Err() != nil {
-			return nil
-		}
+	known, err := o.Settled.Settlements(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	due, now := map[domain.PractitionerID]commands.Standing{}, o.Handler.Now()
+	for i, s := range standings {
 		if s.Revision == domain.NoStream {
 			continue
 		}
 		o.lookBy(s.NextDay)
-		was, ok := o.settled[ids[i]]
-		moved := !was.until.IsZero() && !o.Handler.Now().Before(was.until)
-		if ok && !moved && !s.Stale && was.revision == s.Revision {
-			continue
+		was, ok := known[ids[i]]
+		moved := !was.Until.IsZero() && !now.Before(was.Until)
+		if !ok || moved || s.Stale || was.Revision != s.Revision {
+			due[ids[i]] = s
 		}
-		if err := o.open(ctx, ids[i], s); err != nil {
+	}
+	settled := map[domain.PractitionerID]Settlement{}
+	open := slices.Collect(maps.Keys(due)) // in any order
+	o.Handler.OpenEverybody(ctx, "system", open, func(id domain.PractitionerID, opening commands.Opening, err error) {
+		if err != nil {
 			o.failed(ctx, err)
+			return
 		}
+		slots += len(opening.Opened)
+		if len(opening.Waiting) == 0 { // what waits may also be given back by a claim that nobody releases
+			settled[id] = Settlement{due[id].Revision, due[id].NextDay}
+		}
+		if n := len(opening.Displaced); n > 0 {
+			o.Logger.WarnContext(ctx, "appointments displaced", "practitioner", id, "appointments", n)
+		}
+	})
+	if len(settled) == 0 {
+		return slots, nil
 	}
-	return nil
-}
-
-// open opens a practitioner's days. What waits may also be given back by a
-// claim that nobody releases: then the schedule is not settled.
-func (o *Opener) open(ctx context.Context, id domain.PractitionerID, s commands.Standing) error {
-	delete(o.settled, id)
-	opening, err := o.Handler.OpenDays(ctx, commands.Request{Command: o.Handler.NewID(), Actor: "system"}, id)
-	if err != nil {
-		return err
-	}
-	if len(opening.Waiting) == 0 {
-		o.settled[id] = settled{s.Revision, s.NextDay}
-	}
-	if n := len(opening.Opened); n > 0 {
-		o.Logger.InfoContext(ctx, "days opened", "practitioner", id, "slots", n)
-	}
-	if n := len(opening.Displaced); n > 0 {
-		o.Logger.WarnContext(ctx, "appointments displaced", "practitioner", id, "appointments", n)
-	}
-	return nil
+	return slots, o.Settled.Settle(ctx, settled)
 }
 
 // follow opens what waited for a slot that is released from now on, and has a

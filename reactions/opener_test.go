@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -297,4 +298,37 @@ func TestALookThatFailsIsMadeAgain(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 2, asked)
 	})
+}
+
+func TestWhatOneProcessHasSettledAnotherDoesNotLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: newStore()}
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
+		c := opener(store.Store, h)
+		c.Settled = shared{}
+		reactions.NewOpener(c).Look(t.Context())
+		loads, appends := store.loads.Load(), store.appends.Load()
+		reactions.NewOpener(c).Look(t.Context())
+		require.Equal(t, loads+2, store.loads.Load(), "all schedules, and all clinics")
+		time.Sleep(24 * time.Hour)
+		reactions.NewOpener(c).Look(t.Context())
+		require.Equal(t, appends+1, store.appends.Load(), "the next day")
+		set(t, h, 30)
+		loads = store.loads.Load()
+		reactions.NewOpener(c).Look(t.Context())
+		require.Greater(t, store.loads.Load(), loads+2, "a schedule that was changed is looked at")
+	})
+}
+
+// shared is what several openers remember.
+type shared map[domain.PractitionerID]reactions.Settlement
+
+func (s shared) Settlements(context.Context, []domain.PractitionerID) (map[domain.PractitionerID]reactions.Settlement, error) {
+	return s, nil
+}
+
+func (s shared) Settle(_ context.Context, settled map[domain.PractitionerID]reactions.Settlement) error {
+	maps.Copy(s, settled)
+	return nil
 }

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 const (
@@ -20,7 +24,6 @@ const (
 
 const (
 	openedDays = 14
-	openersRun = 8 // at once
 )
 
 // measureOpening compares how fast the handler opens days, in events a second,
@@ -69,7 +72,7 @@ func (o *opening) prepare(ctx context.Context) error {
 		return err
 	}
 	rows, err := o.pool.Query(ctx, `
-		select position, stream, revision, event_id, type, data, metadata, recorded_at
+		select position, stream, revision, event_id, type, data::text, metadata::text, recorded_at
 		from slotbook.events
 		where position > $1
 		order by position`, o.start)
@@ -135,33 +138,40 @@ func (o *opening) events(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// openAll has a handler of its own, which remembers nothing, open everybody's
+// openAll has an opener of its own, which remembers nothing, open everybody's
 // days as they are wanted at the end of the day before the first.
 func (o *opening) openAll(ctx context.Context) (time.Duration, error) {
 	now := o.First.Start().Add(-time.Hour)
-	h := commands.New(commands.Config{
-		Store: o.store, Now: func() time.Time { return now }, NewID: newID, Patience: time.Minute,
+	var failed failures
+	opener := reactions.NewOpener(reactions.OpenerConfig{
+		Handler: commands.New(commands.Config{
+			Store: o.store, Now: func() time.Time { return now }, NewID: newID, Patience: time.Minute,
+		}),
+		Practitioners: func(context.Context) ([]domain.PractitionerID, error) { return o.newest(), nil },
+		Settled:       postgres.Settled{Pool: o.pool}, Logger: slog.New(slog.NewTextHandler(&failed, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	queue := make(chan domain.PractitionerID)
-	var done sync.WaitGroup
 	began := time.Now()
-	for range openersRun {
-		done.Go(func() {
-			for id := range queue {
-				if _, err := h.OpenDays(ctx, commands.Request{Command: newID(), Actor: "system"}, id); err != nil {
-					cancel(err)
-				}
-			}
-		})
+	opener.Look(ctx)
+	return time.Since(began), failed.error()
+}
+
+// newest are the practitioners of the run.
+func (o *opening) newest() []domain.PractitionerID {
+	ids := make([]domain.PractitionerID, o.Practitioners)
+	for n := range ids {
+		ids[n] = o.practitioner(o.nth(n))
 	}
-	for n := range o.Practitioners {
-		queue <- o.practitioner(o.nth(n))
+	return ids
+}
+
+// failures collects what an opener logs as a warning.
+type failures struct{ strings.Builder }
+
+func (f *failures) error() error {
+	if f.Len() == 0 {
+		return nil
 	}
-	close(queue)
-	done.Wait()
-	return time.Since(began), context.Cause(ctx)
+	return errors.New(f.String())
 }
 
 // everybody opens the days of newcomers, in practitioners a second.

@@ -100,7 +100,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 		return err
 	}
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
-		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Logger: a.logger,
+		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
 	if a.hand != nil {
 		a.hand.moved = a.opener.ClockMoved

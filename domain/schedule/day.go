@@ -17,7 +17,12 @@ func DayStream(id domain.PractitionerID, day domain.Day) domain.StreamName {
 
 // SlotID returns the id of the n-th slot that a day opened, from 0.
 func SlotID(id domain.PractitionerID, day domain.Day, n int) domain.SlotID {
-	return domain.SlotID(string(id) + "." + strings.ReplaceAll(string(day), "-", "") + "." + strconv.Itoa(n))
+	return slotID(id, day)(n)
+}
+
+func slotID(id domain.PractitionerID, day domain.Day) func(n int) domain.SlotID {
+	prefix := string(id) + "." + strings.ReplaceAll(string(day), "-", "") + "."
+	return func(n int) domain.SlotID { return domain.SlotID(prefix + strconv.Itoa(n)) }
 }
 
 // DayOfSlot returns whose slot it is and the UTC day that opened it. It
@@ -118,6 +123,9 @@ func (d Day) Kept() []Slot {
 // Lacks reports whether something is wanted that is not there and does not
 // wait.
 func (d Day) Lacks(wanted []Want) bool {
+	if len(wanted) == 0 {
+		return false
+	}
 	kept := d.Kept()
 	return slices.ContainsFunc(wanted, func(w Want) bool {
 		return !slices.ContainsFunc(kept, func(s Slot) bool { return s.Is(w) }) && !slices.ContainsFunc(d.Waiting, w.equal)
@@ -139,6 +147,7 @@ func (d Day) misfits(c Open) []domain.SlotID {
 // that nothing owns; the rest waits.
 func (d Day) open(c Open) (opened []Slot, waiting []Want) {
 	kept := d.Kept()
+	id := slotID(c.Practitioner, c.Day)
 	for _, w := range c.Wanted {
 		owned := slices.ContainsFunc(c.Owned, w.Overlaps) || slices.ContainsFunc(kept, func(s Slot) bool { return s.Overlaps(w.Period) })
 		switch {
@@ -146,8 +155,7 @@ func (d Day) open(c Open) (opened []Slot, waiting []Want) {
 		case owned:
 			waiting = append(waiting, w)
 		default:
-			id := SlotID(c.Practitioner, c.Day, len(d.Slots)+len(opened))
-			opened = append(opened, Slot{id, w.Clinic, w.Capacity, w.Period})
+			opened = append(opened, Slot{id(len(d.Slots) + len(opened)), w.Clinic, w.Capacity, w.Period})
 		}
 	}
 	return opened, waiting

@@ -172,7 +172,7 @@ func starts(t *testing.T, from, to domain.Day, events ...schedule.Event) []strin
 	s := domain.Fold(schedule.Evolve, schedule.State{}, events...)
 	var all []string
 	for d := from.Add(-1); d <= to.Add(1); d = d.Add(1) {
-		wants, _, err := s.Wanted(d, from.Add(-5).Start())
+		wants, _, err := wantedOn(s, d, from.Add(-5).Start())
 		require.NoError(t, err)
 		for _, w := range wants {
 			if local := domain.LocalDay(w.Start, zone); from <= local && local <= to {
@@ -389,9 +389,9 @@ func TestOnlyDaysThatAChangeReachesAreFenced(t *testing.T) {
 				revision++
 				for d := origin.Add(-6); d <= origin.Add(20); d = d.Add(1) {
 					past := origin.Add(-12).Start()
-					was, wasOverlaps, err := before.Wanted(d, past)
+					was, wasOverlaps, err := wantedOn(before, d, past)
 					require.NoError(t, err)
-					is, overlaps, err := s.Wanted(d, past)
+					is, overlaps, err := wantedOn(s, d, past)
 					require.NoError(t, err)
 					if !slices.EqualFunc(was, is, same) || !slices.EqualFunc(wasOverlaps, overlaps, same) {
 						since, changed := s.FenceSince(d)

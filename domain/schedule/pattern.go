@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -27,37 +28,50 @@ const (
 	datesAfter  = 2
 )
 
+// Wants is what the patterns and exceptions ask for on a UTC day.
+type Wants struct {
+	Slots    []Want // in the order of their starts
+	Overlaps []Want // those that lose their time
+}
+
 // Wanted returns the slots that the patterns and exceptions ask for and that
-// start on the UTC day, not before now, in the order of their starts; and those
-// that lose their time: to a pattern configured earlier, wherever that
-// pattern's horizon ends, or, being extra or changed hours, to what the pattern
-// of the same clinic wants. What a block or a clinic's calendar closes is
-// wanted by nobody and loses to nobody.
+// start on each of so many UTC days, not before now; and those that lose their
+// time: to a pattern configured earlier, wherever that pattern's horizon ends,
+// or, being extra or changed hours, to what the pattern of the same clinic
+// wants. What a block or a clinic's calendar closes is wanted by nobody and
+// loses to nobody.
 //
 // now also says how far each pattern reaches: HorizonDays of the clinic's own
 // days, today included, with the nights that begin on them. A zone that this machine's database lacks is
-// [domain.ErrBadZone]: nothing can be said of the day then.
-func (s State) Wanted(day domain.Day, now time.Time) (wanted, overlaps []Want, err error) {
+// [domain.ErrBadZone]: nothing can be said of the days then.
+func (s State) Wanted(first domain.Day, days int, now time.Time) ([]Wants, error) {
 	var taken disjoint
+	wants, from := make([]Wants, days), first.Start()
 	for _, p := range s.Patterns {
 		zone, err := domain.Zone(p.Zone)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		horizon := domain.LocalDay(now, zone).Add(p.HorizonDays)
-		for _, w := range s.around(p, day, zone) {
-			ahead := domain.DayOf(w.Start) == day && !w.Start.Before(now) && w.date < horizon
+		for _, w := range s.around(p, first, first.Add(days-1), zone) {
 			lost := !taken.add(w.Period)
+			if w.Start.Before(from) || w.Start.Before(now) || w.date >= horizon {
+				continue
+			}
+			n := int(w.Start.Sub(from) / (24 * time.Hour))
 			switch {
-			case ahead && lost:
-				overlaps = append(overlaps, w.Want)
-			case ahead:
-				wanted = append(wanted, w.Want)
+			case n >= days:
+			case lost:
+				wants[n].Overlaps = append(wants[n].Overlaps, w.Want)
+			default:
+				wants[n].Slots = append(wants[n].Slots, w.Want)
 			}
 		}
 	}
-	slices.SortFunc(wanted, func(a, b Want) int { return a.Start.Compare(b.Start) })
-	return wanted, overlaps, nil
+	for _, w := range wants {
+		slices.SortFunc(w.Slots, func(a, b Want) int { return a.Start.Compare(b.Start) })
+	}
+	return wants, nil
 }
 
 // disjoint is periods of which none overlaps another, in order.
@@ -65,6 +79,10 @@ type disjoint []domain.Period
 
 // add adds a period, unless it overlaps one that is there.
 func (d *disjoint) add(p domain.Period) bool {
+	if n := len(*d); n == 0 || !p.Start.Before((*d)[n-1].End) {
+		*d = append(*d, p) // as nearly always
+		return true
+	}
 	i, _ := slices.BinarySearchFunc(*d, p, func(a, b domain.Period) int { return a.Start.Compare(b.Start) })
 	if i > 0 && (*d)[i-1].Overlaps(p) || i < len(*d) && (*d)[i].Overlaps(p) {
 		return false
@@ -73,16 +91,10 @@ func (d *disjoint) add(p domain.Period) bool {
 	return true
 }
 
-// ReachedFrom returns the UTC days that a schedule may have opened by an
-// instant, whatever its patterns were: from that day on, the longest horizon
-// and a day to either side of it for zones far from UTC.
-func (s State) ReachedFrom(now time.Time) []domain.Day {
-	days := make([]domain.Day, s.Reach+2)
-	for n := range days {
-		days[n] = domain.DayOf(now).Add(n)
-	}
-	return days
-}
+// Days returns how many UTC days, today included, a schedule may have opened,
+// whatever its patterns were: the longest horizon, and a day to either side of
+// it for zones far from UTC.
+func (s State) Days() int { return s.Reach + 2 }
 
 // NextDay returns the first instant after now at which a day of a pattern's
 // clinic ends, so that its horizon reaches one day further; the zero time when
@@ -113,14 +125,14 @@ type dated struct {
 }
 
 // around returns the slots that a pattern and its clinic's exceptions ask for
-// on the dates around a UTC day, those of the exceptions last.
-func (s State) around(p Pattern, day domain.Day, zone *time.Location) []dated {
-	first, last := day.Add(-datesBefore), day.Add(datesAfter)
+// on the dates around UTC days, those of the exceptions last.
+func (s State) around(p Pattern, first, last domain.Day, zone *time.Location) []dated {
+	first, last = first.Add(-datesBefore), last.Add(datesAfter)
 	open := s.open(p, first, last, zone)
 	var wants, added []dated
 	cut := func(to *[]dated, intervals []Interval, d domain.Day) {
 		for _, i := range intervals {
-			for _, w := range i.cut(p.Clinic, d, zone) {
+			for w := range i.cut(p.Clinic, d, zone) {
 				if slices.ContainsFunc(open, func(o domain.Period) bool { return o.Contains(w.Period) }) {
 					*to = append(*to, dated{w, d})
 				}
@@ -146,8 +158,9 @@ func (s State) on(p Pattern, d domain.Day) (regular, extra []Interval) {
 	if own.Kind == ChangedHours || d < p.ValidFrom || p.ValidUntil != "" && d > p.ValidUntil {
 		return nil, own.Intervals
 	}
+	weekday := d.Weekday()
 	for _, i := range p.Weekly {
-		if time.Weekday(i.Weekday) == d.Weekday() {
+		if time.Weekday(i.Weekday) == weekday {
 			regular = append(regular, i)
 		}
 	}
@@ -170,15 +183,18 @@ func (s State) open(p Pattern, first, last domain.Day, zone *time.Location) []do
 // cut makes an interval's ends instants and cuts what lies between its breaks
 // into slots, in elapsed time: a day on which the clocks change may have more
 // slots, or fewer. A slot that would overrun is not opened.
-func (i Interval) cut(clinic domain.ClinicID, d domain.Day, zone *time.Location) []Want {
-	var wants []Want
-	length := time.Duration(i.SlotMinutes) * time.Minute
-	for _, part := range i.parts(d, zone) {
-		for start := part.Start; !start.Add(length).After(part.End); start = start.Add(length) {
-			wants = append(wants, Want{clinic, i.Capacity, domain.Period{Start: start, End: start.Add(length)}})
+func (i Interval) cut(clinic domain.ClinicID, d domain.Day, zone *time.Location) iter.Seq[Want] {
+	return func(yield func(Want) bool) {
+		length := time.Duration(i.SlotMinutes) * time.Minute
+		for _, part := range i.parts(d, zone) {
+			start := part.Start
+			for end := start.Add(length); !end.After(part.End); start, end = end, end.Add(length) {
+				if !yield(Want{clinic, i.Capacity, domain.Period{Start: start, End: end}}) {
+					return
+				}
+			}
 		}
 	}
-	return wants
 }
 
 // parts returns the interval of a date without its breaks.
