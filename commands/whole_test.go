@@ -407,6 +407,27 @@ func TestLapseAgainstTheBookingOfAWholeSeries(t *testing.T) {
 	w.has(0)
 }
 
+// A process that was away while its series was ended goes on to propose and
+// claim: nothing of that counts.
+func TestAnOwnerThatWasAwayBooksNoPart(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 1+3*dates; n++ {
+		w := newWorld(t, true)
+		w.openLong()
+		slow := &pausing{Store: w.store, at: n, pause: func() {
+			w.clock.advance(time.Minute)
+			for d := range dates {
+				_, err := w.book(w.boris, w.seriesSlot(d))
+				require.NoError(t, err)
+			}
+		}}
+		_, err := w.handler(slow).BookSeries(w.ctx, w.request(), w.whole(dates))
+		require.ErrorIs(t, err, commands.ErrSeriesRefused)
+		require.Equal(t, dates, w.audit().Live())
+		w.has(0)
+	}
+}
+
 func TestADateThatIsLostHalfWayEndsTheWholeSeries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true)
