@@ -148,6 +148,9 @@ func (h *Handler) replayedWhole(ctx context.Context, w *whole) (Answer[series.St
 	w.own = loaded[stream]
 	w.revision, w.state = last(w.own), domain.Replay(series.Evolve, series.State{}, w.own)
 	upTo, err := replay(w.own, w.req)
+	if err == nil && upTo == 0 {
+		err = w.req.expect(w.own)
+	}
 	switch {
 	case err != nil || len(w.own) == 0:
 		return Answer[series.State]{}, false, err

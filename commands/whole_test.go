@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
@@ -82,6 +83,10 @@ func TestAWholeSeriesIsBookedWithEveryDate(t *testing.T) {
 		other.Hash = "another body"
 		_, err = w.h.BookSeries(w.ctx, other, wish)
 		require.ErrorIs(t, err, commands.ErrKeyReused)
+		seen := w.request()
+		seen.Expected = new(domain.Revision(7))
+		_, err = w.h.BookSeries(w.ctx, seen, wish)
+		require.ErrorIs(t, err, commands.ErrStale)
 		require.Equal(t, 4, w.audit().Live())
 		_, err = w.cancel(done.State.Visits[1].Appointment)
 		require.NoError(t, err, "each visit is an appointment of its own from then on")
@@ -528,4 +533,61 @@ func TestALongWholeSeries(t *testing.T) {
 		require.Greater(t, store.appends, 52)
 		require.Equal(t, 52, w.audit().Live())
 	})
+}
+
+// TestNoSequenceOfSeriesAndCrashesBreaksTheInvariants lets random clients book
+// series and single dates, cancel, wait and die, on both stores.
+func TestNoSequenceOfSeriesAndCrashesBreaksTheInvariants(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, rapid.Bool().Draw(t, "step by step"))
+		w.set(w.silva, w.weekdays("09:30", "10:00", 30, rapid.IntRange(1, 2).Draw(t, "capacity"), 29))
+		w.limit(policy.Terms{PatientActive: new(4)})
+		asked := map[string]commands.Request{}
+		for range rapid.IntRange(1, 15).Draw(t, "steps") {
+			var store commands.Store = w.store
+			if rapid.Bool().Draw(t, "crash") {
+				store = &crashing{Store: w.store, appends: rapid.IntRange(0, 20).Draw(t, "at"), after: rapid.Bool().Draw(t, "after")}
+			}
+			w.actOnSeries(t, w.handler(store), asked)
+			w.audit()
+		}
+	})
+}
+
+// actOnSeries does one random thing. A series is asked for by the same command
+// each time.
+func (w *world) actOnSeries(t *rapid.T, h *commands.Handler, asked map[string]commands.Request) {
+	who := rapid.SampledFrom([]domain.PatientID{w.ana, w.boris, w.carlos}).Draw(t, "who")
+	week := rapid.IntRange(0, 3).Draw(t, "week")
+	wish := w.whole(rapid.IntRange(1, 4-week).Draw(t, "dates"))
+	wish.Patient, wish.Recurrence.First = who, domain.DayOf(monday.AddDate(0, 0, 7*week))
+	name := fmt.Sprint(who, week, wish.Recurrence.Count)
+	wish.Series = domain.SeriesID(domain.NewID("series", name))
+	switch rapid.SampledFrom([]string{"series", "series", "book", "cancel", "cancel a visit", "wait", "read"}).Draw(t, "do") {
+	case "series":
+		if _, again := asked[name]; !again {
+			asked[name] = w.request()
+		}
+		_, _ = h.BookSeries(w.ctx, asked[name], wish) // whether it succeeds is the auditor's business
+	case "book":
+		_, _ = h.Book(w.ctx, w.request(), w.booking(who, w.seriesSlot(week)))
+	case "cancel":
+		_, _ = h.Cancel(w.ctx, w.request(), commands.Cancellation{
+			Appointment: w.booking(who, w.seriesSlot(week)).Appointment, Initiator: appointment.ByClinic, Code: "other",
+		})
+	case "cancel a visit":
+		_, _ = h.Cancel(w.ctx, w.request(), commands.Cancellation{
+			Appointment: visitOf(wish), Initiator: appointment.ByClinic, Code: "other",
+		})
+	case "wait":
+		w.clock.advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "seconds")) * time.Second)
+	case "read":
+		_, _ = h.Appointment(w.ctx, visitOf(wish))
+	}
+}
+
+// visitOf returns the first visit of a series.
+func visitOf(b commands.SeriesBooking) domain.AppointmentID {
+	return domain.AppointmentID(domain.NewID(string(b.Series), "visit", string(b.Recurrence.First)))
 }
