@@ -94,7 +94,19 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 		return nil
 	}
 	cause := lastOf(owner, c.Set)
-	if fate == claim.Pending {
+	if _, n := state.Waiting(); n == c.Set {
+		decided, err := h.decidedBySeries(ctx, state, h.Now())
+		if err != nil {
+			return err
+		}
+		if decided.cause != "" {
+			cause = decided.cause
+		}
+		state = domain.Fold(appointment.Evolve, state, decided.events...)
+		if fate = state.Fate(c.Set); fate == claim.Pending {
+			v.wait(state.Sets[c.Set-1].Deadline)
+		}
+	} else if fate == claim.Pending {
 		events, err := appointment.Decide(state, appointment.Lapse{Set: c.Set, At: h.Now()})
 		switch {
 		case errors.Is(err, appointment.ErrNotDue):

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -53,11 +54,22 @@ func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID
 	defer cancel()
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		done, err := change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+		if errors.Is(err, appointment.ErrStatus) && h.late(ctx, id) {
+			done, err = change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+		}
 		if err == nil && done.State.Status.Over() {
 			done.Position = max(done.Position, h.uncount(ctx, req, done.State))
 		}
 		return done, err
 	})
+}
+
+// late reports whether the appointment is booked after all: its series had
+// booked it, and its own stream did not say so yet.
+func (h *Handler) late(ctx context.Context, id domain.AppointmentID) bool {
+	a := &attempt{id: id}
+	err := h.loadOwn(ctx, a)
+	return err == nil && a.state.Status == appointment.Booked
 }
 
 // uncount gives back the quotas of what is to come, once it has come, and

@@ -22,19 +22,28 @@ type SeriesBooking struct {
 	Reason       string // open text, sealed before it is stored
 	By           appointment.Initiator
 	Recurrence   series.Recurrence // its zone is the clinic's
+	Whole        bool              // every date is booked, or none
+}
+
+// appointment returns the id of the visit on a day. It follows from the series',
+// so that a repeat finds what it booked before.
+func (b SeriesBooking) appointment(day domain.Day) domain.AppointmentID {
+	return domain.AppointmentID(domain.NewID(string(b.Series), "visit", string(day)))
 }
 
 // BookSeries books every date that can be had, each as an appointment of its
-// own, and says of the others which rule refused them. A run that was
-// interrupted is finished by a repeat of the same command, which books nothing
-// twice.
+// own, and says of the others which rule refused them; or, when the series is
+// wanted whole, every date or none. A run that was interrupted is finished by a
+// repeat of the same command, which books nothing twice.
 //
 // Errors: the not-found refusal of package clinic, [series.ErrRecurrence], [series.ErrExists],
 // what refuses every date alike because the request makes no sense, and those
-// of every command.
+// of every command; of a whole series a [SeriesRefused], and [ErrSeriesApproval].
 func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) (Answer[series.State], error) {
-	if done, found, err := h.replayedSeries(ctx, req, b.Series); found || err != nil {
-		return done, err
+	if !b.Whole {
+		if done, found, err := h.replayedSeries(ctx, req, b.Series); found || err != nil {
+			return done, err
+		}
 	}
 	place, err := h.Clinic(ctx, b.Clinic)
 	if err != nil {
@@ -44,6 +53,9 @@ func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) 
 	dates, err := b.Recurrence.Dates()
 	if err != nil {
 		return Answer[series.State]{}, err
+	}
+	if b.Whole {
+		return h.bookWhole(ctx, req, b, dates)
 	}
 	s := series.State{ID: b.Series, Patient: b.Patient, Practitioner: b.Practitioner, Clinic: b.Clinic, Recurrence: b.Recurrence}
 	for _, date := range dates {
@@ -112,13 +124,18 @@ func (h *Handler) bookDate(ctx context.Context, req Request, b SeriesBooking, da
 	}
 	visit := series.Visit{
 		Day: date.Day, Start: date.Start, Slot: id,
-		Appointment: domain.AppointmentID(domain.NewID(string(b.Series), "visit", string(date.Day))),
+		Appointment: b.appointment(date.Day),
 	}
-	of := Request{Command: domain.NewID(req.Command, string(date.Day)), Actor: req.Actor, DryRun: req.DryRun}
+	of := req.on(date.Day)
 	_, err = h.Book(ctx, of, Booking{
 		Appointment: visit.Appointment, Slots: []domain.SlotID{id}, VisitType: b.VisitType, Patient: b.Patient, Reason: b.Reason, By: b.By,
 	})
 	return visit, err
+}
+
+// on names the command's part on a day. No command does the same thing twice.
+func (r Request) on(day domain.Day) Request {
+	return Request{Command: domain.NewID(r.Command, string(day)), Actor: r.Actor, DryRun: r.DryRun}
 }
 
 // Series returns a series as its stream says. Errors: [series.ErrNotFound].

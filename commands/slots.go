@@ -138,10 +138,20 @@ func (h *Handler) undead(ctx context.Context, holders []slot.Holder, v *verdicts
 	return slices.DeleteFunc(slices.Clone(holders), func(x slot.Holder) bool { return v.fates[x.Claim] == claim.Dead }), nil
 }
 
-// Appointment returns an appointment as its stream says. Errors:
+// Appointment returns an appointment as its stream says. What the stream waits
+// for although its series has decided it is noted there first, so that the
+// revision of the answer is one that the appointment has. Errors:
 // [appointment.ErrNotFound].
 func (h *Handler) Appointment(ctx context.Context, id domain.AppointmentID) (Answer[appointment.State], error) {
-	return read(ctx, h, appointment.Stream(id), appointment.Evolve, appointment.ErrNotFound)
+	done, err := read(ctx, h, appointment.Stream(id), appointment.Evolve, appointment.ErrNotFound)
+	if _, waiting := done.State.Waiting(); err != nil || waiting == 0 {
+		return done, err
+	}
+	return again(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
+		a := &attempt{id: id}
+		err := h.loadFor(ctx, a, time.Time{}) // a read ends no series that is overdue
+		return answer(a.state, a.own), err
+	})
 }
 
 // History returns every event of an appointment, in order. Errors:

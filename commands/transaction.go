@@ -126,11 +126,18 @@ func (h *Handler) transactOn(ctx context.Context, req Request, id domain.Appoint
 	})
 }
 
-func (h *Handler) loadOwn(ctx context.Context, a *attempt) error {
+func (h *Handler) loadOwn(ctx context.Context, a *attempt) error { return h.loadFor(ctx, a, h.Now()) }
+
+// loadFor is loadOwn where a series that the appointment waits for is overdue
+// by that time; the zero time ends none.
+func (h *Handler) loadFor(ctx context.Context, a *attempt, at time.Time) error {
 	loaded, err := h.Store.Load(ctx, a.stream())
+	if err != nil {
+		return err
+	}
 	a.own = loaded[a.stream()]
 	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
-	return err
+	return h.settleWaiting(ctx, a, at)
 }
 
 func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[appointment.State], error) {
@@ -195,7 +202,7 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	}
 	a.loaded, a.checks, a.own = loaded, append(a.checks, check), loaded[a.stream()]
 	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
-	return nil
+	return h.settleWaiting(ctx, a, h.Now())
 }
 
 // loadMore loads streams that turned out to matter.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -18,8 +19,8 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  3,
-		Interest: domain.Filter{Categories: []string{appointment.Category, slot.Category}},
+		Version:  4,
+		Interest: domain.Filter{Categories: []string{appointment.Category, series.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
 }
@@ -105,6 +106,12 @@ func appointmentKeys(r domain.Recorded) []string {
 			}
 		}
 		return keys
+	case series.WasBooked:
+		keys := make([]string, len(e.Visits))
+		for i, v := range e.Visits {
+			keys[i] = string(v.Appointment)
+		}
+		return keys
 	}
 	return nil
 }
@@ -112,6 +119,9 @@ func appointmentKeys(r domain.Recorded) []string {
 func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appointmentRow, bool) {
 	if withdrawn, ok := r.Event.(slot.Withdrawn); ok {
 		return a.displaced(withdrawn), exists
+	}
+	if booked, ok := r.Event.(series.WasBooked); ok {
+		return a.bookedBy(booked, r.RecordedAt), exists
 	}
 	event, ok := r.Event.(appointment.Event)
 	if _, proposed := event.(appointment.WasProposed); !ok || !exists && !proposed {
@@ -129,6 +139,17 @@ func (a appointmentRow) displaced(e slot.Withdrawn) appointmentRow {
 	for _, h := range e.Displaced {
 		if h.Appointment == a.Appointment && h.Set == a.Set && slices.Contains(a.Slots, e.Slot) {
 			a.Displaced = true
+		}
+	}
+	return a
+}
+
+// bookedBy notes that the visit's series is booked, and the visit with it,
+// whether or not its own stream says so yet.
+func (a appointmentRow) bookedBy(e series.WasBooked, at time.Time) appointmentRow {
+	for _, v := range e.Visits {
+		if v.Appointment == a.Appointment && v.Set == a.Set && a.Status == appointment.Proposed {
+			a.Status, a.Listed, a.BookedAt = appointment.Booked, true, at
 		}
 	}
 	return a
@@ -153,6 +174,9 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 		a = a.of(e.Visit, e.Set)
 		a.Status, a.Deadline, a.Listed = appointment.Pending, e.Deadline, true
 	case appointment.WasBooked:
+		if a.Status == appointment.Booked && e.Set == a.Set {
+			at = a.BookedAt // by its series
+		}
 		if a.Status == appointment.Booked && e.Set != a.Set {
 			a.Moves++
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -24,9 +25,9 @@ import (
 func AvailabilityModel() engine.Model {
 	return engine.Model{
 		Name:    "availability",
-		Version: 2,
+		Version: 3,
 		Interest: domain.Filter{
-			Categories: []string{appointment.Category, schedule.Category, slot.Category},
+			Categories: []string{appointment.Category, schedule.Category, series.Category, slot.Category},
 			Types: []string{
 				schedule.DayOpened{}.EventType(),
 				slot.Held{}.EventType(), slot.Booked{}.EventType(), slot.Released{}.EventType(), slot.Overbooked{}.EventType(),
@@ -35,6 +36,7 @@ func AvailabilityModel() engine.Model {
 				appointment.WasHeld{}.EventType(), appointment.WasRenewed{}.EventType(), appointment.WasReleased{}.EventType(),
 				appointment.WasRequested{}.EventType(), appointment.WasDeclined{}.EventType(),
 				appointment.HasLapsed{}.EventType(), appointment.WasCancelled{}.EventType(),
+				series.WasBooked{}.EventType(), series.WasRefused{}.EventType(), series.HasLapsed{}.EventType(),
 			},
 		},
 		Tables: []engine.Table{engine.NewTable("slot", slotDDL, slotKeys, evolveSlot)},
@@ -106,8 +108,24 @@ func slotKeys(r domain.Recorded) []string {
 		return []string{string(e.Slot)}
 	case appointment.Event:
 		return slotsOf(e)
+	case series.WasBooked:
+		return slotsOfVisits(e.Visits)
+	case series.WasRefused:
+		return slotsOfVisits(e.Visits)
+	case series.HasLapsed:
+		return slotsOfVisits(e.Visits)
 	}
 	return nil
+}
+
+func slotsOfVisits(visits []series.Visit) []string {
+	var keys []string
+	for _, v := range visits {
+		for _, id := range v.All() {
+			keys = append(keys, string(id))
+		}
+	}
+	return keys
 }
 
 // slotsOf returns the slots that a set is about, and those that it frees.
@@ -152,6 +170,12 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 		s.Places, s.Wanted = e.Places, e.Wanted
 	case appointment.Event:
 		s = s.decided(e)
+	case series.WasBooked:
+		s = s.settled(e.Visits, forever())
+	case series.WasRefused:
+		s = s.settled(e.Visits, never())
+	case series.HasLapsed:
+		s = s.settled(e.Visits, never())
 	}
 	s.FullUntil = s.fullUntil()
 	return s, true
@@ -207,6 +231,18 @@ func (s slotRow) decided(e appointment.Event) slotRow {
 	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased:
 		return s.dead(c)
 	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
+	}
+	return s
+}
+
+// settled notes what a series has decided about the claims of its visits, as far
+// as they are there: where all was stored in one append, the visits come later.
+func (s slotRow) settled(visits []series.Visit, until time.Time) slotRow {
+	for _, v := range visits {
+		c := claim.Claim{Owner: appointment.Stream(v.Appointment), Set: v.Set}
+		if slices.Contains(v.All(), s.Slot) && slices.Contains(s.TakenBy, claimText(c)) {
+			s = s.taken(c, until)
+		}
 	}
 	return s
 }

@@ -49,6 +49,9 @@ func samples() []domain.Event {
 	whole.Uses = []appointment.Use{{Kind: "room", ID: "r1", Period: period}}
 	terms := slot.Terms{Slot: "d1.20260302.0", Practitioner: "d1", Clinic: "c1", Period: period}
 	of := claim.Claim{Owner: "appointment-a1", Set: 1}
+	visits := []series.Visit{{
+		Day: "2026-03-02", Start: start, Slot: "d1.20260302.0", Appointment: "a1", Set: 1, Slots: []domain.SlotID{"d1.20260302.0", "d1.20260302.1"},
+	}}
 	holder := slot.Holder{Claim: of, Appointment: "a1", Patient: "p1"}
 	taken := occupancy.Taken{Claim: of, Appointment: "a1", Period: period}
 	offer := visittype.Terms{
@@ -126,6 +129,13 @@ func samples() []domain.Event {
 			Visits:     []series.Visit{{Day: "2026-03-02", Start: start, Slot: "d1.20260302.0", Appointment: "a1"}},
 			Missed:     []series.Miss{{Day: "2026-03-09", Start: start, Rule: "slot.taken"}},
 		},
+		series.WasProposed{
+			Series: "s1", Patient: "p1", Practitioner: "d1", Clinic: "c1", Deadline: start,
+			Recurrence: series.Recurrence{First: "2026-03-02", At: 540, Zone: "Europe/Lisbon", EveryWeeks: 1, Count: 1}, Visits: visits,
+		},
+		series.WasBooked{Series: "s1", Visits: visits},
+		series.WasRefused{Series: "s1", Visits: visits, Rule: "slot.taken"},
+		series.HasLapsed{Series: "s1", Visits: visits},
 		slot.Held{Terms: terms, Holder: holder, Places: 2},
 		slot.Overbooked{Terms: terms, Appointment: "a1", Places: 3, Reason: sealed("in pain")},
 		slot.Booked{Terms: terms, Holder: holder, Places: 2},

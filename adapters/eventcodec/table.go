@@ -83,6 +83,10 @@ var table = index(
 	event[schedule.Unblocked](),
 	event[schedule.DayOpened](),
 	event[series.Accepted](),
+	event[series.WasProposed](),
+	event[series.WasBooked](),
+	event[series.WasRefused](),
+	event[series.HasLapsed](),
 	event[slot.Held](),
 	event(func(e *slot.Overbooked) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}

@@ -31,6 +31,8 @@ type Problem struct {
 	HeldUntil    *time.Time `json:"heldUntil,omitempty" doc:"What stands in the way is held or requested, and lapses then unless it is confirmed"`
 	Alternatives []Slot     `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
 
+	Refused []SeriesMissed `json:"refused,omitempty" nullable:"false" doc:"The dates that cannot be had, and why, when a series is booked with every date or none"`
+
 	retryAfter int    // seconds; 0 = not worth retrying
 	etag       string // of the thing as it is, "" for none
 	cause      error  // for the log

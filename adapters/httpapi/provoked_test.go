@@ -18,6 +18,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/series"
 )
 
 // stage is a clinic's day on which something is to be refused. Maria has its
@@ -77,6 +78,29 @@ func (s *stage) interrupted(id string, n int, patient string) {
 		Events: []commands.NewEvent{{ID: uuid.NewString(), Event: event, Metadata: domain.Metadata{Command: "another", Actor: "local"}}},
 	})
 	require.NoError(s.t, err)
+}
+
+// seriesUnderWay leaves a visit whose series is about to be booked, as a process
+// that died half-way does. It returns the visit.
+func (s *stage) seriesUnderWay() string {
+	s.t.Helper()
+	now, err := s.commands.Appointment(s.t.Context(), domain.AppointmentID(strings.TrimPrefix(s.visit, "appointments/")))
+	require.NoError(s.t, err)
+	set, _ := now.State.Current()
+	set.Appointment = "waiting"
+	deadline := s.now().Add(10 * time.Second)
+	visits := []series.Visit{{Slot: set.Slots[0], Appointment: "waiting", Set: 1}}
+	for stream, event := range map[domain.StreamName]domain.Event{
+		series.Stream("s"):            series.WasProposed{Series: "s", Visits: visits, Deadline: deadline},
+		appointment.Stream("waiting"): appointment.WasProposed{Visit: set.Visit, Set: 1, Claims: set.Claims, Deadline: deadline, Series: "s"},
+	} {
+		_, err = s.events.Append(s.t.Context(), commands.Write{
+			Stream: stream, Expected: domain.NoStream,
+			Events: []commands.NewEvent{{ID: uuid.NewString(), Event: event, Metadata: domain.Metadata{Command: "another", Actor: "local"}}},
+		})
+		require.NoError(s.t, err)
+	}
+	return "waiting"
 }
 
 // hindrance stands in the way of whoever wants a slot for Maria. It returns
@@ -273,6 +297,9 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 	},
 	"cancelAppointment": {
+		"appointment.changing": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("appointments/"+s.seriesUnderWay()+"/cancel", `{"initiator": "patient"}`)
+		},
 		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
 			return s.post("appointments/nothing/cancel", `{"initiator": "patient"}`)
 		},

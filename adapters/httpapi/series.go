@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -22,6 +23,7 @@ type Series struct {
 	PractitionerID string         `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
 	ClinicID       string         `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Zone           string         `json:"zone" doc:"IANA time zone of the wall time" example:"Europe/Lisbon"`
+	Status         string         `json:"status" enum:"accepted,booked,proposed,refused,lapsed" doc:"accepted: with a report of each date; booked: with every date; proposed: about to be; refused, lapsed: with no date" example:"booked"`
 	Visits         []SeriesVisit  `json:"visits" nullable:"false" doc:"The dates that are booked, each an appointment of its own"`
 	Refused        []SeriesMissed `json:"refused" nullable:"false" doc:"The dates that could not be had, and why"`
 }
@@ -55,6 +57,7 @@ type SeriesBody struct {
 	VisitTypeID    string `json:"visitTypeId,omitempty" maxLength:"64" doc:"What sort of visit"`
 	Reason         string `json:"reason,omitempty" maxLength:"2000" doc:"Why the patient comes; sealed under the patient's key"`
 	By             string `json:"by,omitempty" enum:"patient,practitioner,clinic" doc:"Whose wish it is; absent = the patient's"`
+	Mode           string `json:"mode,omitempty" enum:"report,all" doc:"report: book what can be had, and say of the rest why not; all: book every date or none; absent = report" example:"all"`
 }
 
 type seriesInput struct {
@@ -67,10 +70,12 @@ func (a *api) seriesRoutes() {
 		id: "bookSeries", method: http.MethodPost, path: "/v1/series", tag: "Series", creates: true,
 		summary: "Book a visit that comes again",
 		detail: "Every date that can be had is booked, as an appointment of its own; the others are listed with the rule that refused them and the " +
-			"nearest free slot. A date whose wall time the clock skips is refused, one that it shows twice is the first.",
+			"nearest free slot. In the mode all, every date is booked or none: the problem then lists the dates in the same way, and its status is 422 when " +
+			"the first of them would be refused with nobody else there, else 409. A date whose wall time the clock skips is refused, one that it shows twice is the first.",
 		refusals: []*domain.Error{
 			clinic.ErrNotFound, patient.ErrNotFound, visittype.ErrNotFound, series.ErrRecurrence, series.ErrExists, domain.ErrBadWallTime,
 			series.ErrNoSuchTime, commands.ErrNoSlot, // of single dates, in the report
+			patient.ErrMerged, commands.ErrSeriesApproval, commands.ErrSeriesRule, commands.ErrSeriesRefused,
 		},
 	}, a.bookSeries)
 	one(a, operation{
@@ -91,16 +96,27 @@ func (a *api) bookSeries(ctx context.Context, req commands.Request, in *seriesIn
 		Recurrence: series.Recurrence{
 			First: domain.Day(in.Body.First), At: at, EveryWeeks: max(1, in.Body.EveryWeeks), Count: in.Body.Count, Until: domain.Day(in.Body.Until),
 		},
+		Whole: in.Body.Mode == "all",
 	}
 	answer, err := a.Commands.BookSeries(ctx, req, wish)
+	if refused, ok := errors.AsType[*commands.SeriesRefused](err); ok {
+		p := problemOf(ctx, err)
+		p.Refused = a.missed(ctx, refused.Series)
+		return done[Series]{}, p
+	}
 	if err != nil {
 		return done[Series]{}, err
 	}
 	body := seriesOf(answer.State)
-	for i, missed := range answer.State.Missed {
-		body.Refused[i].Alternative = a.instead(ctx, answer.State, missed)
-	}
+	body.Refused = a.missed(ctx, answer.State)
 	return finish(answer, body, "/v1/series/"+body.ID), err
+}
+
+// missed shows the dates that cannot be had, with what is free instead.
+func (a *api) missed(ctx context.Context, s series.State) []SeriesMissed {
+	return mapped(s.Missed, func(m series.Miss) SeriesMissed {
+		return SeriesMissed{string(m.Day), m.Start.UTC(), m.Rule, a.instead(ctx, s, m)}
+	})
 }
 
 // instead returns the free slot that is nearest to a date that was refused.
@@ -119,8 +135,11 @@ func (a *api) series(ctx context.Context, in *byIDInput) (single[Series], error)
 }
 
 func seriesOf(s series.State) Series {
+	if s.Status != series.Reported && s.Status != series.Booked {
+		s.Visits = nil // none is booked
+	}
 	return Series{
-		ID: string(s.ID), PatientID: string(s.Patient), PractitionerID: string(s.Practitioner), ClinicID: string(s.Clinic), Zone: s.Zone,
+		ID: string(s.ID), PatientID: string(s.Patient), PractitionerID: string(s.Practitioner), ClinicID: string(s.Clinic), Zone: s.Zone, Status: string(s.Status),
 		Visits: mapped(s.Visits, func(v series.Visit) SeriesVisit {
 			return SeriesVisit{string(v.Day), v.Start.UTC(), string(v.Appointment), string(v.Slot)}
 		}),

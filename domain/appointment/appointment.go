@@ -16,7 +16,8 @@
 // live (I3). A pending set has a deadline (I4): until then only the owner
 // decides, by its own clock; from [ClockSlack] after it anybody who is hindered
 // may lapse it. A refused or lapsed appointment that never was booked may be
-// proposed again, with the next set.
+// proposed again, with the next set. A set that is proposed by a series is not
+// the appointment's to decide: Settle notes what the series has decided.
 package appointment
 
 import (
@@ -32,7 +33,7 @@ const Category = "appointment"
 
 // ClockSlack is how long after a set's deadline a helper waits before it
 // lapses the set: the largest difference between the clocks of two processes.
-const ClockSlack = 2 * time.Second
+const ClockSlack = claim.ClockSlack
 
 // Stream returns the stream of an appointment.
 func Stream(id domain.AppointmentID) domain.StreamName { return domain.Stream(Category, string(id)) }
@@ -120,6 +121,7 @@ type Set struct {
 	Ceiling  time.Time // of a hold: it is not renewed beyond
 	Phase    Phase
 	Fate     claim.Fate
+	Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
 }
 
 // Change is the last change of status that can be undone.
@@ -160,6 +162,8 @@ func Decide(s State, c Command) ([]Event, error) {
 		return refuse(s, c), nil
 	case Lapse:
 		return lapse(s, c)
+	case Settle:
+		return settle(s, c), nil
 	case Hold:
 		return hold(s, c)
 	case Renew:
@@ -242,6 +246,18 @@ func (s State) pending() bool {
 	return slices.ContainsFunc(s.Sets, func(t Set) bool { return t.Fate == claim.Pending })
 }
 
+// Waiting returns the set whose fate a series decides and the appointment does
+// not know yet, and its number; number 0 when there is none.
+func (s State) Waiting() (Set, int) {
+	if last, n := s.Latest(); n > 0 && last.waits() {
+		return last, n
+	}
+	return Set{}, 0
+}
+
+// waits reports whether a series decides what becomes of the set.
+func (t Set) waits() bool { return t.Series != "" && t.Fate == claim.Pending }
+
 func (s State) set(n int) Set { return s.Sets[n-1] }
 
 // Evolve returns the state after the event.
@@ -254,7 +270,7 @@ func Evolve(s State, e Event) State {
 		if s.Reason.IsZero() {
 			s.Reason = e.Reason
 		}
-		s.Sets = append(slices.Clone(s.Sets), Set{Visit: e.Visit, Claims: e.Claims, Deadline: e.Deadline, Fate: claim.Pending})
+		s.Sets = append(slices.Clone(s.Sets), Set{Visit: e.Visit, Claims: e.Claims, Deadline: e.Deadline, Fate: claim.Pending, Series: e.Series})
 	case WasHeld:
 		s.Status = Pending
 		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline, t.Ceiling = OnHold, e.Deadline, e.Ceiling })

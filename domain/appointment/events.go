@@ -23,6 +23,7 @@ type (
 		Reason   domain.Sealed       `json:"reason,omitzero"`
 		Deadline time.Time           `json:"deadline"`
 		Policies []string            `json:"policies,omitempty"` // the revisions that it was decided under
+		Series   domain.SeriesID     `json:"series,omitempty"`   // whose stream decides the set; absent = the appointment's own
 	}
 	// WasHeld says that a frontend keeps a set while a person fills a form.
 	WasHeld struct {

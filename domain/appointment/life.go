@@ -185,6 +185,7 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		c.NotAfter = visit.Start
 	}
 	late := s.live() > 0 && c.At.After(c.NotAfter)
+	_, waiting := s.Waiting()
 	switch {
 	case s.Status == "":
 		return nil, ErrNotFound
@@ -194,6 +195,8 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		return nil, ErrBadCode
 	case s.Status == Cancelled && s.Decided:
 		return nil, nil // cancelled is cancelled, whoever asks again
+	case waiting > 0:
+		return nil, ErrChanging
 	case s.Status == CheckedIn || s.Status == Fulfilled || s.Status == NoShow:
 		return nil, s.errStatus(Booked, Arrived)
 	case late && c.Initiator == ByPatient:

@@ -29,6 +29,7 @@ type (
 		At       time.Time
 		Policies []string
 		Purpose  Purpose
+		Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
 	}
 	// Commit makes a pending set live. All its claims are held by then.
 	// ExpectedAt is the turn in a session, or nil.
@@ -46,6 +47,14 @@ type (
 	Lapse struct {
 		Set int
 		At  time.Time
+	}
+	// Settle notes what a series has decided about the set that waits for it:
+	// [claim.Live] or [claim.Dead]; anything else settles nothing.
+	Settle struct {
+		Set        int
+		Fate       claim.Fate
+		Rule       string     // that refused the series; "" when it lapsed
+		ExpectedAt *time.Time // the turn in a session, or nil
 	}
 	// Hold keeps a proposed set until a deadline. Its claims are taken by then.
 	Hold struct {
@@ -81,6 +90,7 @@ func (Propose) command() {}
 func (Commit) command()  {}
 func (Refuse) command()  {}
 func (Lapse) command()   {}
+func (Settle) command()  {}
 func (Hold) command()    {}
 func (Renew) command()   {}
 func (Release) command() {}
@@ -109,7 +119,7 @@ func propose(s State, c Propose) ([]Event, error) {
 	if !c.At.Before(c.Visit.Start) {
 		return nil, ErrPast
 	}
-	return append(events, WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline, c.Policies}), nil
+	return append(events, WasProposed{c.Visit, len(s.Sets) + 1, c.Claims, c.Reason, c.Deadline, c.Policies, c.Series}), nil
 }
 
 // before returns what has to happen before the next set is proposed, and
@@ -118,6 +128,12 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 	last, n := s.Latest()
 	if n > 0 && last.Fate == claim.Pending && last.Phase == InDecision {
 		switch {
+		case last.waits() && last.Series == c.Series && last.Same(c.Visit):
+			return nil, false, nil // on its way already
+		case last.waits() && c.Purpose == ToBook:
+			return nil, false, ErrExists
+		case last.waits():
+			return nil, false, ErrChanging
 		case !c.At.Before(last.Deadline):
 			events = []Event{HasLapsed{last.Visit, n}}
 			s, last.Fate = Evolve(s, events[0]), claim.Dead
@@ -200,7 +216,10 @@ func commit(s State, c Commit) ([]Event, error) {
 		if s.live() > 0 && s.Status != Booked {
 			return nil, s.errStatus(Booked) // the visit has begun: it is not moved any more
 		}
-		if set := s.set(c.Set); c.At.Before(set.Deadline) {
+		switch set := s.set(c.Set); {
+		case set.waits():
+			return nil, ErrChanging
+		case c.At.Before(set.Deadline):
 			return []Event{s.booking(c.Set, c.ExpectedAt)}, nil
 		}
 	case claim.Dead, claim.Unknown:
@@ -222,7 +241,7 @@ func (s State) booking(n int, expected *time.Time) WasBooked {
 }
 
 func refuse(s State, c Refuse) []Event {
-	if s.Fate(c.Set) != claim.Pending {
+	if s.Fate(c.Set) != claim.Pending || s.set(c.Set).waits() {
 		return nil
 	}
 	return []Event{WasRefused{s.set(c.Set).Visit, c.Set, c.Rule}}
@@ -233,10 +252,25 @@ func lapse(s State, c Lapse) ([]Event, error) {
 		return nil, nil
 	}
 	set := s.set(c.Set)
-	if c.At.Before(set.Deadline.Add(ClockSlack)) {
+	if set.waits() || c.At.Before(set.Deadline.Add(ClockSlack)) {
 		return nil, ErrNotDue
 	}
 	return []Event{HasLapsed{set.Visit, c.Set}}, nil
+}
+
+func settle(s State, c Settle) []Event {
+	set, n := s.Waiting()
+	switch {
+	case n == 0 || n != c.Set:
+		return nil
+	case c.Fate == claim.Live:
+		return []Event{s.booking(n, c.ExpectedAt)}
+	case c.Fate == claim.Dead && c.Rule != "":
+		return []Event{WasRefused{set.Visit, n, c.Rule}}
+	case c.Fate == claim.Dead:
+		return []Event{HasLapsed{set.Visit, n}}
+	}
+	return nil
 }
 
 func hold(s State, c Hold) ([]Event, error) {
@@ -264,7 +298,10 @@ func (s State) undecided(n int, at time.Time, to Phase) (Set, error) {
 		return Set{}, ErrLapsed
 	}
 	set := s.set(n)
-	if set.Phase != to && !at.Before(set.Deadline) {
+	switch {
+	case set.waits():
+		return Set{}, ErrChanging
+	case set.Phase != to && !at.Before(set.Deadline):
 		return Set{}, ErrLapsed
 	}
 	return set, nil

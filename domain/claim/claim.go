@@ -13,7 +13,15 @@
 // again; a dead claim in the way is released by whoever meets it.
 package claim
 
-import "github.com/slotbook/slotbook/domain"
+import (
+	"time"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// ClockSlack is how long after a set's deadline a helper waits before it ends
+// the set: the largest difference between the clocks of two processes.
+const ClockSlack = 2 * time.Second
 
 // Claim identifies a claim. Claims of one owner never conflict with each other.
 type Claim struct {

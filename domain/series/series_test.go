@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/domaintest"
 	"github.com/slotbook/slotbook/domain/series"
 )
@@ -82,7 +83,6 @@ func TestWhatIsNoRecurrence(t *testing.T) {
 
 func TestAccept(t *testing.T) {
 	t.Parallel()
-	spec := domaintest.Spec[series.State, series.Command, series.Event]{Decide: series.Decide, Evolve: series.Evolve}
 	s := series.State{
 		ID: "s", Patient: "ana", Practitioner: "p", Clinic: "c", Recurrence: weekly("2026-03-02", 540, "UTC", 2),
 		Visits: []series.Visit{{Day: "2026-03-02", Slot: "x", Appointment: "a"}}, Missed: []series.Miss{{Day: "2026-03-09", Rule: "slot.taken"}},
@@ -94,4 +94,90 @@ func TestAccept(t *testing.T) {
 	other.Patient = "boris"
 	t.Run("says what became of the dates", spec.Given().When(series.Accept{Series: s}).Then(accepted))
 	t.Run("of another series under the same id is refused", spec.Given(accepted).When(series.Accept{Series: other}).ThenRefuse(series.ErrExists))
+}
+
+var (
+	now      = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	deadline = now.Add(10 * time.Second)
+	spec     = domaintest.Spec[series.State, series.Command, series.Event]{Decide: series.Decide, Evolve: series.Evolve}
+	wished   = series.State{
+		ID: "s", Patient: "ana", Practitioner: "p", Clinic: "c", Recurrence: weekly("2026-03-02", 540, "UTC", 2),
+		Visits: []series.Visit{{Day: "2026-03-02", Slot: "x", Appointment: "a", Set: 1}, {Day: "2026-03-09", Slot: "y", Appointment: "b", Set: 1}},
+	}
+	proposed = series.WasProposed{
+		Series: "s", Patient: "ana", Practitioner: "p", Clinic: "c", Recurrence: wished.Recurrence, Visits: wished.Visits, Deadline: deadline,
+	}
+	booked  = series.WasBooked{Series: "s", Visits: wished.Visits}
+	refused = series.WasRefused{Series: "s", Visits: wished.Visits, Rule: "slot.taken"}
+	lapsed  = series.HasLapsed{Series: "s", Visits: wished.Visits}
+)
+
+func TestPropose(t *testing.T) {
+	t.Parallel()
+	propose := series.Propose{Series: wished, Deadline: deadline, At: now}
+	late := series.Propose{Series: wished, Deadline: deadline.Add(time.Minute), At: deadline}
+	next := proposed
+	next.Deadline = late.Deadline
+	other := propose
+	other.Series.Patient = "boris"
+	t.Run("begins a round", spec.Given().When(propose).Then(proposed))
+	t.Run("goes on with the round that is there", spec.Given(proposed).When(propose).Then())
+	t.Run("ends a round whose time is up, and begins the next", spec.Given(proposed).When(late).Then(lapsed, next))
+	t.Run("begins the next round after a date was lost", spec.Given(proposed, refused).When(propose).Then(proposed))
+	t.Run("begins the next round after the first has lapsed", spec.Given(proposed, lapsed).When(propose).Then(proposed))
+	t.Run("of what is booked changes nothing", spec.Given(proposed, booked).When(propose).Then())
+	t.Run("of another series under the same id is refused", spec.Given(proposed).When(other).ThenRefuse(series.ErrExists))
+	t.Run("of a series that was accepted with a report is refused",
+		spec.Given(series.Accepted{Series: "s", Patient: "ana"}).When(propose).ThenRefuse(series.ErrExists))
+}
+
+func TestBook(t *testing.T) {
+	t.Parallel()
+	book := series.Book{At: deadline.Add(-time.Second)}
+	t.Run("books every date", spec.Given(proposed).When(book).Then(booked))
+	t.Run("is refused when its time is up, by its owner's own clock", spec.Given(proposed).When(series.Book{At: deadline}).ThenRefuse(series.ErrLapsed))
+	t.Run("is refused once somebody has ended it", spec.Given(proposed, lapsed).When(book).ThenRefuse(series.ErrLapsed))
+	t.Run("is refused once a date was lost", spec.Given(proposed, refused).When(book).ThenRefuse(series.ErrLapsed))
+	t.Run("of nothing is refused", spec.Given().When(book).ThenRefuse(series.ErrLapsed))
+}
+
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	refuse := series.Refuse{Rule: "slot.taken"}
+	t.Run("ends the round", spec.Given(proposed).When(refuse).Then(refused))
+	t.Run("does not undo what is booked", spec.Given(proposed, booked).When(refuse).Then())
+}
+
+func TestLapse(t *testing.T) {
+	t.Parallel()
+	lapse := series.Lapse{At: deadline.Add(claim.ClockSlack)}
+	t.Run("ends a round two seconds after its deadline", spec.Given(proposed).When(lapse).Then(lapsed))
+	t.Run("is nobody's to do before", spec.Given(proposed).When(series.Lapse{At: deadline.Add(time.Second)}).ThenRefuse(series.ErrNotDue))
+	t.Run("does not undo what is booked", spec.Given(proposed, booked).When(lapse).Then())
+}
+
+func TestTheFateOfAVisitIsThatOfItsSeries(t *testing.T) {
+	t.Parallel()
+	second := proposed
+	second.Visits = []series.Visit{{Day: "2026-03-02", Slot: "x", Appointment: "a", Set: 2}}
+	for _, c := range []struct {
+		name    string
+		history []series.Event
+		set     int
+		want    claim.Fate
+	}{
+		{"pending while the series is", []series.Event{proposed}, 1, claim.Pending},
+		{"live once it is booked", []series.Event{proposed, booked}, 1, claim.Live},
+		{"dead once it was refused", []series.Event{proposed, refused}, 1, claim.Dead},
+		{"dead once it has lapsed", []series.Event{proposed, lapsed}, 1, claim.Dead},
+		{"dead, of an earlier round, whatever becomes of the next", []series.Event{proposed, lapsed, second, booked}, 1, claim.Dead},
+		{"that of the round that it is of", []series.Event{proposed, lapsed, second, booked}, 2, claim.Live},
+		{"not the series' to say when it was accepted with a report", []series.Event{series.Accepted{Series: "s", Visits: wished.Visits}}, 1, claim.Unknown},
+		{"unknown of nothing", nil, 1, claim.Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, domain.Fold(series.Evolve, series.State{}, c.history...).Fate("a", c.set))
+		})
+	}
 }

@@ -5,7 +5,8 @@
 //	I1  the live claims of a slot never exceed its places
 //	I2  no two live claims of a patient, room or device overlap, and of a
 //	    practitioner no two different slots with live claims
-//	I3  a set is live only while the log holds every claim of it
+//	I3  a set is live only while the log holds every claim of it; of a series
+//	    that is booked with every date or none, all sets are live or none
 //	I4  every pending set has a deadline and at most one outcome, which comes in
 //	    time; an appointment has at most one live set
 //	I5  one command id has one effect
@@ -24,6 +25,7 @@ import (
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
@@ -60,9 +62,12 @@ type Auditor struct {
 	effects   map[effect]Evidence
 	lives     map[domain.StreamName]claim.Claim // the live set of each appointment
 	owned     map[domain.StreamName]map[int]bool
+	rounds    map[domain.SeriesID]*round
 }
 
 type set struct {
+	series   domain.SeriesID // that decides it; "" = its own stream does
+	noted    bool            // its own stream says what the series decided
 	visit    appointment.Visit
 	deadline time.Time
 	fate     claim.Fate
@@ -98,12 +103,13 @@ func New() *Auditor {
 		effects:   map[effect]Evidence{},
 		lives:     map[domain.StreamName]claim.Claim{},
 		owned:     map[domain.StreamName]map[int]bool{},
+		rounds:    map[domain.SeriesID]*round{},
 	}
 }
 
 // Findings returns the broken invariants, in the order of the log; none is the
-// proof.
-func (a *Auditor) Findings() []Finding { return a.findings }
+// proof. A series that is booked lacks no visit where the log ends.
+func (a *Auditor) Findings() []Finding { return append(slices.Clone(a.findings), a.parts()...) }
 
 // Events returns how many events were checked.
 func (a *Auditor) Events() int { return a.events }
@@ -134,6 +140,8 @@ func (a *Auditor) Add(r domain.Recorded) {
 		a.occupancyEvent(r.Stream, e)
 	case appointment.Event:
 		a.appointmentEvent(r, e)
+	case series.Event:
+		a.seriesEvent(r, e)
 	case domain.Undecodable:
 		a.find("log", "the event cannot be read: nothing is proved of its stream")
 	}
@@ -230,9 +238,13 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 	case appointment.WasRequested:
 		a.until(c, e.Deadline)
 	case appointment.WasBooked:
-		a.live(c, e.Replaces, r.RecordedAt)
+		if !a.notes(c, claim.Live) {
+			a.live(c, e.Replaces, r.RecordedAt)
+		}
 	case appointment.WasRefused, appointment.HasLapsed, appointment.WasReleased, appointment.WasDeclined:
-		a.dead(c, false)
+		if !a.notes(c, claim.Dead) {
+			a.dead(c, false)
+		}
 	case appointment.WasCancelled:
 		for other := range a.owned[r.Stream] {
 			if s := a.sets[claim.Claim{Owner: r.Stream, Set: other}]; other != n && s.fate != claim.Dead {
@@ -264,11 +276,14 @@ func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
 	if e.Deadline.IsZero() {
 		a.find("I4", "a pending set has no deadline")
 	}
-	a.sets[c] = &set{visit: e.Visit, deadline: e.Deadline, fate: claim.Pending, proposed: a.last}
+	a.sets[c] = &set{series: e.Series, visit: e.Visit, deadline: e.Deadline, fate: claim.Pending, proposed: a.last}
 	if a.owned[c.Owner] == nil {
 		a.owned[c.Owner] = map[int]bool{}
 	}
 	a.owned[c.Owner][c.Set] = true
+	if e.Series != "" {
+		a.proposedBy(e.Series, c)
+	}
 }
 
 // late is how long after its deadline a set may be recorded as booked: its
@@ -398,7 +413,7 @@ func (a *Auditor) give(subject string, c claim.Claim, p domain.Period) {
 // effect finds commands that did the same kind of thing twice (I5).
 func (a *Auditor) effect(r domain.Recorded) {
 	switch r.Event.EventType() {
-	case "appointment.booked", "appointment.cancelled", "clinic.registered", "practitioner.registered",
+	case "appointment.booked", "series.accepted", "series.booked", "appointment.cancelled", "clinic.registered", "practitioner.registered",
 		"patient.registered", "schedule.set",
 		"clinic.calendar-set", "schedule.exception-set", "schedule.exception-removed", "schedule.blocked", "schedule.unblocked":
 	default:
