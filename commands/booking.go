@@ -94,7 +94,7 @@ func (h *Handler) planBooking(ctx context.Context, b Booking) (proposal, error) 
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, reason: b.Reason, policies: place.revisions(), stateless: true}
+	p := proposal{wish: w, reason: b.Reason, policies: place.revisions(), giveUp: place.NoShowAfter, stateless: true}
 	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil || b.staff() != "" {
 		p.refusal = w.refusal(b.By)
 	}

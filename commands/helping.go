@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -76,32 +77,32 @@ func (h *Handler) lookUp(ctx context.Context, claims []claim.Claim, v *verdicts)
 		if v.fates[c] != claim.Unknown {
 			continue
 		}
-		if err := h.judge(ctx, c, loaded[c.Owner], v); err != nil {
+		var err error
+		if loaded[c.Owner], err = h.judge(ctx, c, loaded[c.Owner], v); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// judge finds the fate of one claim. A pending set past its deadline is ended
-// first; a race lost there is the command's race lost. A set that its owner
-// does not know is taken for live: what is not understood is not released.
-func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recorded, v *verdicts) error {
+// judge finds the fate of one claim, and returns what its owner's stream holds
+// then. A pending set past its deadline is ended first; a race lost there is the
+// command's race lost. A set that its owner does not know is taken for live: what
+// is not understood is not released.
+func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recorded, v *verdicts) ([]domain.Recorded, error) {
 	state := domain.Replay(appointment.Evolve, appointment.State{}, owner)
 	fate := state.Fate(c.Set)
 	if fate == claim.Unknown {
 		v.fates[c] = claim.Live
-		return nil
+		return owner, nil
 	}
-	cause := lastOf(owner, c.Set)
+	cause := ""
 	if _, n := state.Waiting(); n == c.Set {
 		decided, err := h.decidedBySeries(ctx, state, h.Now())
 		if err != nil {
-			return err
+			return owner, err
 		}
-		if decided.cause != "" {
-			cause = decided.cause
-		}
+		cause = decided.cause
 		state = domain.Fold(appointment.Evolve, state, decided.events...)
 		if fate = state.Fate(c.Set); fate == claim.Pending {
 			v.wait(state.Sets[c.Set-1].Deadline)
@@ -112,19 +113,19 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 		case errors.Is(err, appointment.ErrNotDue):
 			v.wait(state.Sets[c.Set-1].Deadline)
 		case err != nil:
-			return err
+			return owner, err
 		default:
 			fate = claim.Dead
-			if cause, err = h.help(ctx, c.Owner, last(owner), cause, events); err != nil {
-				return err
+			if owner, err = h.help(ctx, c, owner, events); err != nil {
+				return owner, err
 			}
 		}
 	}
 	if h.uncounted(v.stream, state, c.Set) {
 		fate = claim.Dead
 	}
-	v.fates[c], v.cause[c] = fate, cause
-	return nil
+	v.fates[c], v.cause[c] = fate, cmp.Or(cause, lastOf(owner, c.Set))
+	return owner, nil
 }
 
 // wait notes the deadline of a claim that may still lapse.
@@ -162,14 +163,18 @@ func lastOf(owner []domain.Recorded, set int) string {
 	return ""
 }
 
-// help appends what follows from an event that is there already. It returns
-// the id of the event that it appended.
+// help appends what follows for a set from an event that is there already. It
+// returns what the owner's stream holds then, as far as deciding needs it.
 func (h *Handler) help(
-	ctx context.Context, stream domain.StreamName, expected domain.Revision, cause string, events []appointment.Event,
-) (string, error) {
-	event := NewEvent{h.NewID(), events[0], helping(cause)}
-	_, err := h.Store.Append(ctx, Write{stream, expected, []NewEvent{event}})
-	return event.ID, err
+	ctx context.Context, c claim.Claim, owner []domain.Recorded, events []appointment.Event,
+) ([]domain.Recorded, error) {
+	event := NewEvent{h.NewID(), events[0], helping(lastOf(owner, c.Set))}
+	if _, err := h.Store.Append(ctx, Write{c.Owner, last(owner), []NewEvent{event}}); err != nil {
+		return owner, err
+	}
+	grown := after(owner, []domain.Event{event.Event})
+	grown[len(grown)-1].ID = event.ID
+	return grown, nil
 }
 
 func helping(cause string) domain.Metadata {

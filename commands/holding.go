@@ -117,6 +117,20 @@ func (h *Handler) share(ctx context.Context, v appointment.Visit, p place) (doma
 	return q.Stream(), max(1, len(slots)*p.HoldsShare/100), err
 }
 
+// Held returns the appointment that is on hold, for its owner. Errors:
+// [ErrToken], [appointment.ErrNotFound], [appointment.ErrLapsed],
+// [appointment.ErrNotHeld].
+func (h *Handler) Held(ctx context.Context, id domain.AppointmentID, token string) (Answer[appointment.State], error) {
+	answer, err := h.Appointment(ctx, id)
+	if err == nil {
+		_, err = h.owner(id, answer.State, token)
+	}
+	if err == nil {
+		_, _, err = answer.State.Holding(h.Now())
+	}
+	return answer, err
+}
+
 // Renew makes a hold last longer, at most until its ceiling. Errors:
 // [ErrHoldTime], [ErrToken], [appointment.ErrNotFound],
 // [appointment.ErrLapsed], [appointment.ErrNotHeld],
@@ -199,7 +213,7 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 	if w.visit.Patient == "" {
 		return proposal{}, ErrNoPatient
 	}
-	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), request: place.Approval}
+	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), giveUp: place.NoShowAfter, request: place.Approval}
 	p.limits = place.limits(w.visit)
 	if s.Sets[n-1].Same(w.visit) {
 		p.existing = n

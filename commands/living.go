@@ -39,6 +39,22 @@ func (h *Handler) Miss(ctx context.Context, req Request, id domain.AppointmentID
 	return h.live(ctx, req, id, appointment.Miss{At: h.now(), By: req.Actor})
 }
 
+// GiveUp notes that the patient of a booked set did not come by the time that the
+// policy gave, by nobody's hand. Errors: [appointment.ErrNotFound],
+// [appointment.ErrStatus], [appointment.ErrNotDue], and those of every command.
+func (h *Handler) GiveUp(ctx context.Context, req Request, id domain.AppointmentID, set int) (Answer[appointment.State], error) {
+	return h.live(ctx, req, id, appointment.GiveUp{Set: set, At: h.now()})
+}
+
+// Lapse ends a set whose deadline has passed, and frees what it claimed. What is
+// decided by now is left alone. Errors: [appointment.ErrNotDue], and those of
+// every command.
+func (h *Handler) Lapse(ctx context.Context, req Request, id domain.AppointmentID, set int) (Answer[appointment.State], error) {
+	return h.ending(ctx, req, id, func(h *Handler, _ appointment.State) (appointment.Command, error) {
+		return appointment.Lapse{Set: set, At: h.now()}, nil
+	})
+}
+
 // when returns the instant that the caller names, as events keep it; now when
 // it names none.
 func (h *Handler) when(at time.Time) time.Time {
@@ -112,7 +128,7 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 		}
 		cancelled, _ := s.Current()
 		w, place, err := h.again(ctx, cancelled.Visit)
-		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions()}
+		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions(), giveUp: place.NoShowAfter}
 		p.limits = place.limits(w.visit)
 		return p, err
 	})

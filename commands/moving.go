@@ -44,7 +44,7 @@ func (h *Handler) planMove(ctx context.Context, m Move, s appointment.State) (pr
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, purpose: appointment.ToMove, policies: place.revisions()}
+	p := proposal{wish: w, purpose: appointment.ToMove, policies: place.revisions(), giveUp: place.NoShowAfter}
 	p.limits = place.limits(w.visit)
 	deadline := current.Start.Add(-before.RescheduleBefore)
 	if err := s.MayMove(m.By, deadline, h.Now(), before.Reschedules, m.Note != ""); err != nil {

@@ -123,6 +123,9 @@ func steps() []step {
 		{name: "release", before: held, was: p, is: c, freed: first, do: func(s *scene, h *commands.Handler, req commands.Request) (commands.Answer[appointment.State], error) {
 			return h.Release(s.ctx, req, subject, s.token)
 		}},
+		{name: "lapse", before: func(s *scene) { s.hold(""); s.clock.advance(16 * time.Minute) }, was: p, is: c, freed: first, do: func(s *scene, h *commands.Handler, req commands.Request) (commands.Answer[appointment.State], error) {
+			return h.Lapse(s.ctx, req, subject, 1)
+		}},
 		{name: "reschedule to another day", before: booked, do: move(tomorrow), was: b, is: b, freed: first},
 		{name: "reschedule to another practitioner at the same time", before: booked, do: move(elsewhere), was: b, is: b, freed: first},
 		{name: "reschedule within the day", before: booked, do: move(second), was: b, is: b, freed: first},

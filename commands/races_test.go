@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -519,4 +520,65 @@ func TestAHoldOutlivesACompletionThatDied(t *testing.T) {
 	_, err = w.book(w.ana, s)
 	require.ErrorIs(t, err, slot.ErrTaken)
 	require.Equal(t, 1, w.audit().Live())
+}
+
+func TestASlotWithTwoOverdueSetsOfOneAppointmentIsRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, true)
+	s := w.open(w.silva, 1)[0].ID
+	b := w.booking("", s)
+	_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b, For: 5 * time.Minute})
+	require.NoError(t, err)
+	died := w.handler(&crashing{Store: w.store, appends: 3})
+	_, err = died.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1), Patient: w.ana})
+	require.ErrorIs(t, err, errCrash)
+	require.Len(t, w.holders(s), 2, "the hold, and the booking that was to take its place")
+	w.clock.advance(6 * time.Minute)
+	require.Equal(t, 1, w.slot(s).Free())
+	_, err = w.book(w.boris, s)
+	require.NoError(t, err)
+	w.audit()
+}
+
+// holders returns who has claims on a slot.
+func (w *world) holders(id domain.SlotID) []slot.Holder {
+	var s slot.State
+	for _, r := range w.log() {
+		if e, ok := r.Event.(slot.Event); ok && r.Stream == slot.Stream(id) {
+			s = slot.Evolve(s, e)
+		}
+	}
+	return s.Claims
+}
+
+func TestASlotIsReadWhileAnotherProcessEndsWhatIsOverdue(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.open(w.silva, 1)[0].ID
+		_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: w.booking("", s), For: time.Minute})
+		require.NoError(t, err)
+		w.clock.advance(2 * time.Minute)
+		other := &overtaken{Store: w.store, at: 3, meanwhile: func() { // after the reader has loaded the hold
+			_, err := w.book(w.boris, s)
+			require.NoError(t, err)
+		}}
+		answer, err := w.handler(other).Slot(w.ctx, s)
+		require.NoError(t, err)
+		require.Equal(t, 0, answer.State.Free())
+		require.Less(t, other.at, 0, "it was overtaken")
+	})
+}
+
+// overtaken is a store on which something happens before the n-th load.
+type overtaken struct {
+	commands.Store
+	at        int
+	meanwhile func()
+}
+
+func (o *overtaken) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
+	if o.at--; o.at == -1 {
+		o.meanwhile()
+	}
+	return o.Store.Load(ctx, streams...)
 }

@@ -30,7 +30,7 @@ func (h *Handler) Approve(ctx context.Context, req Request, id domain.Appointmen
 		}
 		requested, n := s.Latest()
 		w, place, err := h.again(ctx, requested.Visit)
-		return proposal{wish: w, existing: n, policies: place.revisions()}, err
+		return proposal{wish: w, existing: n, policies: place.revisions(), giveUp: place.NoShowAfter}, err
 	})
 }
 

@@ -238,7 +238,7 @@ func (h *Handler) Standings(ctx context.Context, ids ...domain.PractitionerID) (
 	}
 	plans, places := make([]plan, len(ids)), map[domain.StreamName]bool{}
 	for i, name := range names {
-		plans[i] = planOf(loaded[name])
+		plans[i] = h.planOf(loaded[name])
 		for _, place := range clinicsOf(plans[i].state) {
 			places[place] = true
 		}
@@ -263,13 +263,18 @@ func (h *Handler) Standings(ctx context.Context, ids ...domain.PractitionerID) (
 type plan struct {
 	state    schedule.State
 	revision domain.Revision
-	setAt    time.Time // when the revision was recorded
+	setAt    time.Time // when the revision was recorded, by the business clock
 }
 
-func planOf(recorded []domain.Recorded) plan {
+// planOf takes a schedule that the store's clock has recorded in the future for
+// set just now: a business clock may be behind.
+func (h *Handler) planOf(recorded []domain.Recorded) plan {
 	p := plan{state: domain.Replay(schedule.Evolve, schedule.State{}, recorded), revision: last(recorded)}
 	if n := len(recorded); n > 0 {
 		p.setAt = recorded[n-1].RecordedAt
+	}
+	if now := h.Now(); now.Before(p.setAt) {
+		p.setAt = now
 	}
 	return p
 }
@@ -311,7 +316,7 @@ func (h *Handler) loadDays(ctx context.Context, a *alignment, days ...domain.Day
 	if err != nil {
 		return err
 	}
-	a.plan = planOf(loaded[own])
+	a.plan = h.planOf(loaded[own])
 	a.days = map[domain.Day]schedule.Day{}
 	for _, day := range days {
 		a.days[day] = dayOf(loaded, a.practitioner, day)

@@ -498,3 +498,30 @@ func TestAWithdrawalThatDiedBeforeMidnightIsFinishedAfterIt(t *testing.T) {
 	require.Equal(t, time.Date(2026, 6, 2, 0, 15, 0, 0, time.UTC), opening.Opened[0].Start)
 	noOverlap(w)
 }
+
+func TestDaysAreOpenedByABusinessClockThatIsBehindTheStores(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []time.Duration{time.Minute, 24 * time.Hour, 40 * 24 * time.Hour} {
+		both(t, func(t *testing.T, w *world) {
+			w.h = w.behind(behind)
+			opened := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 7)).Opened
+			require.Len(t, opened, 5*6)
+			changed := w.set(w.silva, w.weekdays("10:00", "12:00", 30, 1, 14))
+			require.NotEmpty(t, changed.Opened)
+			_, opening, err := w.h.Block(w.ctx, w.request(), schedule.BlockTime{
+				Practitioner: w.silva, Block: schedule.Block{ID: "b", Period: opened[len(opened)-1].Period, Reason: "fire drill"},
+			})
+			require.NoError(t, err)
+			require.Len(t, opening.Withdrawn, 1)
+			_, err = w.h.OpenDays(w.ctx, w.request(), w.silva)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// behind is a handler whose clock is behind the store's.
+func (w *world) behind(d time.Duration) *commands.Handler {
+	c := w.handler(w.store).Config
+	c.Now, c.Patience = func() time.Time { return w.clock.now().Add(-d) }, 2*time.Second
+	return commands.New(c)
+}

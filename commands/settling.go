@@ -63,11 +63,11 @@ func (h *Handler) settleWaiting(ctx context.Context, a *attempt, at time.Time) e
 		return err
 	}
 	if domain.Fold(appointment.Evolve, a.state, decided.events...).Fate(n) == claim.Live {
-		turn, err := h.turnOf(ctx, set, n)
+		settle, err := h.bookingOf(ctx, set, n)
 		if err != nil {
 			return err
 		}
-		decided.events, err = appointment.Decide(a.state, appointment.Settle{Set: n, Fate: claim.Live, ExpectedAt: turn})
+		decided.events, err = appointment.Decide(a.state, settle)
 		if err != nil {
 			return err
 		}
@@ -86,21 +86,21 @@ func (h *Handler) settleWaiting(ctx context.Context, a *attempt, at time.Time) e
 	return nil
 }
 
-// turnOf returns when the patient's turn is in a session of several, nil in any
-// other visit, of a set whose claims are held.
-func (h *Handler) turnOf(ctx context.Context, s appointment.Set, n int) (*time.Time, error) {
-	w := wish{visit: s.Visit, opened: map[domain.SlotID]opened{}}
+// bookingOf returns how a set, whose claims are held, is noted as booked.
+func (h *Handler) bookingOf(ctx context.Context, s appointment.Set, n int) (appointment.Settle, error) {
+	w, place, err := h.again(ctx, s.Visit)
+	if err != nil {
+		return appointment.Settle{}, err
+	}
+	var slots []domain.StreamName
 	for _, id := range s.Slots {
-		o, err := h.openedSlot(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		w.opened[id] = o
+		slots = append(slots, slot.Stream(id))
 	}
-	if len(s.Slots) != 1 || w.opened[s.Slots[0]].capacity < 2 {
-		return nil, nil //nolint:nilnil // no turn is no error
+	loaded, err := h.Store.Load(ctx, slots...)
+	a := &attempt{proposal: proposal{wish: w, giveUp: place.NoShowAfter}, id: s.Appointment, set: n, loaded: loaded}
+	settle := appointment.Settle{Set: n, Fate: claim.Live, ExpectedAt: a.turn()}
+	if a.giveUp > 0 {
+		settle.MissedAt = s.End.Add(a.giveUp)
 	}
-	loaded, err := h.Store.Load(ctx, slot.Stream(s.Slots[0]))
-	a := &attempt{proposal: proposal{wish: w}, id: s.Appointment, set: n, loaded: loaded}
-	return a.turn(), err
+	return settle, err
 }

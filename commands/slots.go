@@ -90,8 +90,12 @@ func (s Slot) Free() int {
 	return max(0, s.Wanted-s.Taken)
 }
 
-// Slot returns a slot as it is now. Errors: [schedule.ErrSlotGone].
+// Slot returns a slot as it is now. Errors: [schedule.ErrSlotGone], [ErrBusy].
 func (h *Handler) Slot(ctx context.Context, id domain.SlotID) (Answer[Slot], error) {
+	return again(ctx, h, func(ctx context.Context) (Answer[Slot], error) { return h.slotNow(ctx, id) })
+}
+
+func (h *Handler) slotNow(ctx context.Context, id domain.SlotID) (Answer[Slot], error) {
 	o, err := h.openedSlot(ctx, id)
 	if err != nil {
 		return Answer[Slot]{}, err

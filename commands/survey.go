@@ -56,7 +56,7 @@ func (h *Handler) surveys(ctx context.Context, ids ...domain.PractitionerID) ([]
 	first := domain.DayOf(now).Add(-1)
 	var more []domain.StreamName
 	for i, id := range ids {
-		s := survey{practitioner: id, now: now, plan: planOf(loaded[names[i]]), first: first}
+		s := survey{practitioner: id, now: now, plan: h.planOf(loaded[names[i]]), first: first}
 		s.days = make([]schedule.Day, s.plan.state.Days()+1)
 		for n := range s.days {
 			more = append(more, schedule.DayStream(id, first.Add(n)))

@@ -33,7 +33,8 @@ type proposal struct {
 	// The outcome: held or requested until a deadline, else booked.
 	hold, request bool
 	until         time.Time
-	ceiling       time.Time // of a hold
+	ceiling       time.Time     // of a hold
+	giveUp        time.Duration // after the end of what is booked, when who has not come counts as a no-show; 0 = never
 }
 
 // tentative reports whether the claims may have to be given back.
@@ -373,7 +374,7 @@ func (h *Handler) freeAll(ctx context.Context, a *attempt, then appointment.Stat
 // append. Too late to decide a set of one's own is a race lost against the
 // clock: the next try ends the set and opens another.
 func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
-	var command appointment.Command = appointment.Commit{Set: a.set, At: h.now(), ExpectedAt: a.turn()}
+	var command appointment.Command = appointment.Commit{Set: a.set, At: h.now(), ExpectedAt: a.turn(), MissedAt: a.missedAt()}
 	switch {
 	case a.hold:
 		command = appointment.Hold{Set: a.set, Until: a.until, Ceiling: a.ceiling, At: h.now()}
@@ -385,6 +386,15 @@ func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
 		return nil, ErrWrongRevision
 	}
 	return events, err
+}
+
+// missedAt returns when a patient who has not come counts as a no-show, zero
+// for never.
+func (a *attempt) missedAt() time.Time {
+	if a.giveUp == 0 {
+		return time.Time{}
+	}
+	return a.state.Sets[a.set-1].End.Add(a.giveUp)
 }
 
 // turn returns when the patient's turn is in a session of several, nil in any

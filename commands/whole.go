@@ -430,7 +430,7 @@ func (h *Handler) booking(w *whole) ([]series.Event, error) {
 
 // booked returns the event that says of a visit what the series decided.
 func (h *Handler) booked(d *dated) ([]appointment.Event, error) {
-	return appointment.Decide(d.state, appointment.Settle{Set: d.set, Fate: claim.Live, ExpectedAt: d.turn()})
+	return appointment.Decide(d.state, appointment.Settle{Set: d.set, Fate: claim.Live, ExpectedAt: d.turn(), MissedAt: d.missedAt()})
 }
 
 // commitAtOnce stores everything in one append. Errors: [ErrTooLarge] when it is

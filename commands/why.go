@@ -172,7 +172,7 @@ func (h *Handler) whyNot(ctx context.Context, q Question, id domain.SlotID) ([]R
 	if rule == nil || !refusesDate(rule.Kind) {
 		return nil, refusal
 	}
-	reasons, err := h.objections(ctx, q, id)
+	reasons, err := again(ctx, h, func(ctx context.Context) ([]Reason, error) { return h.objections(ctx, q, id) })
 	if err != nil {
 		return nil, err
 	}

@@ -148,6 +148,18 @@ func samples() []domain.Event {
 	}
 }
 
+// grown holds events with fields that their types were given later, by the
+// names of their golden files.
+func grown() map[string]domain.Event {
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	return map[string]domain.Event{
+		"appointment.booked+missed-at": appointment.WasBooked{
+			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}},
+			Set:   1, MissedAt: start.Add(2 * time.Hour),
+		},
+	}
+}
+
 // everyTerm returns terms of which each says something.
 func everyTerm() policy.Terms {
 	return policy.Terms{
@@ -171,12 +183,16 @@ func TestEveryTypeHasASample(t *testing.T) {
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	codec := eventcodec.New(&eventcodec.MemoryKeys{})
+	golden := grown()
 	for _, event := range samples() {
-		t.Run(event.EventType(), func(t *testing.T) {
+		golden[event.EventType()] = event
+	}
+	for name, event := range golden {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			encoded, err := codec.Encode(t.Context(), stream, commands.NewEvent{ID: domain.NewID("golden"), Event: event})
 			require.NoError(t, err)
-			path := filepath.Join("testdata", event.EventType()+".json")
+			path := filepath.Join("testdata", name+".json")
 			golden, err := os.ReadFile(path)
 			if *update && os.IsNotExist(err) {
 				require.NoError(t, os.WriteFile(path, append(encoded.Data, '\n'), 0o600))

@@ -145,7 +145,7 @@ func TestBrowsersOfKnownOriginsMayCall(t *testing.T) {
 	w := newWorld(t)
 	ask := func(origin string) http.Header {
 		return w.call(t, http.MethodOptions, "/v1/appointments", "", "Origin", origin, "Access-Control-Request-Method", "POST",
-			"Access-Control-Request-Headers", "content-type,idempotency-key,if-match").Header()
+			"Access-Control-Request-Headers", "content-type,idempotency-key,if-match,slotbook-hold-token").Header()
 	}
 	require.Equal(t, "https://book.example.org", ask("https://book.example.org").Get("Access-Control-Allow-Origin"))
 	require.Empty(t, ask("https://evil.example.org").Get("Access-Control-Allow-Origin"))
@@ -376,7 +376,11 @@ func TestTheCurlExamplesOfTheDocumentationWork(t *testing.T) {
 		if m := regexp.MustCompile(`(?s)-d '(.*)'`).FindStringSubmatch(e[3]); m != nil {
 			body = m[1]
 		}
-		answer := w.call(t, method, e[2], body)
+		var headers []string
+		for _, m := range regexp.MustCompile(`-H '(Slotbook-[^:]+): ([^']+)'`).FindAllStringSubmatch(e[3], -1) {
+			headers = append(headers, m[1], m[2])
+		}
+		answer := w.call(t, method, e[2], body, headers...)
 		require.NotContains(t, answer.Body.String(), "request.", "%s %s %s", method, e[2], body)
 		require.Less(t, answer.Code, 500)
 	}

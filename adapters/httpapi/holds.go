@@ -29,6 +29,20 @@ type HoldBody struct {
 	Session   string `json:"session,omitempty" maxLength:"100" doc:"The frontend's name for its visitor; each may hold 3 at a time"`
 }
 
+// KeptHold is a hold as its owner, who has the token, is shown it.
+type KeptHold struct {
+	ID        string      `json:"id" doc:"The appointment that it may become" example:"018f6b1e-0000-7000-8000-000000000004"`
+	ExpiresAt time.Time   `json:"expiresAt" doc:"UTC; book or renew it before"`
+	RenewTo   time.Time   `json:"renewTo" doc:"UTC; it cannot be renewed beyond"`
+	Held      Appointment `json:"held" doc:"What is kept"`
+}
+
+type heldInput struct {
+	ReadParams
+	ID    string `path:"id" doc:"The hold" example:"018f6b1e-0000-7000-8000-000000000004"`
+	Token string `header:"Slotbook-Hold-Token" required:"true" maxLength:"64" doc:"The hold's token; never in an address, which others log" example:"3q2-7wAAAAAAAAAAAAAAAAAA"`
+}
+
 type holdInput struct {
 	CommandParams
 	Body HoldBody
@@ -54,6 +68,11 @@ func (a *api) holdRoutes() {
 			"POST /v1/appointments with holdId and token books it.",
 		refusals: wishRefusals(patient.ErrNotFound, errDuration, commands.ErrHoldTime, quota.ErrHolds),
 	}, a.hold)
+	one(a, operation{
+		id: "getHold", method: http.MethodGet, path: "/v1/holds/{id}", tag: "Holds",
+		summary:  "What is on hold, for its owner",
+		refusals: append(ownerRefusals(), appointment.ErrLapsed, appointment.ErrNotHeld),
+	}, a.held)
 	command(a, operation{
 		id: "renewHold", method: http.MethodPost, path: "/v1/holds/{id}/renew", tag: "Holds",
 		summary: "Keep what is on hold a little longer",
@@ -96,12 +115,27 @@ func lasting(text string, otherwise time.Duration) (time.Duration, error) {
 	return parseDuration(text)
 }
 
+// holdOf shows the set that is on hold, also when a booking of it was tried
+// since and came to nothing.
 func (a *api) holdOf(ctx context.Context, answer commands.Answer[appointment.State]) (Hold, error) {
+	kept, n, err := answer.State.Holding(time.Time{}) // as it was when it was answered
+	if err != nil {
+		return Hold{}, err
+	}
+	answer.State.Sets = answer.State.Sets[:n]
 	held, err := a.appointmentOf(ctx, answer)
-	latest, n := answer.State.Latest()
 	return Hold{
-		ID: held.ID, Token: a.Commands.Token(latest.Appointment, n), ExpiresAt: latest.Deadline.UTC(), RenewTo: latest.Ceiling.UTC(), Held: held,
+		ID: held.ID, Token: a.Commands.Token(kept.Appointment, n), ExpiresAt: kept.Deadline.UTC(), RenewTo: kept.Ceiling.UTC(), Held: held,
 	}, err
+}
+
+func (a *api) held(ctx context.Context, in *heldInput) (single[KeptHold], error) {
+	answer, err := a.Commands.Held(ctx, domain.AppointmentID(in.ID), in.Token)
+	if err != nil {
+		return single[KeptHold]{}, err
+	}
+	h, err := a.holdOf(ctx, answer)
+	return single[KeptHold]{KeptHold{h.ID, h.ExpiresAt, h.RenewTo, h.Held}, etag(answer.Revision), answer.Position}, err
 }
 
 func (a *api) renew(ctx context.Context, req commands.Request, in *ownerInput) (done[Hold], error) {

@@ -168,7 +168,7 @@ func (a *api) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: a.CORSOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Authorization"},
+		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Slotbook-Hold-Token", "Authorization"},
 		ExposedHeaders: []string{"ETag", "Location", "Link", "Retry-After", "Slotbook-Position"},
 		MaxAge:         600, // seconds
 	})

@@ -328,6 +328,7 @@ func fieldsOf(schemas huma.Registry, s *huma.Schema, prefix string, depth int) [
 func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 	path := op.Path
 	var query []string
+	headers := ""
 	for _, p := range op.Parameters {
 		example := exampleOf(schemas, p.Schema)
 		switch {
@@ -335,15 +336,17 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 			path = strings.ReplaceAll(path, "{"+p.Name+"}", fmt.Sprint(example))
 		case p.In == "query" && (p.Required || p.Name == "from" || p.Name == "specialty" || p.Name == "q"):
 			query = append(query, fmt.Sprintf("%s=%v", p.Name, example))
+		case p.In == "header" && p.Required:
+			headers += fmt.Sprintf(" \\\n  -H '%s: %v'", p.Name, example)
 		}
 	}
 	if len(query) > 0 {
 		path += "?" + strings.Join(query, "&")
 	}
 	if op.Method == http.MethodGet {
-		return "curl -s '" + someAddress + path + "'"
+		return "curl -s '" + someAddress + path + "'" + headers
 	}
-	line := "curl -s -X " + op.Method + " '" + someAddress + path + "' \\\n  -H "
+	line := "curl -s -X " + op.Method + " '" + someAddress + path + "'" + headers + " \\\n  -H "
 	key := "'Idempotency-Key: " + op.OperationID + "-1'"
 	if body == nil {
 		return line + key

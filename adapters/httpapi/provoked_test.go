@@ -254,6 +254,20 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			return s.post("holds", "{"+first(s)+`, "patientId": "`+s.joao+`"}`)
 		},
 	},
+	"getHold": {
+		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder { return s.shows("nothing", "a token") },
+		"hold.token":            func(s *stage) *httptest.ResponseRecorder { return s.shows(s.holds(), "another's") },
+		"appointment.lapsed": func(s *stage) *httptest.ResponseRecorder {
+			id := s.holds()
+			s.setNow(s.now().Add(5 * time.Minute))
+			return s.shows(id, s.token)
+		},
+		"hold.not-held": func(s *stage) *httptest.ResponseRecorder {
+			id, token := s.holds(), s.token
+			require.Equal(s.t, http.StatusCreated, s.completes(id, token, s.maria).Code)
+			return s.shows(id, token)
+		},
+	},
 	"renewHold": {
 		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
 			return s.post("holds/nothing/renew", `{"token": "a token"}`)
@@ -421,6 +435,10 @@ func (s *stage) lives(verbs ...string) {
 
 func (s *stage) holds() string { s.t.Helper(); return s.made("holds", "{"+first(s)+"}") }
 
+func (s *stage) shows(id, token string) *httptest.ResponseRecorder {
+	return s.call(s.t, http.MethodGet, "/v1/holds/"+id, "", "Slotbook-Hold-Token", token)
+}
+
 func (s *stage) renews(id, body string) *httptest.ResponseRecorder {
 	return s.post("holds/"+id+"/renew", "{"+body+"}")
 }
@@ -518,11 +536,27 @@ func refusalsOf(t *testing.T) map[string][]string {
 			}
 		}
 	}
-	common := all["retireResource"]
+	common := append(slices.Clone(all["retireResource"]), all["getAppointment"]...)
 	for operation := range all {
 		all[operation] = slices.DeleteFunc(slices.Clone(all[operation]), func(r string) bool {
-			return slices.Contains(common, r) && r != "resource.not-found"
+			return slices.Contains(common, r) && !strings.HasSuffix(r, ".not-found")
 		})
 	}
 	return all
+}
+
+func TestAHoldIsShownAsItIsKeptWhileABookingOfItIsTried(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	id := s.holds()
+	token := s.token
+	s.interrupted(id, 0, s.joao)
+	for _, answer := range []*httptest.ResponseRecorder{s.shows(id, token), s.renews(id, `"token": "`+token+`", "duration": "PT6M"`)} {
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
+		var shown httpapi.Hold
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &shown))
+		require.Empty(t, shown.Held.PatientID, "the hold knows no patient yet")
+		require.Contains(t, []string{"", token}, shown.Token)
+		require.True(t, shown.RenewTo.After(shown.ExpiresAt))
+	}
 }

@@ -35,6 +35,7 @@ type app struct {
 	handler *commands.Handler
 	engine  *engine.Engine
 	opener  *reactions.Opener
+	dues    *reactions.Deadlines
 	demand  *commands.DemandRecorder
 	http    http.Handler
 	logger  *slog.Logger
@@ -102,8 +103,15 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
 		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
+	a.dues = reactions.NewDeadlines(reactions.DeadlinesConfig{
+		Due: a.due, Attempts: postgres.NewDeadlines(a.pool), Handler: a.handler, Now: time.Now,
+		Tried: tried(registry), Logger: a.logger,
+	})
 	if a.hand != nil {
-		a.hand.moved = a.opener.ClockMoved
+		a.hand.moved = func() {
+			a.opener.ClockMoved()
+			a.dues.ClockMoved()
+		}
 	}
 	a.http, err = a.api(c, registry)
 	return err
@@ -176,6 +184,19 @@ func (a *app) practitioners(ctx context.Context) ([]domain.PractitionerID, error
 	}
 }
 
+// dueAtOnce is how many deadlines a process takes together.
+const dueAtOnce = 20
+
+// due returns what is due by everything that has happened until now.
+func (a *app) due(ctx context.Context, at, now time.Time) (reactions.Agenda, error) {
+	head, err := a.store.Head(ctx)
+	if err != nil {
+		return reactions.Agenda{}, err
+	}
+	agenda, err := projections.NewDue(a.engine).At(ctx, at, now, dueAtOnce, head)
+	return reactions.Agenda(agenda), err
+}
+
 // The limits of readiness.
 const (
 	readyClock  = time.Second // between this machine's clock and the database's
@@ -222,10 +243,11 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 5)
+	failed := make(chan error, 6)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
-	opener := start(failed, func() error { return a.keepOpen(working) })
+	opener := start(failed, func() error { return a.afterLoading(working, a.opener.Run) })
+	dues := start(failed, func() error { return a.afterLoading(working, a.dues.Run) })
 	recorder := start(failed, func() error { return a.demand.Run(working) })
 	server := &http.Server{
 		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
@@ -253,20 +275,21 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	stopWork()
 	<-projector
 	<-opener
+	<-dues
 	<-recorder
 	stopStore()
 	<-store
 	return err
 }
 
-// keepOpen keeps days open once everything is there that has to be: demo data are
-// loaded in a time of their own.
-func (a *app) keepOpen(ctx context.Context) error {
+// afterLoading runs what reacts once everything is there that has to be: demo
+// data are loaded in a time of their own.
+func (a *app) afterLoading(ctx context.Context, run func(context.Context) error) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-a.loaded:
-		return a.opener.Run(ctx)
+		return run(ctx)
 	}
 }
 

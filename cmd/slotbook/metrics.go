@@ -9,7 +9,9 @@ import (
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 // measuredStore measures appends on their way to a store.
@@ -51,6 +53,20 @@ func dropped(d *commands.DemandRecorder) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "slotbook_demand_dropped_total", Help: "Refused holds, bookings and reschedules that were not recorded, for want of time.",
 	}, func() float64 { return float64(d.Dropped()) })
+}
+
+// tried counts what became of deadlines.
+func tried(registry *prometheus.Registry) func(kind, outcome string) {
+	counted := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slotbook_deadlines_total", Help: "Tries at what was due: done, refused as there was nothing to do any more, or failed and tried again.",
+	}, []string{"kind", "outcome"})
+	registry.MustRegister(counted)
+	for _, kind := range []string{appointment.DueLapse, appointment.DueNoShow} {
+		for _, outcome := range []string{reactions.DeadlineDone, reactions.DeadlineRefused, reactions.DeadlineFailed} {
+			counted.WithLabelValues(kind, outcome)
+		}
+	}
+	return func(kind, outcome string) { counted.WithLabelValues(kind, outcome).Inc() }
 }
 
 // lag collects how far each read model is behind, when it is asked.

@@ -23,6 +23,7 @@ func TestAYearIsMadeUpAndItsClockMovedByHand(t *testing.T) {
 	require.Equal(t, before, s.get("/v1/demo/clock").text, "it stands still")
 	require.Equal(t, http.StatusOK, s.post("/v1/demo/clock", map[string]string{"advance": "P2D"}).status)
 	require.Greater(t, s.get("/v1/demo/clock").text, before)
+	require.Contains(t, s.get("/metrics").text, `slotbook_deadlines_total{kind="lapse",outcome="done"}`)
 	back := s.post("/v1/demo/clock", map[string]string{"now": "2020-01-01T00:00:00Z"})
 	require.Contains(t, back.text, "clock.backwards")
 	until(t, "the days that two days have brought", func() bool { return strings.Contains(s.logs.String(), "days opened") })

@@ -2,7 +2,7 @@
 // set of claims becomes live or dies.
 //
 //	(nothing) --Propose--> proposed --Commit--> booked --Arrive--> arrived --CheckIn--> checked-in --Fulfil--> fulfilled
-//	                        |  |  |               |  \--Miss--> noshow
+//	                        |  |  |               |  \--Miss, GiveUp--> noshow
 //	                        |  |  |Hold, Request  |
 //	                        |  |  v               |  Propose (Move), Commit: the next set, then the one before is dead
 //	                        |  |  pending --------+--Cancel, Decline, Release, Refuse, Lapse--> cancelled
@@ -119,6 +119,7 @@ type Set struct {
 	Claims   []domain.StreamName // the arbiters' streams, sorted
 	Deadline time.Time
 	Ceiling  time.Time // of a hold: it is not renewed beyond
+	MissedAt time.Time // of what is live: from when a patient who has not come counts as a no-show; zero = never
 	Phase    Phase
 	Fate     claim.Fate
 	Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
@@ -184,6 +185,8 @@ func Decide(s State, c Command) ([]Event, error) {
 		return fulfil(s, c)
 	case Miss:
 		return miss(s, c)
+	case GiveUp:
+		return giveUp(s, c)
 	case Cancel:
 		return cancel(s, c)
 	case Undo:
@@ -318,7 +321,7 @@ func (s State) booked(e WasBooked) State {
 	s.Change = Change{Undone: s.Ended > 0}
 	s.Status, s.Decided, s.Ended = Booked, true, 0
 	s.Arrived, s.Started, s.Finished = time.Time{}, time.Time{}, time.Time{}
-	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.Fate = e.Visit, claim.Live })
+	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.MissedAt, t.Fate = e.Visit, e.MissedAt, claim.Live })
 }
 
 // cancelled ends the appointment. Only what was booked can be had back.
@@ -337,7 +340,8 @@ func (s State) changed(to Status, at time.Time, by string) State {
 	return s
 }
 
-// reverted takes the last change back, and what was noted with it.
+// reverted takes the last change back, and what was noted with it. A patient who
+// was marked as a no-show by mistake is not marked again by the passing of time.
 func (s State) reverted(to Status) State {
 	switch s.Status {
 	case Arrived:
@@ -346,7 +350,9 @@ func (s State) reverted(to Status) State {
 		s.Started = time.Time{}
 	case Fulfilled:
 		s.Finished = time.Time{}
-	case Proposed, Pending, Booked, Cancelled, NoShow:
+	case NoShow:
+		s = s.with(s.live(), func(t *Set) { t.MissedAt = time.Time{} })
+	case Proposed, Pending, Booked, Cancelled:
 	}
 	s.Status, s.Change = to, Change{Undone: true}
 	return s

@@ -64,6 +64,7 @@ type (
 		Set      int             `json:"set"`
 		Replaces int             `json:"replaces,omitempty"` // the set that was live or held before
 		Freed    []domain.SlotID `json:"freed,omitempty"`    // the slots of the replaced set that this one does not want
+		MissedAt time.Time       `json:"missedAt,omitzero"`  // from when a patient who has not come counts as a no-show; zero = never
 	}
 	// WasRefused says that a set died because a race was lost half-way.
 	WasRefused struct {

@@ -42,6 +42,10 @@ func codes() []Code {
 	return []Code{"", NoLongerNeeded, PatientUnavailable, StaffUnavailable, Displaced, ByMistake, OtherReason}
 }
 
+// Automatic is the actor of what comes about by itself, such as a no-show that
+// nobody has noted.
+const Automatic = "system"
+
 // earliest is how long before its start a visit's patient may be recorded as
 // having come.
 const earliest = 12 * time.Hour
@@ -67,6 +71,12 @@ type (
 		At time.Time
 		By string
 	}
+	// GiveUp says of a booked set that its patient has not come by the time by
+	// which the policy wanted it, without anybody having said so.
+	GiveUp struct {
+		Set int
+		At  time.Time
+	}
 	// Cancel ends the appointment. A patient may do so until NotAfter, the clinic
 	// also later, with a reason.
 	Cancel struct {
@@ -78,7 +88,7 @@ type (
 		By        string
 	}
 	// Undo takes the last change of status back: whoever made it may, within the
-	// grace period. A cancellation is undone by the protocol instead, which has to
+	// grace period; and anybody, if it came about by itself. A cancellation is undone by the protocol instead, which has to
 	// claim everything again; see [State.MayUndo].
 	Undo struct {
 		At    time.Time
@@ -91,6 +101,7 @@ func (Arrive) command()  {}
 func (CheckIn) command() {}
 func (Fulfil) command()  {}
 func (Miss) command()    {}
+func (GiveUp) command()  {}
 func (Cancel) command()  {}
 func (Undo) command()    {}
 
@@ -175,6 +186,21 @@ func miss(s State, c Miss) ([]Event, error) {
 	return []Event{WasMissed{visit.Visit, n, c.At, c.By}}, nil
 }
 
+// giveUp notes a no-show that is overdue. Who is in the building is given up by
+// nobody, and neither is a visit that was moved meanwhile.
+func giveUp(s State, c GiveUp) ([]Event, error) {
+	visit, n := s.Current()
+	switch {
+	case s.Status == NoShow:
+		return nil, nil
+	case s.Status != Booked:
+		return nil, s.errStatus(Booked)
+	case n != c.Set || visit.MissedAt.IsZero() || c.At.Before(visit.MissedAt):
+		return nil, ErrNotDue.Because("nobody has to be given up on at this time")
+	}
+	return []Event{WasMissed{visit.Visit, n, c.At, Automatic}}, nil
+}
+
 // cancel ends also what was refused or lapsed already: a late repeat of the
 // booking must not revive what somebody was told is cancelled. Only what is
 // booked can be too late to cancel: what is requested may be taken back for as
@@ -214,7 +240,7 @@ func (s State) MayUndo(c Undo) error {
 		return ErrNotFound
 	case s.Change.From == "", s.Status == Cancelled && s.Change.From != Booked && s.Change.From != Arrived && s.Change.From != CheckedIn:
 		return ErrNoChange // only what was live can be again
-	case s.Change.By != c.By:
+	case s.Change.By != c.By && s.Change.By != Automatic:
 		return ErrNotYours
 	case c.At.After(s.Change.At.Add(c.Grace)):
 		return ErrUndoLate

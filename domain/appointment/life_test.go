@@ -73,6 +73,54 @@ func TestMiss(t *testing.T) {
 	t.Run("is refused of nothing", spec.Given().When(miss).ThenRefuse(appointment.ErrNotFound))
 }
 
+// expected is a booking whose patient counts as a no-show ten minutes after its
+// end, and a booking of the same visit later.
+var (
+	tenPast      = nine.Add(70 * time.Minute)
+	expected     = appointment.WasBooked{Visit: visit, Set: 1, MissedAt: tenPast}
+	givenUp      = appointment.WasMissed{Visit: visit, Set: 1, At: tenPast, By: appointment.Automatic}
+	laterTenPast = later.End.Add(10 * time.Minute)
+)
+
+func TestCommitSaysWhenWhoHasNotComeIsANoShow(t *testing.T) {
+	t.Parallel()
+	t.Run("where the policy does", spec.Given(proposed).When(appointment.Commit{Set: 1, At: now, MissedAt: tenPast}).Then(expected))
+}
+
+func TestGiveUp(t *testing.T) {
+	t.Parallel()
+	giveUp := appointment.GiveUp{Set: 1, At: tenPast}
+	early := appointment.GiveUp{Set: 1, At: tenPast.Add(-time.Microsecond)}
+	moved := appointment.WasBooked{Visit: later, Set: 2, Replaces: 1, MissedAt: laterTenPast}
+	proposedLater := appointment.WasProposed{Visit: later, Set: 2, Claims: claims, Deadline: until}
+	t.Run("notes, by nobody's hand, who has not come", spec.Given(proposed, expected).When(giveUp).Then(givenUp))
+	t.Run("is refused before its time", spec.Given(proposed, expected).When(early).ThenRefuse(appointment.ErrNotDue))
+	t.Run("is refused where the policy does not want it", spec.Given(proposed, booked).When(giveUp).ThenRefuse(appointment.ErrNotDue))
+	t.Run("is refused of who is in the building", spec.Given(proposed, expected, arrived).When(giveUp).ThenRefuse(appointment.ErrStatus))
+	t.Run("is refused of what was cancelled", spec.Given(proposed, expected, gone).When(giveUp).ThenRefuse(appointment.ErrStatus))
+	t.Run("is refused of a visit that was moved",
+		spec.Given(proposed, expected, proposedLater, moved).When(appointment.GiveUp{Set: 1, At: laterTenPast}).ThenRefuse(appointment.ErrNotDue))
+	t.Run("comes at the new time of a visit that was moved",
+		spec.Given(proposed, expected, proposedLater, moved).When(appointment.GiveUp{Set: 2, At: laterTenPast}).
+			Then(appointment.WasMissed{Visit: later, Set: 2, At: laterTenPast, By: appointment.Automatic}))
+	t.Run("of who was noted already changes nothing", spec.Given(proposed, expected, missed).When(giveUp).Then())
+	t.Run("comes, when an arrival was noted by mistake",
+		spec.Given(proposed, expected, arrived, reverted(appointment.Booked, came, "desk")).When(giveUp).Then(givenUp))
+	t.Run("comes once: what somebody has taken back stays so",
+		spec.Given(proposed, expected, givenUp, reverted(appointment.Booked, tenPast, "desk")).When(giveUp).ThenRefuse(appointment.ErrNotDue))
+	t.Run("is refused of nothing", spec.Given().When(giveUp).ThenRefuse(appointment.ErrNotFound))
+}
+
+func TestANoShowThatNobodyNotedIsUndoneByAnybody(t *testing.T) {
+	t.Parallel()
+	undo := func(at time.Time) appointment.Undo {
+		return appointment.Undo{At: at, By: "desk", Grace: 10 * time.Minute}
+	}
+	t.Run("within the grace period", spec.Given(proposed, expected, givenUp).When(undo(tenPast.Add(10*time.Minute))).
+		Then(reverted(appointment.Booked, tenPast.Add(10*time.Minute), "desk")))
+	t.Run("and not later", spec.Given(proposed, expected, givenUp).When(undo(tenPast.Add(10*time.Minute+1))).ThenRefuse(appointment.ErrUndoLate))
+}
+
 func TestWhoCancelsWhen(t *testing.T) {
 	t.Parallel()
 	deadline := nine.Add(-2 * time.Hour)

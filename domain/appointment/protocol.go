@@ -32,11 +32,13 @@ type (
 		Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
 	}
 	// Commit makes a pending set live. All its claims are held by then.
-	// ExpectedAt is the turn in a session, or nil.
+	// ExpectedAt is the turn in a session, or nil; MissedAt is when a patient who
+	// has not come counts as a no-show, zero for never.
 	Commit struct {
 		Set        int
 		At         time.Time
 		ExpectedAt *time.Time
+		MissedAt   time.Time
 	}
 	// Refuse ends a pending set whose claims could not all be had.
 	Refuse struct {
@@ -54,7 +56,8 @@ type (
 		Set        int
 		Fate       claim.Fate
 		Rule       string     // that refused the series; "" when it lapsed
-		ExpectedAt *time.Time // the turn in a session, or nil
+		ExpectedAt *time.Time // as in Commit
+		MissedAt   time.Time  // as in Commit
 	}
 	// Hold keeps a proposed set until a deadline. Its claims are taken by then.
 	Hold struct {
@@ -220,7 +223,7 @@ func commit(s State, c Commit) ([]Event, error) {
 		case set.waits():
 			return nil, ErrChanging
 		case c.At.Before(set.Deadline):
-			return []Event{s.booking(c.Set, c.ExpectedAt)}, nil
+			return []Event{s.booking(c.Set, c.ExpectedAt, c.MissedAt)}, nil
 		}
 	case claim.Dead, claim.Unknown:
 	}
@@ -228,8 +231,8 @@ func commit(s State, c Commit) ([]Event, error) {
 }
 
 // booking returns the event that makes a set live.
-func (s State) booking(n int, expected *time.Time) WasBooked {
-	e := WasBooked{Visit: s.set(n).Visit, Set: n}
+func (s State) booking(n int, expected *time.Time, missed time.Time) WasBooked {
+	e := WasBooked{Visit: s.set(n).Visit, Set: n, MissedAt: missed}
 	e.ExpectedAt = expected
 	for i, t := range s.Sets {
 		if i != n-1 && t.Fate != claim.Dead {
@@ -264,7 +267,7 @@ func settle(s State, c Settle) []Event {
 	case n == 0 || n != c.Set:
 		return nil
 	case c.Fate == claim.Live:
-		return []Event{s.booking(n, c.ExpectedAt)}
+		return []Event{s.booking(n, c.ExpectedAt, c.MissedAt)}
 	case c.Fate == claim.Dead && c.Rule != "":
 		return []Event{WasRefused{set.Visit, n, c.Rule}}
 	case c.Fate == claim.Dead:
@@ -308,21 +311,32 @@ func (s State) undecided(n int, at time.Time, to Phase) (Set, error) {
 }
 
 func renew(s State, c Renew) ([]Event, error) {
-	set, n := s.held()
+	set, n, err := s.Holding(c.At)
 	until := earlier(c.Until, set.Ceiling)
 	switch {
-	case s.Status == "":
-		return nil, ErrNotFound
-	case n == 0 || s.live() > 0:
-		return nil, ErrNotHeld
-	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
-		return nil, ErrLapsed
+	case err != nil:
+		return nil, err
 	case !set.Deadline.Before(set.Ceiling) && c.Until.After(set.Ceiling):
 		return nil, ErrCeiling
 	case !until.After(set.Deadline):
 		return nil, nil
 	}
 	return []Event{WasRenewed{set.Visit, n, until}}, nil
+}
+
+// Holding returns the set that is on hold at an instant, and its number. Errors:
+// [ErrNotFound], [ErrNotHeld], [ErrLapsed].
+func (s State) Holding(at time.Time) (Set, int, error) {
+	set, n := s.held()
+	switch {
+	case s.Status == "":
+		return Set{}, 0, ErrNotFound
+	case n == 0 || s.live() > 0:
+		return Set{}, 0, ErrNotHeld
+	case set.Fate != claim.Pending || !at.Before(set.Deadline):
+		return Set{}, 0, ErrLapsed
+	}
+	return set, n, nil
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -356,7 +370,7 @@ func approve(s State, c Approve) ([]Event, error) {
 	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
 		return nil, ErrLapsed
 	}
-	return []Event{s.booking(n, set.ExpectedAt)}, nil
+	return []Event{s.booking(n, set.ExpectedAt, time.Time{})}, nil
 }
 
 func decline(s State, c Decline) ([]Event, error) {
