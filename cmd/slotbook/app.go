@@ -29,19 +29,20 @@ import (
 
 // app is the program put together: the only place that knows everybody.
 type app struct {
-	pool    *pgxpool.Pool
-	codec   *eventcodec.Codec
-	store   *postgres.Store
-	handler *commands.Handler
-	engine  *engine.Engine
-	opener  *reactions.Opener
-	demand  *commands.DemandRecorder
-	http    http.Handler
-	logger  *slog.Logger
-	clock   clock         // of the business
-	hand    *handClock    // the same where it is moved by hand, else nil
-	begun   atomic.Bool   // everything that has to be there at the start is
-	loaded  chan struct{} // is closed then
+	pool      *pgxpool.Pool
+	codec     *eventcodec.Codec
+	store     *postgres.Store
+	handler   *commands.Handler
+	engine    *engine.Engine
+	opener    *reactions.Opener
+	reference *postgres.Reference
+	demand    *commands.DemandRecorder
+	http      http.Handler
+	logger    *slog.Logger
+	clock     clock         // of the business
+	hand      *handClock    // the same where it is moved by hand, else nil
+	begun     atomic.Bool   // everything that has to be there at the start is
+	loaded    chan struct{} // is closed then
 }
 
 // appConfig is what an app is made of.
@@ -85,6 +86,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
 		return err
 	}
+	a.reference = postgres.NewReference(a.pool)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.demand = commands.NewDemandRecorder(a.store, newID)
@@ -123,7 +125,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
-		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine),
+		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
