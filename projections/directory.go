@@ -16,7 +16,7 @@ import (
 func DirectoryModel() engine.Model {
 	return engine.Model{
 		Name:     "directory",
-		Version:  2,
+		Version:  3,
 		Interest: domain.Filter{Categories: []string{clinic.Category, practitioner.Category}},
 		Tables: []engine.Table{
 			engine.NewTable("clinic", clinicDDL, clinicKeys, evolveClinic),
@@ -32,7 +32,17 @@ create table clinic (
 	zone      text collate "C" not null,
 	address   text collate "C",
 	latitude  double precision,
-	longitude double precision
+	longitude double precision,
+	town        text collate "C",
+	district    text collate "C",
+	postal_code text collate "C",
+	country     text collate "C",
+	phone       text collate "C",
+	email       text collate "C",
+	site        text collate "C",
+	description text collate "C",
+	ownership   text collate "C",
+	closed      boolean not null
 );
 create index clinic_name on clinic (name, clinic)`
 
@@ -43,6 +53,17 @@ type clinicRow struct {
 	Address   string          `db:"address"`
 	Latitude  *float64        `db:"latitude"`
 	Longitude *float64        `db:"longitude"`
+
+	Town        string `db:"town"`
+	District    string `db:"district"`
+	PostalCode  string `db:"postal_code"`
+	Country     string `db:"country"`
+	Phone       string `db:"phone"`
+	Email       string `db:"email"`
+	Site        string `db:"site"`
+	Description string `db:"description"`
+	Ownership   string `db:"ownership"`
+	Closed      bool   `db:"closed"`
 }
 
 func clinicKeys(r domain.Recorded) []string {
@@ -51,6 +72,10 @@ func clinicKeys(r domain.Recorded) []string {
 		return []string{string(e.Clinic)}
 	case clinic.CalendarSet:
 		return []string{string(e.Clinic)}
+	case clinic.Changed:
+		return []string{string(e.Clinic)}
+	case clinic.WasClosed:
+		return []string{string(e.Clinic)}
 	}
 	return nil
 }
@@ -58,15 +83,26 @@ func clinicKeys(r domain.Recorded) []string {
 func evolveClinic(c clinicRow, exists bool, r domain.Recorded) (clinicRow, bool) {
 	switch e := r.Event.(type) {
 	case clinic.Registered:
-		c = clinicRow{Clinic: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address}
-		if at := e.Location; at != nil {
-			c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
-		}
-		return c, true
+		return clinicRowOf(e.Clinic, e.Profile), true
+	case clinic.Changed:
+		return clinicRowOf(e.Clinic, e.Profile), exists
 	case clinic.CalendarSet:
 		c.Zone = e.Zone
+	case clinic.WasClosed:
+		c.Closed = true
 	}
 	return c, exists
+}
+
+func clinicRowOf(id domain.ClinicID, p clinic.Profile) clinicRow {
+	c := clinicRow{
+		Clinic: id, Name: p.Name, Zone: p.Zone, Address: p.Address, Town: p.Town, District: p.District, PostalCode: p.PostalCode, Country: p.Country,
+		Phone: p.Phone, Email: p.Email, Site: p.Site, Description: p.Description, Ownership: p.Ownership,
+	}
+	if at := p.Location; at != nil {
+		c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
+	}
+	return c
 }
 
 const practitionerDDL = `
@@ -115,6 +151,17 @@ type Clinic struct {
 	Address   string
 	Latitude  *float64 // WGS 84 degrees; nil with Longitude when unknown
 	Longitude *float64
+
+	Town        string // a code of the reference data, as District is
+	District    string
+	PostalCode  string
+	Country     string // ISO 3166-1 alpha-2
+	Phone       string
+	Email       string
+	Site        string
+	Description string
+	Ownership   string // "state", "private", or ""
+	Closed      bool   // for good
 }
 
 // Cursor returns the clinic's place in a list.
@@ -153,7 +200,10 @@ type Directory struct{ views Viewer }
 func NewDirectory(v Viewer) Directory { return Directory{v} }
 
 const clinicQuery = `
-select clinic as id, name, zone, coalesce(address, '') as address, latitude, longitude
+select clinic as id, name, zone, coalesce(address, '') as address, latitude, longitude, coalesce(town, '') as town,
+	coalesce(district, '') as district, coalesce(postal_code, '') as postal_code, coalesce(country, '') as country,
+	coalesce(phone, '') as phone, coalesce(email, '') as email, coalesce(site, '') as site,
+	coalesce(description, '') as description, coalesce(ownership, '') as ownership, closed
 from clinic`
 
 const practitionerQuery = `

@@ -89,7 +89,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	codec := eventcodec.New(w.keys)
 	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
 	w.events = w.store
-	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds")})
+	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds"), Said: authorities()})
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
@@ -396,7 +396,13 @@ func (l *folded) Clinics(ctx context.Context, f projections.ClinicFilter, least 
 	var all []projections.Clinic
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(clinic.Registered); ok {
-			all = append(all, projections.Clinic{ID: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address})
+			now, err := l.commands.Clinic(ctx, e.Clinic)
+			s := now.State
+			all = append(all, projections.Clinic{
+				ID: e.Clinic, Name: s.Name, Zone: s.Zone, Address: s.Address, Town: s.Town, District: s.District, PostalCode: s.PostalCode, Country: s.Country,
+				Phone: s.Phone, Email: s.Email, Site: s.Site, Description: s.Description, Ownership: s.Ownership, Closed: s.Closed,
+			})
+			return err
 		}
 		return nil
 	})

@@ -42,7 +42,7 @@ func (a *api) practitionerRoutes() {
 		id: "registerPractitioner", method: http.MethodPost, path: "/v1/practitioners", tag: "Practitioners", creates: true,
 		summary: "Register a practitioner",
 		refusals: []*domain.Error{
-			practitioner.ErrNoName, practitioner.ErrNoClinic, practitioner.ErrSpecialty, practitioner.ErrExists, clinic.ErrNotFound,
+			practitioner.ErrNoName, practitioner.ErrNoClinic, practitioner.ErrSpecialty, practitioner.ErrExists, clinic.ErrNotFound, clinic.ErrClosed,
 		},
 	}, a.registerPractitioner)
 	one(a, operation{

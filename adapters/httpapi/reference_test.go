@@ -111,3 +111,47 @@ func TestReferenceDataIsReadInPages(t *testing.T) {
 		require.Equal(t, wanted, rule(t, w.call(t, http.MethodGet, path, "")), path)
 	}
 }
+
+func TestAClinicThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	for terms, wanted := range map[string]string{
+		`"name": " "`:                                                                        "clinic.name",
+		`"name": "A", "zone": "Mars"`:                                                        "zone.unknown",
+		`"name": "A", "town": "pt-nowhere"`:                                                  "clinic.town",
+		`"name": "A", "town": "pt-velha"`:                                                    "clinic.town",
+		`"name": "A", "district": "pt-lisboa-belem"`:                                         "clinic.town",
+		`"name": "A", "town": "pt-porto", "district": "pt-lisboa-belem"`:                     "clinic.town",
+		`"name": "A", "town": "pt-porto", "country": "BR"`:                                   "clinic.town",
+		`"name": "A", "town": "pt-porto", "location": {"latitude": 38.7, "longitude": -9.1}`: "clinic.implausible-place",
+		`"name": "A", "location": {"latitude": 91, "longitude": 0}`:                          "request.invalid",
+		`"name": "A", "country": "pt"`:                                                       "clinic.country",
+		`"name": "A", "phone": "ask"`:                                                        "clinic.contact",
+		`"name": "A", "email": "ask"`:                                                        "clinic.contact",
+		`"name": "A", "site": "ftp://a.example"`:                                             "clinic.contact",
+		`"name": "A", "ownership": "church"`:                                                 "request.invalid",
+		`"name": "A", "address": "` + strings.Repeat("é", 300) + `"`:                         "clinic.too-long",
+	} {
+		require.Equal(t, wanted, rule(t, w.call(t, http.MethodPut, "/v1/clinics/"+d.clinic, "{"+terms+"}")), terms)
+		if !strings.Contains(terms, "zone") {
+			terms += `, "zone": "UTC"`
+		}
+		require.Equal(t, wanted, rule(t, w.call(t, http.MethodPost, "/v1/clinics", "{"+terms+"}")), terms)
+	}
+	require.Equal(t, "clinic.not-found", rule(t, w.call(t, http.MethodPut, "/v1/clinics/nowhere", `{"name": "A"}`)))
+	require.Equal(t, "clinic.not-found", rule(t, w.call(t, http.MethodPost, "/v1/clinics/nowhere/close", "")))
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, "/v1/clinics/"+d.clinic+"/close", "").Code)
+	for _, call := range []struct{ method, path, body string }{
+		{http.MethodPut, "/v1/clinics/" + d.clinic, `{"name": "A"}`},
+		{http.MethodPut, "/v1/clinics/" + d.clinic + "/calendar", `{}`},
+		{http.MethodPut, d.schedule(), tuesdays},
+		{http.MethodPost, "/v1/visit-types", `{"clinicId": "` + d.clinic + `", "name": "Check-up", "duration": "PT30M"}`},
+		{http.MethodPost, "/v1/resources", `{"clinicId": "` + d.clinic + `", "kind": "room", "name": "Room 1"}`},
+		{http.MethodPost, "/v1/practitioners", `{"clinicIds": ["` + d.clinic + `"], "name": "Dr. Ana"}`},
+	} {
+		answer := w.call(t, call.method, call.path, call.body)
+		require.Equal(t, http.StatusGone, answer.Code, call.path)
+		require.Equal(t, "clinic.closed", rule(t, answer), call.path)
+	}
+}

@@ -92,7 +92,8 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
 	a.handler = commands.New(commands.Config{
-		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"), Refused: a.demand.Add,
+		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
