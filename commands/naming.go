@@ -14,6 +14,7 @@ import (
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/name"
+	"github.com/slotbook/slotbook/domain/practitioner"
 )
 
 // namedAggregate is an aggregate whose things have a name of which there is
@@ -81,10 +82,10 @@ func namedOnce[S, C any, E domain.Event](
 // rename stores what was decided on the owner's stream, and moves its claim
 // from one name to another.
 func (h *Handler) rename(ctx context.Context, req Request, own Write, from, to name.Name, checks []Write) (domain.Position, error) {
+	defer h.forget([]Write{own})
 	if from == to {
 		return h.append(ctx, []Write{own}, checks)
 	}
-	defer h.forget([]Write{own})
 	mine := claim.Claim{Owner: own.Stream, Set: int(own.Expected) + 1 + len(own.Events)}
 	takes, err := h.takeName(ctx, req, to, mine)
 	if err != nil {
@@ -212,6 +213,11 @@ func ownerOf(n name.Name, c claim.Claim, recorded []domain.Recorded) (has bool, 
 		s := domain.Replay(clinic.Evolve, clinic.State{}, recorded)
 		events, err := clinic.Decide(s, clinic.LapseName{Clinic: domain.ClinicID(c.Owner.ID()), Key: n.Key, Set: c.Set})
 		return clinicName(s) == n, facts(events), err
+	}
+	if c.Owner.Category() == practitioner.Category {
+		s := domain.Replay(practitioner.Evolve, practitioner.State{}, recorded)
+		events, err := practitioner.Decide(s, practitioner.LapseCouncil{Practitioner: domain.PractitionerID(c.Owner.ID()), Key: n.Key, Set: c.Set})
+		return councilName(s) == n, facts(events), err
 	}
 	return false, nil, errNoOwner
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/name"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/reference"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/visittype"
@@ -227,4 +228,40 @@ func TestAClinicIsWhereItsTownIs(t *testing.T) {
 	p.District = ""
 	_, err = w.h.ChangeClinic(w.ctx, w.request(), "a", clinic.Change{Profile: p})
 	require.NoError(t, err)
+}
+
+func TestACouncilNumberFollowsTheClinicsUnlessItIsTakenThere(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		paulista, carioca := harbor(), harbor()
+		paulista.PostalCode, carioca.Address, carioca.PostalCode = "01310-100", "Cais 2", "22041-001"
+		require.NoError(t, w.registerClinic(w.h, "sp", paulista))
+		require.NoError(t, w.registerClinic(w.h, "rj", carioca))
+		register := func(id domain.PractitionerID, at domain.ClinicID) error {
+			_, err := w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{Practitioner: id, Profile: practitioner.Profile{
+				Name: "Dr.", Clinics: []domain.ClinicID{at}, Council: practitioner.Council{Number: "12345"},
+			}})
+			return err
+		}
+		require.NoError(t, register("a", "sp"))
+		require.NoError(t, register("b", "rj"))
+		require.ErrorIs(t, register("c", "sp"), name.ErrCouncil)
+
+		carioca.PostalCode = "01310-200"
+		_, err := w.h.ChangeClinic(w.ctx, w.request(), "rj", clinic.Change{Profile: carioca})
+		require.NoError(t, err)
+		_, err = w.h.FollowClinics(w.ctx, w.request(), "b")
+		require.ErrorIs(t, err, name.ErrCouncil)
+		conflict, ok := errors.AsType[*commands.Conflict](err)
+		require.True(t, ok)
+		require.Equal(t, practitioner.Stream("a"), conflict.Stream)
+		_, err = w.h.ChangePractitioner(w.ctx, w.request(), "a", practitioner.Change{Profile: practitioner.Profile{Name: "Dr.", Clinics: []domain.ClinicID{"sp"}}})
+		require.NoError(t, err)
+		answer, err := w.h.FollowClinics(w.ctx, w.request(), "b")
+		require.NoError(t, err)
+		require.Equal(t, "SP", answer.State.Council.State)
+		_, err = w.h.FollowClinics(w.ctx, w.request(), "nobody")
+		require.ErrorIs(t, err, practitioner.ErrNotFound)
+		w.audit()
+	})
 }

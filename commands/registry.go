@@ -2,6 +2,8 @@ package commands
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/slotbook/slotbook/domain"
@@ -9,6 +11,7 @@ import (
 	"github.com/slotbook/slotbook/domain/name"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/reference"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 var (
@@ -102,20 +105,126 @@ func (h *Handler) SetClinicCalendar(ctx context.Context, req Request, id domain.
 }
 
 // RegisterPractitioner makes a practitioner known. Errors: the refusals of
-// package practitioner, [clinic.ErrNotFound] for a clinic that does not exist,
-// and those of every command.
+// package practitioner, [name.ErrCouncil] for the council number of another
+// practitioner, [clinic.ErrNotFound] and [clinic.ErrClosed],
+// [visittype.ErrNotFound] for a fee of what does not exist, and those of every
+// command.
 func (h *Handler) RegisterPractitioner(ctx context.Context, req Request, c practitioner.Register) (Answer[practitioner.State], error) {
-	clinicsExist := func(ctx context.Context, h *Handler) (checks []Write, err error) {
-		for _, id := range c.Profile.Clinics {
-			_, check, err := h.openClinic(ctx, id)
-			if err != nil {
-				return nil, err
-			}
+	stream := practitioner.Stream(c.Practitioner)
+	return named(ctx, h, req, stream, namedPractitioners(), func(ctx context.Context, h *Handler) (_ practitioner.Command, checks []Write, err error) {
+		c.Known, checks, err = h.knownOf(ctx, c.Profile, nil)
+		return c, checks, err
+	})
+}
+
+// ChangePractitioner replaces a practitioner's profile. What is scheduled at a
+// clinic that it names no longer stays. Errors: those of
+// [Handler.RegisterPractitioner]; a closed clinic may stay.
+func (h *Handler) ChangePractitioner(
+	ctx context.Context, req Request, id domain.PractitionerID, c practitioner.Change,
+) (Answer[practitioner.State], error) {
+	stream := practitioner.Stream(id)
+	return named(ctx, h, req, stream, namedPractitioners(), func(ctx context.Context, h *Handler) (_ practitioner.Command, checks []Write, err error) {
+		now, err := h.Practitioner(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Known, checks, err = h.knownOf(ctx, c.Profile, now.State.Clinics)
+		return c, checks, err
+	})
+}
+
+// FollowClinics makes a practitioner's council number that of the state where
+// the clinics are by now. Errors: [practitioner.ErrNotFound], [name.ErrCouncil],
+// and those of every command.
+func (h *Handler) FollowClinics(ctx context.Context, req Request, id domain.PractitionerID) (Answer[practitioner.State], error) {
+	stream := practitioner.Stream(id)
+	return named(ctx, h, req, stream, namedPractitioners(), func(ctx context.Context, h *Handler) (practitioner.Command, []Write, error) {
+		now, err := h.Practitioner(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		known, checks, err := h.placed(ctx, now.State.Profile, now.State.Clinics)
+		return practitioner.Follow{Known: known}, checks, err
+	})
+}
+
+func namedPractitioners() namedAggregate[practitioner.State, practitioner.Command, practitioner.Event] {
+	return namedAggregate[practitioner.State, practitioner.Command, practitioner.Event]{practitioners, councilName}
+}
+
+func councilName(s practitioner.State) name.Name {
+	return name.Name{Kind: name.Council, Key: s.CouncilKey}
+}
+
+// knownOf returns what is known of what a profile names, and the checks that it
+// stays so. The clinics that the practitioner has worked at may be closed.
+func (h *Handler) knownOf(ctx context.Context, p practitioner.Profile, before []domain.ClinicID) (practitioner.Known, []Write, error) {
+	known, checks, err := h.placed(ctx, p, before)
+	if err != nil {
+		return known, nil, err
+	}
+	for _, f := range p.Fees {
+		v, check, err := profile(ctx, h, visittype.Stream(f.VisitType), visittype.Evolve, visittype.ErrNotFound)
+		if err == nil && !slices.Contains(p.Clinics, v.Clinic) {
+			err = practitioner.ErrElsewhere
+		}
+		if err != nil {
+			return known, nil, err
+		}
+		checks = append(checks, check)
+	}
+	known.Year = h.Now().UTC().Year()
+	known.Unknown, err = h.unknown(ctx, p)
+	return known, checks, err
+}
+
+// placed returns in which state a practitioner's council number is.
+func (h *Handler) placed(ctx context.Context, p practitioner.Profile, before []domain.ClinicID) (known practitioner.Known, checks []Write, err error) {
+	for _, id := range p.Clinics {
+		at, check, err := h.openClinic(ctx, id)
+		if err != nil && !(errors.Is(err, clinic.ErrClosed) && slices.Contains(before, id)) {
+			return known, nil, err
+		}
+		if !slices.ContainsFunc(checks, func(w Write) bool { return w.Stream == check.Stream }) {
 			checks = append(checks, check)
 		}
-		return checks, nil
+		if known.State == "" && (at.Country == "" || at.Country == "BR") {
+			known.State = practitioner.StateOf(at.PostalCode)
+		}
 	}
-	return handle(ctx, h, req, practitioner.Stream(c.Practitioner), practitioners, practitioner.Command(c), clinicsExist)
+	if p.Council.Number != "" && known.State != "" {
+		known.CouncilKey = h.nameKey(name.Council, p.Council.Number, known.State)
+	}
+	return known, checks, nil
+}
+
+// unknown returns the codes that the reference data has not, or no more.
+func (h *Handler) unknown(ctx context.Context, p practitioner.Profile) (codes []string, err error) {
+	if h.Said == nil {
+		return nil, nil
+	}
+	var qualifications []string
+	for _, q := range p.Qualifications {
+		if q.Code != "" {
+			qualifications = append(qualifications, q.Code)
+		}
+	}
+	for kind, named := range map[reference.Kind][]string{reference.Specialty: p.Specialties, reference.Qualification: qualifications} {
+		if len(named) == 0 {
+			continue
+		}
+		found, err := h.Said.Entries(ctx, kind, named...)
+		if err != nil {
+			return nil, err
+		}
+		for _, code := range named {
+			if e, ok := found[code]; !ok || e.Withdrawn {
+				codes = append(codes, code)
+			}
+		}
+	}
+	return codes, nil
 }
 
 // Clinic returns a clinic as its stream says. Errors: [clinic.ErrNotFound].
@@ -130,21 +239,21 @@ func (h *Handler) Clinic(ctx context.Context, id domain.ClinicID) (Answer[clinic
 // Practitioner returns a practitioner as the stream says. Errors:
 // [practitioner.ErrNotFound].
 func (h *Handler) Practitioner(ctx context.Context, id domain.PractitionerID) (Answer[practitioner.State], error) {
-	return read(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
+	answer, err := read(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
+	if err == nil && answer.State.ID == "" {
+		err = practitioner.ErrNotFound // all that the stream has is a claim that lapsed
+	}
+	return answer, err
 }
 
-// openClinic returns a clinic that is not closed, and the check that it is as
-// it was read. Errors: [clinic.ErrNotFound], [clinic.ErrClosed].
+// openClinic returns a clinic that is not closed, as it is now, and the check
+// that it stays as it was read. Errors: [clinic.ErrNotFound], [clinic.ErrClosed].
 func (h *Handler) openClinic(ctx context.Context, id domain.ClinicID) (clinic.State, Write, error) {
-	s, check, err := profile(ctx, h, clinic.Stream(id), clinic.Evolve, clinic.ErrNotFound)
-	switch {
-	case err != nil:
-	case s.ID == "":
-		err = clinic.ErrNotFound
-	case s.Closed:
+	now, err := h.Clinic(ctx, id)
+	if err == nil && now.State.Closed {
 		err = clinic.ErrClosed
 	}
-	return s, check, err
+	return now.State, Write{Stream: clinic.Stream(id), Expected: now.Revision}, err
 }
 
 // read returns the state of one stream as it is now.

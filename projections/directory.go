@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -110,7 +111,13 @@ create table practitioner (
 	practitioner text collate "C" not null primary key,
 	name         text collate "C" not null,
 	specialties  text[],
-	clinics      text[]
+	clinics      text[],
+	introduction text collate "C",
+	treatments   text[],
+	languages    text[],
+	council      text collate "C",
+	state        text collate "C",
+	details      text collate "C" not null
 );
 create index practitioner_name on practitioner (name, practitioner)`
 
@@ -119,28 +126,62 @@ type practitionerRow struct {
 	Name         string                `db:"name"`
 	Specialties  []string              `db:"specialties"`
 	Clinics      []domain.ClinicID     `db:"clinics"`
+	Introduction string                `db:"introduction"`
+	Treatments   []string              `db:"treatments"`
+	Languages    []string              `db:"languages"`
+	Council      string                `db:"council"` // the number
+	State        string                `db:"state"`   // of the number
+	Details      string                `db:"details"` // JSON
+}
+
+// details is what of a practitioner is only shown.
+type details struct {
+	Qualifications []practitioner.Qualification `json:"qualifications,omitempty"`
+	Fees           []practitioner.Fee           `json:"fees,omitempty"`
 }
 
 func practitionerKeys(r domain.Recorded) []string {
-	if e, ok := r.Event.(practitioner.Registered); ok {
+	switch e := r.Event.(type) {
+	case practitioner.Registered:
+		return []string{string(e.Practitioner)}
+	case practitioner.Changed:
+		return []string{string(e.Practitioner)}
+	case practitioner.CouncilMoved:
 		return []string{string(e.Practitioner)}
 	}
 	return nil
 }
 
 func evolvePractitioner(p practitionerRow, exists bool, r domain.Recorded) (practitionerRow, bool) {
-	e, ok := r.Event.(practitioner.Registered)
-	if !ok {
-		return p, exists
+	switch e := r.Event.(type) {
+	case practitioner.Registered:
+		return practitionerRowOf(e.Practitioner, e.Profile), true
+	case practitioner.Changed:
+		return practitionerRowOf(e.Practitioner, e.Profile), exists
+	case practitioner.CouncilMoved:
+		p.Council, p.State = e.Council.Number, e.Council.State
 	}
-	p = practitionerRow{Practitioner: e.Practitioner, Name: e.Name}
-	if len(e.Specialties) > 0 {
-		p.Specialties = e.Specialties
+	return p, exists
+}
+
+func practitionerRowOf(id domain.PractitionerID, p practitioner.Profile) practitionerRow {
+	shown, _ := json.Marshal(details{p.Qualifications, p.Fees}) // text and numbers
+	row := practitionerRow{
+		Practitioner: id, Name: p.Name, Introduction: p.Introduction, Council: p.Council.Number, State: p.Council.State, Details: string(shown),
 	}
-	if len(e.Clinics) > 0 {
-		p.Clinics = e.Clinics
+	if len(p.Specialties) > 0 {
+		row.Specialties = p.Specialties
 	}
-	return p, true
+	if len(p.Clinics) > 0 {
+		row.Clinics = p.Clinics
+	}
+	if len(p.Treatments) > 0 {
+		row.Treatments = p.Treatments
+	}
+	if len(p.Languages) > 0 {
+		row.Languages = p.Languages
+	}
+	return row
 }
 
 // Clinic is a clinic of the directory.
@@ -169,10 +210,16 @@ func (c Clinic) Cursor() NameCursor { return NameCursor{c.Name, string(c.ID)} }
 
 // Practitioner is a practitioner of the directory.
 type Practitioner struct {
-	ID          domain.PractitionerID
-	Name        string
-	Specialties []string
-	Clinics     []domain.ClinicID
+	ID             domain.PractitionerID
+	Name           string
+	Specialties    []string
+	Clinics        []domain.ClinicID
+	Introduction   string
+	Treatments     []string // that no insurance pays for
+	Languages      []string // BCP 47
+	Council        practitioner.Council
+	Qualifications []practitioner.Qualification
+	Fees           []practitioner.Fee
 }
 
 // Cursor returns the practitioner's place in a list.
@@ -207,8 +254,31 @@ select clinic as id, name, zone, coalesce(address, '') as address, latitude, lon
 from clinic`
 
 const practitionerQuery = `
-select practitioner as id, name, specialties, clinics
+select practitioner, name, specialties, clinics, coalesce(introduction, '') as introduction, treatments, languages,
+	coalesce(council, '') as council, coalesce(state, '') as state, details
 from practitioner`
+
+// practitioner returns what a row says.
+func (r practitionerRow) practitioner() (Practitioner, error) {
+	var d details
+	err := json.Unmarshal([]byte(r.Details), &d)
+	return Practitioner{
+		ID: r.Practitioner, Name: r.Name, Specialties: r.Specialties, Clinics: r.Clinics, Introduction: r.Introduction, Treatments: r.Treatments,
+		Languages: r.Languages, Council: practitioner.Council{Number: r.Council, State: r.State}, Qualifications: d.Qualifications, Fees: d.Fees,
+	}, err
+}
+
+func practitionersOf(rows []practitionerRow) ([]Practitioner, error) {
+	var all []Practitioner
+	for _, row := range rows {
+		p, err := row.practitioner()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
 
 // Clinics returns the clinics in the order of name and id, names by code point.
 func (d Directory) Clinics(ctx context.Context, f ClinicFilter, least domain.Position) (List[Clinic], error) {
@@ -234,9 +304,13 @@ func (d Directory) Practitioners(ctx context.Context, f PractitionerFilter, leas
 	if f.Specialty != "" {
 		sql += "\n\tand specialties @> array[@specialty::text]"
 	}
-	practitioners, at, err := directory[Practitioner](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
+	rows, at, err := directory[practitionerRow](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
 		"name": f.After.Name, "id": f.After.ID, "clinic": f.Clinic, "specialty": f.Specialty, "limit": limit + 1,
 	})
+	if err != nil {
+		return List[Practitioner]{}, fmt.Errorf("list practitioners: %w", err)
+	}
+	practitioners, err := practitionersOf(rows)
 	if err != nil {
 		return List[Practitioner]{}, fmt.Errorf("list practitioners: %w", err)
 	}
@@ -254,8 +328,12 @@ func (d Directory) Clinic(ctx context.Context, id domain.ClinicID, least domain.
 // Practitioner returns a practitioner and the position that it reflects, or
 // [practitioner.ErrNotFound].
 func (d Directory) Practitioner(ctx context.Context, id domain.PractitionerID, least domain.Position) (Practitioner, domain.Position, error) {
-	found, at, err := directory[Practitioner](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
-	p, err := one(found, err, practitioner.ErrNotFound)
+	found, at, err := directory[practitionerRow](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
+	row, err := one(found, err, practitioner.ErrNotFound)
+	if err != nil {
+		return Practitioner{}, at, err
+	}
+	p, err := row.practitioner()
 	return p, at, err
 }
 

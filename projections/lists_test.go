@@ -150,6 +150,24 @@ func TestWhoWorksWhere(t *testing.T) {
 		_, _, err = d.Clinic(t.Context(), "nowhere", 0)
 		require.ErrorIs(t, err, clinic.ErrNotFound)
 	}))
+	t.Run("a practitioner is listed as they are now", given(
+		practitionerFact(ana, "Ana", []domain.ClinicID{centre}, "surgery"),
+		on(practitioner.Stream(ana), practitioner.Changed{Practitioner: ana, Profile: practitioner.Profile{
+			Name: "Dr. Ana", Clinics: []domain.ClinicID{harbor}, Introduction: "Hello.", Treatments: []string{"Laser"}, Languages: []string{"pt-BR"},
+			Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}},
+			Fees:           []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}}, Council: practitioner.Council{Number: "12345", State: "SP"},
+		}}),
+		on(practitioner.Stream(ana), practitioner.CouncilMoved{Practitioner: ana, Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "k"}),
+		on(practitioner.Stream(bo), practitioner.CouncilLapsed{Practitioner: bo, Key: "k", Set: 1}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		all, err := projections.NewDirectory(e).Practitioners(t.Context(), projections.PractitionerFilter{}, 0)
+		require.NoError(t, err)
+		require.Equal(t, []projections.Practitioner{{
+			ID: ana, Name: "Dr. Ana", Clinics: []domain.ClinicID{harbor}, Introduction: "Hello.", Treatments: []string{"Laser"}, Languages: []string{"pt-BR"},
+			Council: practitioner.Council{Number: "12345", State: "RJ"}, Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}},
+			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}},
+		}}, all.Items)
+	}))
 	t.Run("a clinic is listed as it is now", given(
 		clinicFact(harbor, "Harbor", "Europe/Lisbon"),
 		on(clinic.Stream(harbor), clinic.Changed{Clinic: harbor, Profile: clinic.Profile{

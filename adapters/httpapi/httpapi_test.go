@@ -417,7 +417,13 @@ func (l *folded) Practitioners(
 	var all []projections.Practitioner
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(practitioner.Registered); ok {
-			all = append(all, projections.Practitioner{ID: e.Practitioner, Name: e.Name, Specialties: e.Specialties, Clinics: e.Clinics})
+			now, err := l.commands.Practitioner(ctx, e.Practitioner)
+			s := now.State
+			all = append(all, projections.Practitioner{
+				ID: s.ID, Name: s.Name, Specialties: s.Specialties, Clinics: s.Clinics, Introduction: s.Introduction, Treatments: s.Treatments,
+				Languages: s.Languages, Council: s.Council, Qualifications: s.Qualifications, Fees: s.Fees,
+			})
+			return err
 		}
 		return nil
 	})

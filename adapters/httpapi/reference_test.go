@@ -155,3 +155,50 @@ func TestAClinicThatCannotBeIsRefused(t *testing.T) {
 		require.Equal(t, "clinic.closed", rule(t, answer), call.path)
 	}
 }
+
+func TestAPractitionerThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d, elsewhere := w.open(t), w.open(t)
+	visit := func(clinic string) string {
+		answer := w.call(t, http.MethodPost, "/v1/visit-types", `{"clinicId": "`+clinic+`", "name": "Check-up", "duration": "PT30M"}`)
+		require.Equal(t, http.StatusCreated, answer.Code)
+		return strings.TrimPrefix(answer.Header().Get("Location"), "/v1/visit-types/")
+	}
+	fee := func(id, amount string) string {
+		return `"fees": [{"visitTypeId": "` + id + `", "amount": ` + amount + `, "currency": "EUR"}]`
+	}
+	for terms, wanted := range map[string]string{
+		`"name": " "`:              "practitioner.name",
+		`"clinicIds": []`:          "practitioner.clinics",
+		`"clinicIds": ["nowhere"]`: "clinic.not-found",
+		`"specialties": ["cardiology", "cardiology"]`:            "practitioner.specialties",
+		`"specialties": ["zoology"]`:                             "practitioner.unknown-code",
+		`"specialties": ["leeching"]`:                            "practitioner.unknown-code",
+		`"qualifications": [{"code": "bachelor", "year": 2000}]`: "practitioner.unknown-code",
+		`"qualifications": [{"code": "md", "year": 2027}]`:       "practitioner.qualifications",
+		`"qualifications": [{"year": 2000}]`:                     "practitioner.qualifications",
+		`"treatments": [""]`:                                     "practitioner.treatments",
+		`"languages": ["pt-br"]`:                                 "practitioner.languages",
+		fee("nothing", "1"):                                      "visit-type.not-found",
+		fee(visit(elsewhere.clinic), "1"):                        "practitioner.elsewhere",
+		fee(visit(d.clinic), "-1"):                               "practitioner.fees",
+		`"councilNumber": "123"`:                                 "practitioner.council",
+		`"councilNumber": "12345"`:                               "practitioner.council-state",
+		`"introduction": "` + strings.Repeat("é", 2501) + `"`:    "practitioner.too-long",
+	} {
+		body := "{" + terms
+		if !strings.Contains(terms, "clinicIds") {
+			body += `, "clinicIds": ["` + d.clinic + `"]`
+		}
+		if !strings.Contains(terms, `"name"`) {
+			body += `, "name": "Dr. Bo"`
+		}
+		body += "}"
+		require.Equal(t, wanted, rule(t, w.call(t, http.MethodPost, "/v1/practitioners", body)), terms)
+		require.Equal(t, wanted, rule(t, w.call(t, http.MethodPut, "/v1/practitioners/"+d.practitioner, body)), terms)
+	}
+	body := `{"name": "Dr. Bo", "clinicIds": ["` + d.clinic + `"]}`
+	require.Equal(t, "practitioner.not-found", rule(t, w.call(t, http.MethodPut, "/v1/practitioners/nobody", body)))
+	require.Equal(t, "practitioner.not-found", rule(t, w.call(t, http.MethodPost, "/v1/practitioners/nobody/council/follow", "")))
+}
