@@ -183,7 +183,7 @@ func (h *Handler) knownOf(ctx context.Context, p practitioner.Profile, before []
 func (h *Handler) placed(ctx context.Context, p practitioner.Profile, before []domain.ClinicID) (known practitioner.Known, checks []Write, err error) {
 	for _, id := range p.Clinics {
 		at, check, err := h.openClinic(ctx, id)
-		if err != nil && !(errors.Is(err, clinic.ErrClosed) && slices.Contains(before, id)) {
+		if stays := errors.Is(err, clinic.ErrClosed) && slices.Contains(before, id); err != nil && !stays {
 			return known, nil, err
 		}
 		if !slices.ContainsFunc(checks, func(w Write) bool { return w.Stream == check.Stream }) {
