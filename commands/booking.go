@@ -117,7 +117,8 @@ func (b Booking) staff() appointment.Initiator {
 // place is what the clinic says: its zone, and the terms in force there.
 type place struct {
 	policy.Effective
-	zone *time.Location
+	zone   *time.Location
+	closed bool // for good
 }
 
 // placeOf returns what holds for a visit.
@@ -130,12 +131,13 @@ func (h *Handler) placeOf(ctx context.Context, v appointment.Visit) (place, erro
 	if _, err := exists(loaded, stream, clinic.ErrNotFound); err != nil {
 		return place{}, err
 	}
-	zone, err := domain.Zone(domain.Replay(clinic.Evolve, clinic.State{}, loaded[stream]).Zone)
+	state := domain.Replay(clinic.Evolve, clinic.State{}, loaded[stream])
+	zone, err := domain.Zone(state.Zone)
 	if err != nil {
 		return place{}, err
 	}
 	terms, err := h.termsFor(ctx, v.Clinic, v.Practitioner, domain.VisitTypeID(v.VisitType))
-	return place{terms, zone}, err
+	return place{terms, zone, state.Closed}, err
 }
 
 func (p place) revisions() []string {
@@ -224,8 +226,18 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 	if err := h.addUses(ctx, &w, b.Uses); err != nil {
 		return w, place{}, err
 	}
-	there, err := h.placeOf(ctx, w.visit)
+	there, err := h.openPlaceOf(ctx, w.visit)
 	return w, there, err
+}
+
+// openPlaceOf is placeOf for what is to be booked: at a closed clinic there is
+// nothing. Errors: [clinic.ErrClosed].
+func (h *Handler) openPlaceOf(ctx context.Context, v appointment.Visit) (place, error) {
+	there, err := h.placeOf(ctx, v)
+	if err == nil && there.closed {
+		err = clinic.ErrClosed
+	}
+	return there, err
 }
 
 // slotsOf returns the slots that a booking takes: as many in a row as its visit

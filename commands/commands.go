@@ -27,6 +27,8 @@ type Config struct {
 	NewID    func() string    // a fresh UUIDv7 in lower case
 	Patience time.Duration    // how long a command goes on losing races; 0 = 2 s
 	HoldKey  []byte           // what the tokens of holds are made with; the same in every process
+	NameKey  []byte           // what unique names are hashed with; the same in every process, for ever
+	Said     Authorities      // what profiles may name; nil = anything
 	Refused  func(Unmet)      // is told of every wish that a rule refused, and must not wait; nil = nobody
 }
 

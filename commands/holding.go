@@ -234,6 +234,6 @@ func (h *Handler) again(ctx context.Context, v appointment.Visit) (wish, place, 
 		}
 		w.opened[id] = o
 	}
-	there, err := h.placeOf(ctx, v)
+	there, err := h.openPlaceOf(ctx, v)
 	return w, there, err
 }

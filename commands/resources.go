@@ -10,7 +10,7 @@ import (
 var resources = aggregate[resource.State, resource.Command, resource.Event]{resource.Decide, resource.Evolve}
 
 // AddResource makes a room or a device of a clinic known. Errors:
-// [clinic.ErrNotFound], the refusals of package resource, and those of every
+// [clinic.ErrNotFound], [clinic.ErrClosed], the refusals of package resource, and those of every
 // command.
 func (h *Handler) AddResource(ctx context.Context, req Request, c resource.Add) (Answer[resource.State], error) {
 	return handle(ctx, h, req, resource.Stream(c.Resource), resources, resource.Command(c), clinicExists(c.Clinic))

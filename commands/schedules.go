@@ -37,12 +37,15 @@ func (h *Handler) Schedule(ctx context.Context, id domain.PractitionerID) (Answe
 // finished by a repeat of the command, or by [Handler.OpenDays].
 //
 // Errors: [practitioner.ErrNotFound], [practitioner.ErrElsewhere],
-// [clinic.ErrNotFound], the refusals of package schedule, and those of every
+// [clinic.ErrNotFound], [clinic.ErrClosed], the refusals of package schedule, and those of every
 // command.
 func (h *Handler) SetSchedule(ctx context.Context, req Request, c schedule.Set) (Answer[schedule.State], Opening, error) {
 	k, err := h.Clinic(ctx, c.Pattern.Clinic)
 	if err != nil {
 		return Answer[schedule.State]{}, Opening{}, err
+	}
+	if k.State.Closed {
+		return Answer[schedule.State]{}, Opening{}, clinic.ErrClosed
 	}
 	c.Pattern.Zone, c.Calendar, c.Revision = k.State.Zone, k.State.Calendar, k.Revision
 	return h.reschedule(ctx, req, c.Practitioner, c, c.Pattern.Clinic)

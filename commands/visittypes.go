@@ -4,14 +4,13 @@ import (
 	"context"
 
 	"github.com/slotbook/slotbook/domain"
-	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 var visitTypes = aggregate[visittype.State, visittype.Command, visittype.Event]{visittype.Decide, visittype.Evolve}
 
 // DefineVisitType makes a visit type of a clinic known. Errors:
-// [clinic.ErrNotFound], the refusals of package visittype, and those of every
+// [clinic.ErrNotFound], [clinic.ErrClosed], the refusals of package visittype, and those of every
 // command.
 func (h *Handler) DefineVisitType(ctx context.Context, req Request, c visittype.Define) (Answer[visittype.State], error) {
 	return handle(ctx, h, req, visittype.Stream(c.VisitType), visitTypes, visittype.Command(c), clinicExists(c.Clinic))
@@ -35,10 +34,10 @@ func (h *Handler) VisitType(ctx context.Context, id domain.VisitTypeID) (Answer[
 	return read(ctx, h, visittype.Stream(id), visittype.Evolve, visittype.ErrNotFound)
 }
 
-// clinicExists guards that there is such a clinic.
+// clinicExists guards that there is such a clinic, and that it is not closed.
 func clinicExists(id domain.ClinicID) guard {
 	return func(ctx context.Context, h *Handler) ([]Write, error) {
-		_, check, err := profile(ctx, h, clinic.Stream(id), clinic.Evolve, clinic.ErrNotFound)
+		_, check, err := h.openClinic(ctx, id)
 		return []Write{check}, err
 	}
 }

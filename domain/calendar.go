@@ -12,6 +12,7 @@ type Calendar struct {
 	Open24h     bool         `json:"open24h,omitempty"` // round the clock; then Hours is empty
 	Hours       []Hours      `json:"hours,omitempty"`
 	ClosingDays []ClosingDay `json:"closingDays,omitempty"`
+	Closed      bool         `json:"closed,omitempty"` // for good: it never opens again
 }
 
 // Hours is one stretch of a weekday in wall time. One that ends at or before
@@ -35,13 +36,16 @@ func (c Calendar) Equal(d Calendar) bool {
 
 // SameHours reports whether the calendars say the same but for closing days.
 func (c Calendar) SameHours(d Calendar) bool {
-	return c.Open24h == d.Open24h && slices.Equal(c.Hours, d.Hours)
+	return c.Open24h == d.Open24h && c.Closed == d.Closed && slices.Equal(c.Hours, d.Hours)
 }
 
 // Openings returns when the clinic is open from the start of the first to the
 // end of the last date, in order; stretches that touch are one. A closing day
 // takes its date from midnight to midnight, and the hours that begin on it.
 func (c Calendar) Openings(first, last Day, zone *time.Location) []Period {
+	if c.Closed {
+		return nil
+	}
 	window := Period{WallTime(0).On(first, zone), WallTime(0).On(last.Add(1), zone)}
 	open := []Period{window}
 	if len(c.Hours) > 0 {

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,7 @@ import (
 func DirectoryModel() engine.Model {
 	return engine.Model{
 		Name:     "directory",
-		Version:  2,
+		Version:  3,
 		Interest: domain.Filter{Categories: []string{clinic.Category, practitioner.Category}},
 		Tables: []engine.Table{
 			engine.NewTable("clinic", clinicDDL, clinicKeys, evolveClinic),
@@ -32,7 +33,17 @@ create table clinic (
 	zone      text collate "C" not null,
 	address   text collate "C",
 	latitude  double precision,
-	longitude double precision
+	longitude double precision,
+	town        text collate "C",
+	district    text collate "C",
+	postal_code text collate "C",
+	country     text collate "C",
+	phone       text collate "C",
+	email       text collate "C",
+	site        text collate "C",
+	description text collate "C",
+	ownership   text collate "C",
+	closed      boolean not null
 );
 create index clinic_name on clinic (name, clinic)`
 
@@ -43,6 +54,17 @@ type clinicRow struct {
 	Address   string          `db:"address"`
 	Latitude  *float64        `db:"latitude"`
 	Longitude *float64        `db:"longitude"`
+
+	Town        string `db:"town"`
+	District    string `db:"district"`
+	PostalCode  string `db:"postal_code"`
+	Country     string `db:"country"`
+	Phone       string `db:"phone"`
+	Email       string `db:"email"`
+	Site        string `db:"site"`
+	Description string `db:"description"`
+	Ownership   string `db:"ownership"`
+	Closed      bool   `db:"closed"`
 }
 
 func clinicKeys(r domain.Recorded) []string {
@@ -51,6 +73,10 @@ func clinicKeys(r domain.Recorded) []string {
 		return []string{string(e.Clinic)}
 	case clinic.CalendarSet:
 		return []string{string(e.Clinic)}
+	case clinic.Changed:
+		return []string{string(e.Clinic)}
+	case clinic.WasClosed:
+		return []string{string(e.Clinic)}
 	}
 	return nil
 }
@@ -58,15 +84,26 @@ func clinicKeys(r domain.Recorded) []string {
 func evolveClinic(c clinicRow, exists bool, r domain.Recorded) (clinicRow, bool) {
 	switch e := r.Event.(type) {
 	case clinic.Registered:
-		c = clinicRow{Clinic: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address}
-		if at := e.Location; at != nil {
-			c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
-		}
-		return c, true
+		return clinicRowOf(e.Clinic, e.Profile), true
+	case clinic.Changed:
+		return clinicRowOf(e.Clinic, e.Profile), exists
 	case clinic.CalendarSet:
 		c.Zone = e.Zone
+	case clinic.WasClosed:
+		c.Closed = true
 	}
 	return c, exists
+}
+
+func clinicRowOf(id domain.ClinicID, p clinic.Profile) clinicRow {
+	c := clinicRow{
+		Clinic: id, Name: p.Name, Zone: p.Zone, Address: p.Address, Town: p.Town, District: p.District, PostalCode: p.PostalCode, Country: p.Country,
+		Phone: p.Phone, Email: p.Email, Site: p.Site, Description: p.Description, Ownership: p.Ownership,
+	}
+	if at := p.Location; at != nil {
+		c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
+	}
+	return c
 }
 
 const practitionerDDL = `
@@ -74,7 +111,13 @@ create table practitioner (
 	practitioner text collate "C" not null primary key,
 	name         text collate "C" not null,
 	specialties  text[],
-	clinics      text[]
+	clinics      text[],
+	introduction text collate "C",
+	treatments   text[],
+	languages    text[],
+	council      text collate "C",
+	state        text collate "C",
+	details      text collate "C" not null
 );
 create index practitioner_name on practitioner (name, practitioner)`
 
@@ -83,28 +126,62 @@ type practitionerRow struct {
 	Name         string                `db:"name"`
 	Specialties  []string              `db:"specialties"`
 	Clinics      []domain.ClinicID     `db:"clinics"`
+	Introduction string                `db:"introduction"`
+	Treatments   []string              `db:"treatments"`
+	Languages    []string              `db:"languages"`
+	Council      string                `db:"council"` // the number
+	State        string                `db:"state"`   // of the number
+	Details      string                `db:"details"` // JSON
+}
+
+// details is what of a practitioner is only shown.
+type details struct {
+	Qualifications []practitioner.Qualification `json:"qualifications,omitempty"`
+	Fees           []practitioner.Fee           `json:"fees,omitempty"`
 }
 
 func practitionerKeys(r domain.Recorded) []string {
-	if e, ok := r.Event.(practitioner.Registered); ok {
+	switch e := r.Event.(type) {
+	case practitioner.Registered:
+		return []string{string(e.Practitioner)}
+	case practitioner.Changed:
+		return []string{string(e.Practitioner)}
+	case practitioner.CouncilMoved:
 		return []string{string(e.Practitioner)}
 	}
 	return nil
 }
 
 func evolvePractitioner(p practitionerRow, exists bool, r domain.Recorded) (practitionerRow, bool) {
-	e, ok := r.Event.(practitioner.Registered)
-	if !ok {
-		return p, exists
+	switch e := r.Event.(type) {
+	case practitioner.Registered:
+		return practitionerRowOf(e.Practitioner, e.Profile), true
+	case practitioner.Changed:
+		return practitionerRowOf(e.Practitioner, e.Profile), exists
+	case practitioner.CouncilMoved:
+		p.Council, p.State = e.Council.Number, e.Council.State
 	}
-	p = practitionerRow{Practitioner: e.Practitioner, Name: e.Name}
-	if len(e.Specialties) > 0 {
-		p.Specialties = e.Specialties
+	return p, exists
+}
+
+func practitionerRowOf(id domain.PractitionerID, p practitioner.Profile) practitionerRow {
+	shown, _ := json.Marshal(details{p.Qualifications, p.Fees}) // text and numbers
+	row := practitionerRow{
+		Practitioner: id, Name: p.Name, Introduction: p.Introduction, Council: p.Council.Number, State: p.Council.State, Details: string(shown),
 	}
-	if len(e.Clinics) > 0 {
-		p.Clinics = e.Clinics
+	if len(p.Specialties) > 0 {
+		row.Specialties = p.Specialties
 	}
-	return p, true
+	if len(p.Clinics) > 0 {
+		row.Clinics = p.Clinics
+	}
+	if len(p.Treatments) > 0 {
+		row.Treatments = p.Treatments
+	}
+	if len(p.Languages) > 0 {
+		row.Languages = p.Languages
+	}
+	return row
 }
 
 // Clinic is a clinic of the directory.
@@ -115,6 +192,17 @@ type Clinic struct {
 	Address   string
 	Latitude  *float64 // WGS 84 degrees; nil with Longitude when unknown
 	Longitude *float64
+
+	Town        string // a code of the reference data, as District is
+	District    string
+	PostalCode  string
+	Country     string // ISO 3166-1 alpha-2
+	Phone       string
+	Email       string
+	Site        string
+	Description string
+	Ownership   string // "state", "private", or ""
+	Closed      bool   // for good
 }
 
 // Cursor returns the clinic's place in a list.
@@ -122,10 +210,16 @@ func (c Clinic) Cursor() NameCursor { return NameCursor{c.Name, string(c.ID)} }
 
 // Practitioner is a practitioner of the directory.
 type Practitioner struct {
-	ID          domain.PractitionerID
-	Name        string
-	Specialties []string
-	Clinics     []domain.ClinicID
+	ID             domain.PractitionerID
+	Name           string
+	Specialties    []string
+	Clinics        []domain.ClinicID
+	Introduction   string
+	Treatments     []string // that no insurance pays for
+	Languages      []string // BCP 47
+	Council        practitioner.Council
+	Qualifications []practitioner.Qualification
+	Fees           []practitioner.Fee
 }
 
 // Cursor returns the practitioner's place in a list.
@@ -153,12 +247,38 @@ type Directory struct{ views Viewer }
 func NewDirectory(v Viewer) Directory { return Directory{v} }
 
 const clinicQuery = `
-select clinic as id, name, zone, coalesce(address, '') as address, latitude, longitude
+select clinic as id, name, zone, coalesce(address, '') as address, latitude, longitude, coalesce(town, '') as town,
+	coalesce(district, '') as district, coalesce(postal_code, '') as postal_code, coalesce(country, '') as country,
+	coalesce(phone, '') as phone, coalesce(email, '') as email, coalesce(site, '') as site,
+	coalesce(description, '') as description, coalesce(ownership, '') as ownership, closed
 from clinic`
 
 const practitionerQuery = `
-select practitioner as id, name, specialties, clinics
+select practitioner, name, specialties, clinics, coalesce(introduction, '') as introduction, treatments, languages,
+	coalesce(council, '') as council, coalesce(state, '') as state, details
 from practitioner`
+
+// practitioner returns what a row says.
+func (r practitionerRow) practitioner() (Practitioner, error) {
+	var d details
+	err := json.Unmarshal([]byte(r.Details), &d)
+	return Practitioner{
+		ID: r.Practitioner, Name: r.Name, Specialties: r.Specialties, Clinics: r.Clinics, Introduction: r.Introduction, Treatments: r.Treatments,
+		Languages: r.Languages, Council: practitioner.Council{Number: r.Council, State: r.State}, Qualifications: d.Qualifications, Fees: d.Fees,
+	}, err
+}
+
+func practitionersOf(rows []practitionerRow) ([]Practitioner, error) {
+	var all []Practitioner
+	for _, row := range rows {
+		p, err := row.practitioner()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
 
 // Clinics returns the clinics in the order of name and id, names by code point.
 func (d Directory) Clinics(ctx context.Context, f ClinicFilter, least domain.Position) (List[Clinic], error) {
@@ -184,9 +304,13 @@ func (d Directory) Practitioners(ctx context.Context, f PractitionerFilter, leas
 	if f.Specialty != "" {
 		sql += "\n\tand specialties @> array[@specialty::text]"
 	}
-	practitioners, at, err := directory[Practitioner](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
+	rows, at, err := directory[practitionerRow](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
 		"name": f.After.Name, "id": f.After.ID, "clinic": f.Clinic, "specialty": f.Specialty, "limit": limit + 1,
 	})
+	if err != nil {
+		return List[Practitioner]{}, fmt.Errorf("list practitioners: %w", err)
+	}
+	practitioners, err := practitionersOf(rows)
 	if err != nil {
 		return List[Practitioner]{}, fmt.Errorf("list practitioners: %w", err)
 	}
@@ -204,8 +328,12 @@ func (d Directory) Clinic(ctx context.Context, id domain.ClinicID, least domain.
 // Practitioner returns a practitioner and the position that it reflects, or
 // [practitioner.ErrNotFound].
 func (d Directory) Practitioner(ctx context.Context, id domain.PractitionerID, least domain.Position) (Practitioner, domain.Position, error) {
-	found, at, err := directory[Practitioner](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
-	p, err := one(found, err, practitioner.ErrNotFound)
+	found, at, err := directory[practitionerRow](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
+	row, err := one(found, err, practitioner.ErrNotFound)
+	if err != nil {
+		return Practitioner{}, at, err
+	}
+	p, err := row.practitioner()
 	return p, at, err
 }
 

@@ -150,6 +150,42 @@ func TestWhoWorksWhere(t *testing.T) {
 		_, _, err = d.Clinic(t.Context(), "nowhere", 0)
 		require.ErrorIs(t, err, clinic.ErrNotFound)
 	}))
+	t.Run("a practitioner is listed as they are now", given(
+		practitionerFact(ana, "Ana", []domain.ClinicID{centre}, "surgery"),
+		on(practitioner.Stream(ana), practitioner.Changed{Practitioner: ana, Profile: practitioner.Profile{
+			Name: "Dr. Ana", Clinics: []domain.ClinicID{harbor}, Introduction: "Hello.", Treatments: []string{"Laser"}, Languages: []string{"pt-BR"},
+			Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}},
+			Fees:           []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}}, Council: practitioner.Council{Number: "12345", State: "SP"},
+		}}),
+		on(practitioner.Stream(ana), practitioner.CouncilMoved{Practitioner: ana, Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "k"}),
+		on(practitioner.Stream(bo), practitioner.CouncilLapsed{Practitioner: bo, Key: "k", Set: 1}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		all, err := projections.NewDirectory(e).Practitioners(t.Context(), projections.PractitionerFilter{}, 0)
+		require.NoError(t, err)
+		require.Equal(t, []projections.Practitioner{{
+			ID: ana, Name: "Dr. Ana", Clinics: []domain.ClinicID{harbor}, Introduction: "Hello.", Treatments: []string{"Laser"}, Languages: []string{"pt-BR"},
+			Council: practitioner.Council{Number: "12345", State: "RJ"}, Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}},
+			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}},
+		}}, all.Items)
+	}))
+	t.Run("a clinic is listed as it is now", given(
+		clinicFact(harbor, "Harbor", "Europe/Lisbon"),
+		on(clinic.Stream(harbor), clinic.Changed{Clinic: harbor, Profile: clinic.Profile{
+			Name: "Pier", Zone: "Atlantic/Azores", Address: "Cais 1", Location: &clinic.Location{Latitude: 37.7, Longitude: -25.6}, Town: "pt-ponta-delgada",
+			District: "pt-ponta-delgada-sao-jose", PostalCode: "9500-001", Country: "PT", Phone: "+351 1", Email: "a@pier.example", Site: "https://pier.example",
+			Description: "By the sea.", Ownership: clinic.OfState,
+		}}),
+		on(clinic.Stream(harbor), clinic.WasClosed{Clinic: harbor}),
+		on(clinic.Stream(centre), clinic.NameLapsed{Clinic: centre, Key: "k", Set: 1}),
+	).Then(func(t *testing.T, e *engine.Engine) {
+		all, err := projections.NewDirectory(e).Clinics(t.Context(), projections.ClinicFilter{}, 0)
+		require.NoError(t, err)
+		require.Equal(t, []projections.Clinic{{
+			ID: harbor, Name: "Pier", Zone: "Atlantic/Azores", Address: "Cais 1", Latitude: new(37.7), Longitude: new(-25.6), Town: "pt-ponta-delgada",
+			District: "pt-ponta-delgada-sao-jose", PostalCode: "9500-001", Country: "PT", Phone: "+351 1", Email: "a@pier.example",
+			Site: "https://pier.example", Description: "By the sea.", Ownership: "state", Closed: true,
+		}}, all.Items)
+	}))
 	t.Run("practitioners are found by clinic, specialty and id", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
 		d := projections.NewDirectory(e)
 		named := func(f projections.PractitionerFilter) (names []string) {
@@ -208,7 +244,7 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v3", "appointments_v4", "directory_v2", "patients_v2", "catalogue_v1", "reviews_v1", "due_v1"}, names)
+	require.Equal(t, []string{"availability_v3", "appointments_v4", "directory_v3", "patients_v2", "catalogue_v1", "reviews_v1", "due_v1"}, names)
 }
 
 // A hold for nobody yet is in no list, and when it is booked with its patient,

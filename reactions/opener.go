@@ -249,7 +249,7 @@ func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position,
 	}
 	rest(ctx, gather)
 	page, err := o.Log.ReadAll(ctx, at, domain.Filter{Types: []string{
-		slot.Released{}.EventType(), clinic.CalendarSet{}.EventType(), schedule.WasSet{}.EventType(),
+		slot.Released{}.EventType(), clinic.CalendarSet{}.EventType(), clinic.Changed{}.EventType(), clinic.WasClosed{}.EventType(), schedule.WasSet{}.EventType(),
 	}}, 500)
 	if err != nil {
 		return at, err
@@ -260,7 +260,7 @@ func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position,
 			if err := o.released(ctx, r, e); err != nil {
 				o.failed(ctx, err) // the next look finds what waits
 			}
-		case clinic.CalendarSet:
+		case clinic.CalendarSet, clinic.Changed, clinic.WasClosed:
 			o.lookBy(o.Handler.Now())
 		case schedule.WasSet: // its command opens the days of today
 			o.lookBy(schedule.Evolve(schedule.State{}, e).NextDay(o.Handler.Now()))

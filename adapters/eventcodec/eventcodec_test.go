@@ -19,6 +19,7 @@ import (
 	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/demand"
+	"github.com/slotbook/slotbook/domain/name"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -84,6 +85,15 @@ func samples() []domain.Event {
 		clinic.Registered{Clinic: "c1", Profile: clinic.Profile{Name: "Sunrise", Zone: "Europe/Lisbon", Address: "Rua 1", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1}}},
 		demand.Refused{Clinic: "c1", Practitioner: "d1", Slot: "d1.20260302.0", VisitType: "v1", Wish: "book", Rule: "slot.taken", Start: start, At: start, Policies: []string{"clinic.c1@2"}},
 		occupancy.Held{Subject: occupancy.Subject{Kind: "room", ID: "r1"}, Taken: taken},
+		clinic.Changed{Clinic: "c1", NameKey: "5f0c", Profile: clinic.Profile{
+			Name: "Sunrise", Zone: "Europe/Lisbon", Address: "Rua 1", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.1}, Town: "pt-lisboa",
+			District: "pt-lisboa-belem", PostalCode: "1300-001", Country: "PT", Phone: "+351 210 000 001", Email: "info@sunrise.example",
+			Site: "https://sunrise.example", Description: "By the river.", Ownership: clinic.Private,
+		}},
+		clinic.WasClosed{Clinic: "c1"},
+		clinic.NameLapsed{Clinic: "c1", Key: "5f0c", Set: 1},
+		name.Taken{Name: name.Name{Kind: name.Clinic, Key: "5f0c"}, Claim: claim.Claim{Owner: "clinic-c1", Set: 1}, Deadline: start},
+		name.Released{Name: name.Name{Kind: name.Clinic, Key: "5f0c"}, Claim: claim.Claim{Owner: "clinic-c1", Set: 1}},
 		clinic.CalendarSet{Clinic: "c1", Zone: "Europe/Lisbon", Calendar: calendar},
 		occupancy.Booked{Subject: occupancy.Patient("p1"), Taken: taken},
 		occupancy.Released{Subject: occupancy.Patient("p1"), Taken: taken},
@@ -103,6 +113,14 @@ func samples() []domain.Event {
 		review.WasHidden{Visit: reviewed, Reason: review.PrivateData},
 		review.WasShown{Visit: reviewed},
 		practitioner.Registered{Practitioner: "d1", Profile: practitioner.Profile{Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}}},
+		practitioner.Changed{Practitioner: "d1", CouncilKey: "5f0c", Profile: practitioner.Profile{
+			Name: "Dr. Silva", Specialties: []string{"cardiology"}, Clinics: []domain.ClinicID{"c1"}, Introduction: "Hearts.",
+			Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}, {Name: "Echo course", Year: 2010}},
+			Treatments:     []string{"Botox"}, Languages: []string{"pt-BR", "ko"},
+			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}}, Council: practitioner.Council{Number: "12345", State: "SP"},
+		}},
+		practitioner.CouncilMoved{Practitioner: "d1", Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "5f0d"},
+		practitioner.CouncilLapsed{Practitioner: "d1", Key: "5f0c", Set: 1},
 		quota.Booked{Quota: full, Counted: counted, Maximum: 8},
 		quota.Released{Quota: full, Counted: counted},
 		resource.Added{Resource: "r1", Clinic: "c1", Kind: resource.Room, Name: "Room 1", Arbiter: resource.Occupancy},

@@ -5,6 +5,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/demand"
+	"github.com/slotbook/slotbook/domain/name"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -46,6 +47,11 @@ var table = index(
 	event[demand.Refused](),
 	event[occupancy.Held](),
 	event[clinic.CalendarSet](),
+	event[clinic.Changed](),
+	event[clinic.WasClosed](),
+	event[clinic.NameLapsed](),
+	event[name.Taken](),
+	event[name.Released](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
 	event(func(e *patient.Registered) map[string]*domain.Sealed {
@@ -53,6 +59,9 @@ var table = index(
 	}),
 	event[policy.WasSet](),
 	event[practitioner.Registered](),
+	event[practitioner.Changed](),
+	event[practitioner.CouncilMoved](),
+	event[practitioner.CouncilLapsed](),
 	event[quota.Booked](),
 	event[quota.Released](),
 	event[resource.Added](),

@@ -10,6 +10,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/quota"
@@ -134,7 +135,7 @@ func wishRefusals(more ...*domain.Error) []*domain.Error {
 
 // claimRefusals are those of everything that claims slots.
 func claimRefusals(more ...*domain.Error) []*domain.Error {
-	return append(more, patient.ErrMerged, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
+	return append(more, clinic.ErrClosed, patient.ErrMerged, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
 		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive)
 }
 

@@ -49,7 +49,7 @@ func (a *api) calendarRoutes() {
 		detail: "Replaces the whole calendar. Slots outside the opening hours or on closing days are withdrawn a moment later, and what is " +
 			"booked in them stays booked, displaced. In another zone the wall times of schedules are other instants; visits keep their instants.",
 		refusals: []*domain.Error{
-			clinic.ErrNotFound, clinic.ErrHours, clinic.ErrOverlap, clinic.ErrOpen24h, clinic.ErrClosingDays, domain.ErrBadZone, domain.ErrBadDay,
+			clinic.ErrNotFound, clinic.ErrClosed, clinic.ErrHours, clinic.ErrOverlap, clinic.ErrOpen24h, clinic.ErrClosingDays, domain.ErrBadZone, domain.ErrBadDay,
 			domain.ErrBadWallTime,
 		},
 	}, a.setCalendar)

@@ -7,6 +7,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/name"
 	"github.com/slotbook/slotbook/projections"
 )
 
@@ -17,6 +18,22 @@ type Clinic struct {
 	Zone     string    `json:"zone" doc:"IANA time zone; every wall time of the clinic is in it" example:"Europe/Lisbon"`
 	Address  string    `json:"address,omitempty" example:"Rua Augusta 1, Lisboa"`
 	Location *Location `json:"location,omitempty"`
+	ClinicDetails
+	Closed bool `json:"closed,omitempty" doc:"For good: it takes no new bookings or schedules"`
+}
+
+// ClinicDetails are the rest of what a clinic says of itself. When it is open is
+// its calendar's.
+type ClinicDetails struct {
+	Town        string `json:"town,omitempty" maxLength:"64" doc:"Code of a town of /v1/towns; the clinic is within 50 km of its centre" example:"pt-lisboa"`
+	District    string `json:"district,omitempty" maxLength:"64" doc:"Code of a district of the town" example:"pt-lisboa-belem"`
+	PostalCode  string `json:"postalCode,omitempty" maxLength:"32" example:"1300-085"`
+	Country     string `json:"country,omitempty" maxLength:"2" doc:"ISO 3166-1; absent = the town's" example:"PT"`
+	Phone       string `json:"phone,omitempty" maxLength:"64" example:"+351 210 000 001"`
+	Email       string `json:"email,omitempty" maxLength:"254" example:"info@clinic.example"`
+	Site        string `json:"site,omitempty" maxLength:"500" doc:"Address of its pages: http or https" example:"https://clinic.example"`
+	Description string `json:"description,omitempty" maxLength:"5000" doc:"For those who look for a clinic" example:"By the river, with a lift."`
+	Ownership   string `json:"ownership,omitempty" enum:"state,private" doc:"Whose it is; absent = nothing is said" example:"private"`
 }
 
 // Location is a place on Earth.
@@ -31,6 +48,22 @@ type ClinicBody struct {
 	Zone     string    `json:"zone" maxLength:"64" doc:"IANA time zone" example:"Europe/Lisbon"`
 	Address  string    `json:"address,omitempty" maxLength:"500" example:"Rua Augusta 1, Lisboa"`
 	Location *Location `json:"location,omitempty"`
+	ClinicDetails
+}
+
+// ClinicChangeBody is what a clinic says of itself from now on.
+type ClinicChangeBody struct {
+	Name     string    `json:"name" maxLength:"200" doc:"What people call it" example:"Central Clinic"`
+	Zone     string    `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone; absent = it stays" example:"Europe/Lisbon"`
+	Address  string    `json:"address,omitempty" maxLength:"500" example:"Rua Augusta 1, Lisboa"`
+	Location *Location `json:"location,omitempty"`
+	ClinicDetails
+}
+
+type changeClinicInput struct {
+	CommandParams
+	ID   string `path:"id" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
+	Body ClinicChangeBody
 }
 
 type registerClinicInput struct {
@@ -53,11 +86,28 @@ type Directory interface {
 }
 
 func (a *api) clinicRoutes() {
+	profile := []*domain.Error{
+		clinic.ErrNoName, clinic.ErrLocation, domain.ErrBadZone, clinic.ErrTown, clinic.ErrImplausible, clinic.ErrCountry, clinic.ErrContact,
+		clinic.ErrOwnership, clinic.ErrTooLong, name.ErrClinic,
+	}
 	command(a, operation{
 		id: "registerClinic", method: http.MethodPost, path: "/v1/clinics", tag: "Clinics", creates: true,
 		summary:  "Register a clinic",
-		refusals: []*domain.Error{clinic.ErrNoName, clinic.ErrLocation, clinic.ErrExists, domain.ErrBadZone},
+		detail:   "There is one clinic of a name at an address of a town; conflict names the other one. Without an address there may be several.",
+		refusals: append([]*domain.Error{clinic.ErrExists}, profile...),
 	}, a.registerClinic)
+	command(a, operation{
+		id: "changeClinic", method: http.MethodPut, path: "/v1/clinics/{id}", tag: "Clinics",
+		summary:  "Change what a clinic says of itself",
+		detail:   "Replaces everything that the body says and may say. In another zone the wall times of schedules are other instants; visits keep their instants.",
+		refusals: append([]*domain.Error{clinic.ErrNotFound, clinic.ErrClosed}, profile...),
+	}, a.changeClinic)
+	command(a, operation{
+		id: "closeClinic", method: http.MethodPost, path: "/v1/clinics/{id}/close", tag: "Clinics",
+		summary: "Close a clinic", refusals: []*domain.Error{clinic.ErrNotFound},
+		detail: "For good: it takes no new bookings or schedules, and its name and address are free for another. Free slots are withdrawn a moment " +
+			"later; what is booked stays booked, displaced, until it is cancelled or over.",
+	}, a.closeClinic)
 	one(a, operation{
 		id: "getClinic", method: http.MethodGet, path: "/v1/clinics/{id}", tag: "Clinics",
 		summary: "Get a clinic", refusals: []*domain.Error{clinic.ErrNotFound},
@@ -69,9 +119,28 @@ func (a *api) clinicRoutes() {
 }
 
 func (a *api) registerClinic(ctx context.Context, req commands.Request, in *registerClinicInput) (done[Clinic], error) {
-	p := clinic.Profile{Name: in.Body.Name, Zone: in.Body.Zone, Address: in.Body.Address, Location: (*clinic.Location)(in.Body.Location)}
+	p := clinicProfile(ClinicChangeBody(in.Body))
 	answer, err := a.Commands.RegisterClinic(ctx, req, clinic.Register{Clinic: domain.ClinicID(a.newID(req, "clinic")), Profile: p})
 	return finish(answer, clinicOf(answer.State), "/v1/clinics/"+string(answer.State.ID)), err
+}
+
+func (a *api) changeClinic(ctx context.Context, req commands.Request, in *changeClinicInput) (done[Clinic], error) {
+	id := domain.ClinicID(in.ID)
+	answer, err := a.Commands.ChangeClinic(ctx, req, id, clinic.Change{Profile: clinicProfile(in.Body)})
+	a.zones.clinics.Delete(id)
+	return finish(answer, clinicOf(answer.State), ""), err
+}
+
+func (a *api) closeClinic(ctx context.Context, req commands.Request, in *retireInput) (done[Clinic], error) {
+	answer, err := a.Commands.CloseClinic(ctx, req, domain.ClinicID(in.ID))
+	return finish(answer, clinicOf(answer.State), ""), err
+}
+
+func clinicProfile(b ClinicChangeBody) clinic.Profile {
+	return clinic.Profile{
+		Name: b.Name, Zone: b.Zone, Address: b.Address, Location: (*clinic.Location)(b.Location), Town: b.Town, District: b.District,
+		PostalCode: b.PostalCode, Country: b.Country, Phone: b.Phone, Email: b.Email, Site: b.Site, Description: b.Description, Ownership: b.Ownership,
+	}
 }
 
 func (a *api) clinic(ctx context.Context, in *byIDInput) (single[Clinic], error) {
@@ -82,16 +151,24 @@ func (a *api) clinic(ctx context.Context, in *byIDInput) (single[Clinic], error)
 func (a *api) clinics(ctx context.Context, in *clinicsInput, p page[projections.NameCursor]) (found[Clinic, projections.NameCursor], error) {
 	rows, err := a.Directory.Clinics(ctx, projections.ClinicFilter{After: p.after, Limit: p.limit}, in.atLeast())
 	return shown(rows, err, func(c projections.Clinic) (Clinic, error) {
-		shown := Clinic{ID: string(c.ID), Name: c.Name, Zone: c.Zone, Address: c.Address}
+		s := clinic.State{ID: c.ID, Closed: c.Closed, Profile: clinic.Profile{
+			Name: c.Name, Zone: c.Zone, Address: c.Address, Town: c.Town, District: c.District, PostalCode: c.PostalCode, Country: c.Country,
+			Phone: c.Phone, Email: c.Email, Site: c.Site, Description: c.Description, Ownership: c.Ownership,
+		}}
 		if c.Latitude != nil && c.Longitude != nil {
-			shown.Location = &Location{*c.Latitude, *c.Longitude}
+			s.Location = &clinic.Location{Latitude: *c.Latitude, Longitude: *c.Longitude}
 		}
-		return shown, nil
+		return clinicOf(s), nil
 	})
 }
 
 func clinicOf(s clinic.State) Clinic {
-	return Clinic{string(s.ID), s.Name, s.Zone, s.Address, (*Location)(s.Location)}
+	return Clinic{
+		ID: string(s.ID), Name: s.Name, Zone: s.Zone, Address: s.Address, Location: (*Location)(s.Location), Closed: s.Closed,
+		ClinicDetails: ClinicDetails{
+			s.Town, s.District, s.PostalCode, s.Country, s.Phone, s.Email, s.Site, s.Description, s.Ownership,
+		},
+	}
 }
 
 func mapped[A, B any](items []A, f func(A) B) []B {

@@ -51,6 +51,7 @@ type Config struct {
 	Patients     Patients                                           // the patient list; required
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
 	Reviews      Reviews                                            // what patients say; required
+	Reference    Reference                                          // what authorities say; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -110,8 +111,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
-	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue and Reviews are required")
+	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews and Reference are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -135,6 +136,7 @@ func (a *api) routes() {
 	a.scheduleRoutes()
 	a.visitTypeRoutes()
 	a.resourceRoutes()
+	a.referenceRoutes()
 	a.policyRoutes()
 	a.patientRoutes()
 	a.daySheetRoutes()

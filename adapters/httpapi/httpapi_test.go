@@ -89,12 +89,12 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	codec := eventcodec.New(w.keys)
 	w.store = &switched{Store: memory.New(memory.Config{Codec: codec, Now: w.now})}
 	w.events = w.store
-	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds")})
+	w.commands = commands.New(commands.Config{Store: w.store, Now: w.now, NewID: newEventID, HoldKey: []byte("a key of holds"), Said: authorities()})
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days:      sheets{},
-		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists},
+		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
@@ -396,7 +396,13 @@ func (l *folded) Clinics(ctx context.Context, f projections.ClinicFilter, least 
 	var all []projections.Clinic
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(clinic.Registered); ok {
-			all = append(all, projections.Clinic{ID: e.Clinic, Name: e.Name, Zone: e.Zone, Address: e.Address})
+			now, err := l.commands.Clinic(ctx, e.Clinic)
+			s := now.State
+			all = append(all, projections.Clinic{
+				ID: e.Clinic, Name: s.Name, Zone: s.Zone, Address: s.Address, Town: s.Town, District: s.District, PostalCode: s.PostalCode, Country: s.Country,
+				Phone: s.Phone, Email: s.Email, Site: s.Site, Description: s.Description, Ownership: s.Ownership, Closed: s.Closed,
+			})
+			return err
 		}
 		return nil
 	})
@@ -411,7 +417,13 @@ func (l *folded) Practitioners(
 	var all []projections.Practitioner
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(practitioner.Registered); ok {
-			all = append(all, projections.Practitioner{ID: e.Practitioner, Name: e.Name, Specialties: e.Specialties, Clinics: e.Clinics})
+			now, err := l.commands.Practitioner(ctx, e.Practitioner)
+			s := now.State
+			all = append(all, projections.Practitioner{
+				ID: s.ID, Name: s.Name, Specialties: s.Specialties, Clinics: s.Clinics, Introduction: s.Introduction, Treatments: s.Treatments,
+				Languages: s.Languages, Council: s.Council, Qualifications: s.Qualifications, Fees: s.Fees,
+			})
+			return err
 		}
 		return nil
 	})

@@ -46,7 +46,7 @@ type Fault struct {
 
 // Resource names a thing.
 type Resource struct {
-	Kind string `json:"kind" enum:"slot,patient,room,device,quota,appointment,other" doc:"What sort of thing"`
+	Kind string `json:"kind" enum:"slot,patient,room,device,quota,appointment,clinic,practitioner,other" doc:"What sort of thing"`
 	ID   string `json:"id" doc:"Its id"`
 }
 
@@ -182,7 +182,7 @@ func resourceOf(s domain.StreamName) *Resource {
 	switch s.Category() {
 	case "":
 		return nil
-	case "slot", "appointment", "patient", "quota":
+	case "slot", "appointment", "patient", "quota", "clinic", "practitioner":
 		return &Resource{s.Category(), s.ID()}
 	case "occupancy":
 		kind, rest, _ := strings.Cut(s.ID(), ".")

@@ -126,6 +126,11 @@ var claims = map[string]hindrance{
 		s.made("patients/"+s.maria+"/merge", `{"into": "`+s.joao+`"}`)
 		return first(s)
 	},
+	"clinic.closed": func(s *stage) string {
+		wanted := first(s)
+		s.made("clinics/"+s.clinic+"/close", "")
+		return wanted
+	},
 	"appointment.past": func(s *stage) string {
 		s.setNow(at("2026-03-03T09:00:00Z"))
 		return first(s)

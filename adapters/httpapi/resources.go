@@ -54,7 +54,7 @@ func (a *api) resourceRoutes() {
 	command(a, operation{
 		id: "addResource", method: http.MethodPost, path: "/v1/resources", tag: "Rooms and devices", creates: true,
 		summary:  "Add a room or a device to a clinic",
-		refusals: []*domain.Error{clinic.ErrNotFound, resource.ErrExists, resource.ErrKind, resource.ErrNoName},
+		refusals: []*domain.Error{clinic.ErrNotFound, clinic.ErrClosed, resource.ErrExists, resource.ErrKind, resource.ErrNoName},
 	}, a.addResource)
 	command(a, operation{
 		id: "renameResource", method: http.MethodPut, path: "/v1/resources/{id}", tag: "Rooms and devices",

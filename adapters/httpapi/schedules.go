@@ -109,7 +109,7 @@ func (a *api) scheduleRoutes() {
 			"those of the days that would be opened or changed, and those of the slots that would be withdrawn. Putting what is there " +
 			"already changes nothing.",
 		refusals: []*domain.Error{
-			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, domain.ErrBadZone, domain.ErrBadWallTime, errDuration, errOtherZone,
+			practitioner.ErrNotFound, practitioner.ErrElsewhere, clinic.ErrNotFound, clinic.ErrClosed, domain.ErrBadZone, domain.ErrBadWallTime, errDuration, errOtherZone,
 			schedule.ErrInterval, schedule.ErrIntervals, schedule.ErrDuration, schedule.ErrCapacity, schedule.ErrBreak, schedule.ErrOverlap,
 			schedule.ErrHorizon, schedule.ErrValidity, domain.ErrBadDay,
 		},

@@ -77,7 +77,7 @@ func (a *api) visitTypeRoutes() {
 	command(a, operation{
 		id: "defineVisitType", method: http.MethodPost, path: "/v1/visit-types", tag: "Visit types", creates: true,
 		summary:  "Define what a clinic offers",
-		refusals: append([]*domain.Error{clinic.ErrNotFound, visittype.ErrExists}, terms...),
+		refusals: append([]*domain.Error{clinic.ErrNotFound, clinic.ErrClosed, visittype.ErrExists}, terms...),
 	}, a.defineVisitType)
 	command(a, operation{
 		id: "changeVisitType", method: http.MethodPut, path: "/v1/visit-types/{id}", tag: "Visit types",

@@ -29,20 +29,21 @@ import (
 
 // app is the program put together: the only place that knows everybody.
 type app struct {
-	pool    *pgxpool.Pool
-	codec   *eventcodec.Codec
-	store   *postgres.Store
-	handler *commands.Handler
-	engine  *engine.Engine
-	opener  *reactions.Opener
-	dues    *reactions.Deadlines
-	demand  *commands.DemandRecorder
-	http    http.Handler
-	logger  *slog.Logger
-	clock   clock         // of the business
-	hand    *handClock    // the same where it is moved by hand, else nil
-	begun   atomic.Bool   // everything that has to be there at the start is
-	loaded  chan struct{} // is closed then
+	pool      *pgxpool.Pool
+	codec     *eventcodec.Codec
+	store     *postgres.Store
+	handler   *commands.Handler
+	engine    *engine.Engine
+	opener    *reactions.Opener
+	dues      *reactions.Deadlines
+	reference *postgres.Reference
+	demand    *commands.DemandRecorder
+	http      http.Handler
+	logger    *slog.Logger
+	clock     clock         // of the business
+	hand      *handClock    // the same where it is moved by hand, else nil
+	begun     atomic.Bool   // everything that has to be there at the start is
+	loaded    chan struct{} // is closed then
 }
 
 // appConfig is what an app is made of.
@@ -86,12 +87,14 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
 		return err
 	}
+	a.reference = postgres.NewReference(a.pool)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
 	a.handler = commands.New(commands.Config{
-		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"), Refused: a.demand.Add,
+		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
@@ -131,7 +134,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
-		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine),
+		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),

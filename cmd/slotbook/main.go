@@ -4,6 +4,7 @@
 //	slotbook serve      the server
 //	slotbook migrate    bring the database to this program's schema
 //	slotbook audit      prove from the log that nobody got the same time twice
+//	slotbook reference  load what authorities say from files
 //	slotbook version    what this program is
 //
 // It exits with 0 when all went well, 1 when something failed on the way or an
@@ -26,10 +27,11 @@ import (
 
 // cli is the command line. Every flag has a variable of the environment.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to the schema that this program needs."`
-	Audit   auditCmd   `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Run the server."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the database to the schema that this program needs."`
+	Audit     auditCmd     `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
+	Reference referenceCmd `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // usageError is one clear sentence about what the program was told; it ends

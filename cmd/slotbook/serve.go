@@ -59,6 +59,9 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 	}
 	defer a.close()
 	return a.run(ctx, listener, func(ctx context.Context) error {
+		if err := a.beginReference(ctx); err != nil {
+			return err
+		}
 		if err := c.load(ctx, a); err != nil {
 			return fmt.Errorf("load the demo data: %w", err)
 		}

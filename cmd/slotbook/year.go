@@ -31,7 +31,7 @@ func (a *app) loadYear(ctx context.Context, seed uint64) error {
 	first := domain.DayOf(now).Add(-yearBehind)
 	a.logger.InfoContext(ctx, "a year is made up", "seed", seed, "first", first)
 	report, err := demo.Write(ctx, demo.Config{
-		Seed: seed, Store: a.store, NewID: newID, HoldKey: a.handler.HoldKey, First: first, Until: now.Truncate(time.Second), Ahead: yearAhead,
+		Seed: seed, Store: a.store, NewID: newID, HoldKey: a.handler.HoldKey, NameKey: a.handler.NameKey, First: first, Until: now.Truncate(time.Second), Ahead: yearAhead,
 		Progress: func(day domain.Day) {
 			if strings.HasSuffix(string(day), "-01") || day == domain.DayOf(now) {
 				a.logger.InfoContext(ctx, "a year is made up", "day", day)

@@ -39,6 +39,7 @@ type Config struct {
 	Store    commands.Store   // that nobody else writes to meanwhile; required
 	NewID    func() string    // a fresh UUIDv7 in lower case; required
 	HoldKey  []byte           // what the tokens of holds are made with
+	NameKey  []byte           // what unique names are hashed with
 	Clock    *Clock           // is moved as time passes; nil = one of its own
 	First    domain.Day       // on which the year begins; required
 	Until    time.Time        // nothing happens from then on; required
@@ -62,7 +63,9 @@ func Write(ctx context.Context, c Config) (Report, error) {
 	c.Wishes = cmp.Or(c.Wishes, 8)
 	y := &year{
 		Config: c, dice: rand.New(rand.NewPCG(c.Seed, 0x5107b00c)), //nolint:gosec // the same for the same seed
-		h:      commands.New(commands.Config{Store: Timed(c.Store, c.Clock.Now), Now: c.Clock.Now, NewID: c.NewID, HoldKey: c.HoldKey, Patience: time.Minute}),
+		h: commands.New(commands.Config{
+			Store: Timed(c.Store, c.Clock.Now), Now: c.Clock.Now, NewID: c.NewID, HoldKey: c.HoldKey, NameKey: c.NameKey, Patience: time.Minute,
+		}),
 		report: Report{map[string]int{}, map[string]int{}},
 		due:    map[domain.PractitionerID]time.Time{}, taken: map[domain.SlotID]int{},
 		horizon: horizon, events: plannedEvents(c),
