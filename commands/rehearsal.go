@@ -71,7 +71,7 @@ func (r *rehearsal) Append(ctx context.Context, writes ...Write) (domain.Positio
 func (h *Handler) rehearse() (*Handler, *rehearsal) {
 	r := &rehearsal{Store: h.Store, now: h.Now, added: map[domain.StreamName][]domain.Recorded{}}
 	c := h.Config
-	c.Store = r
+	c.Store, c.Refused = r, nil // what was only tried was not wanted
 	return New(c), r
 }
 

@@ -36,7 +36,8 @@ func (b SeriesBooking) appointment(day domain.Day) domain.AppointmentID {
 // wanted whole, every date or none. A run that was interrupted is finished by a
 // repeat of the same command, which books nothing twice.
 //
-// Errors: the not-found refusal of package clinic, [series.ErrRecurrence], [series.ErrExists],
+// Errors: the not-found refusals of packages clinic and practitioner,
+// [practitioner.ErrElsewhere], [series.ErrRecurrence], [series.ErrExists],
 // what refuses every date alike because the request makes no sense, and those
 // of every command; of a whole series a [SeriesRefused], and [ErrSeriesApproval].
 func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) (Answer[series.State], error) {
@@ -49,6 +50,9 @@ func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) 
 	if err != nil {
 		return Answer[series.State]{}, err
 	}
+	if _, err := worksAt(b.Practitioner, b.Clinic)(ctx, h); err != nil {
+		return Answer[series.State]{}, err
+	}
 	b.Recurrence.Zone = place.State.Zone
 	dates, err := b.Recurrence.Dates()
 	if err != nil {
@@ -57,6 +61,13 @@ func (h *Handler) BookSeries(ctx context.Context, req Request, b SeriesBooking) 
 	if b.Whole {
 		return h.bookWhole(ctx, req, b, dates)
 	}
+	return execute(h, req, func(h *Handler, req Request) (Answer[series.State], error) {
+		return h.bookEach(ctx, req, b, dates)
+	})
+}
+
+// bookEach books every date that can be had.
+func (h *Handler) bookEach(ctx context.Context, req Request, b SeriesBooking, dates []series.Date) (Answer[series.State], error) {
 	s := series.State{ID: b.Series, Patient: b.Patient, Practitioner: b.Practitioner, Clinic: b.Clinic, Recurrence: b.Recurrence}
 	for _, date := range dates {
 		visit, err := h.bookDate(ctx, req, b, date)
@@ -103,13 +114,21 @@ func refusesDate(k domain.Kind) bool {
 }
 
 // ErrNoSlot refuses a date on which the practitioner has no slot at that time.
-var ErrNoSlot = domain.Refusal(domain.Refused, "series.no-slot", "the practitioner has no slot at this time on that day")
+var ErrNoSlot = domain.Refusal(domain.Refused, "series.no-slot", "the practitioner has no slot at this time on that day at this clinic")
 
-func noSlot(err error) error {
-	if errors.Is(err, schedule.ErrSlotGone) {
-		return ErrNoSlot
+// slotOn returns the slot of a date at the series' clinic, or [ErrNoSlot].
+func (h *Handler) slotOn(ctx context.Context, b SeriesBooking, date series.Date) (domain.SlotID, error) {
+	id, err := h.SlotAt(ctx, b.Practitioner, date.Start)
+	if err == nil {
+		var o opened
+		if o, err = h.openedSlot(ctx, id); err == nil && o.terms.Clinic != b.Clinic {
+			err = ErrNoSlot
+		}
 	}
-	return err
+	if errors.Is(err, schedule.ErrSlotGone) {
+		err = ErrNoSlot
+	}
+	return id, err
 }
 
 // bookDate books one date under ids that follow from the series', so that a
@@ -118,9 +137,9 @@ func (h *Handler) bookDate(ctx context.Context, req Request, b SeriesBooking, da
 	if date.Skipped {
 		return series.Visit{}, series.ErrNoSuchTime
 	}
-	id, err := h.SlotAt(ctx, b.Practitioner, date.Start)
+	id, err := h.slotOn(ctx, b, date)
 	if err != nil {
-		return series.Visit{}, noSlot(err)
+		return series.Visit{}, err
 	}
 	visit := series.Visit{
 		Day: date.Day, Start: date.Start, Slot: id,

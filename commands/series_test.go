@@ -9,6 +9,9 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/series"
 )
 
@@ -85,10 +88,43 @@ func TestASeriesThatMakesNoSense(t *testing.T) {
 	wish.Patient = "nobody"
 	_, err = w.h.BookSeries(w.ctx, w.request(), wish)
 	require.Error(t, err)
+	wish = w.series(2)
+	wish.Practitioner = "nobody"
+	_, err = w.h.BookSeries(w.ctx, w.request(), wish)
+	require.ErrorIs(t, err, practitioner.ErrNotFound)
+	require.Len(t, w.log(), before)
+}
+
+func TestADryRunOfASeriesSeesItsOwnVisits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 15))
+	w.limit(policy.Terms{PatientActive: new(1)})
+	before := len(w.log())
 	dry := w.request()
 	dry.DryRun = true
 	planned, err := w.h.BookSeries(w.ctx, dry, w.series(2))
 	require.NoError(t, err)
-	require.Len(t, planned.State.Visits, 2)
+	require.Len(t, planned.State.Visits, 1)
+	require.Equal(t, "quota.patient-active", planned.State.Missed[0].Rule)
 	require.Len(t, w.log(), before)
+	var booked int
+	for _, p := range planned.Planned {
+		if _, ok := p.Event.(appointment.WasBooked); ok {
+			booked++
+		}
+	}
+	require.Equal(t, 1, booked, "the plan has the events of the visits, too")
+}
+
+func TestASeriesIsAtItsClinic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 15))
+	elsewhere := w.series(1)
+	elsewhere.Clinic = domain.ClinicID(domain.NewID("elsewhere"))
+	_, err := w.h.RegisterClinic(w.ctx, w.request(), clinic.Register{Clinic: elsewhere.Clinic, Profile: clinic.Profile{Name: "Elsewhere", Zone: "Europe/Lisbon"}})
+	require.NoError(t, err)
+	_, err = w.h.BookSeries(w.ctx, w.request(), elsewhere)
+	require.ErrorIs(t, err, practitioner.ErrElsewhere, "she does not work there")
 }

@@ -212,9 +212,9 @@ func (h *Handler) planDate(ctx context.Context, w *whole, d *dated) (proposal, e
 	if visit, there := w.visitOn(d.date.Day); there {
 		d.booking.Slots = visit.All()
 	} else {
-		id, err := h.SlotAt(ctx, w.Practitioner, d.date.Start)
+		id, err := h.slotOn(ctx, w.SeriesBooking, d.date)
 		if err != nil {
-			return proposal{}, noSlot(err)
+			return proposal{}, err
 		}
 		d.booking.Slots = []domain.SlotID{id}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/projections"
@@ -73,7 +74,7 @@ func (a *api) seriesRoutes() {
 			"nearest free slot. In the mode all, every date is booked or none: the problem then lists the dates in the same way, and its status is 422 when " +
 			"the first of them would be refused with nobody else there, else 409. A date whose wall time the clock skips is refused, one that it shows twice is the first.",
 		refusals: []*domain.Error{
-			clinic.ErrNotFound, patient.ErrNotFound, visittype.ErrNotFound, series.ErrRecurrence, series.ErrExists, domain.ErrBadWallTime,
+			clinic.ErrNotFound, patient.ErrNotFound, visittype.ErrNotFound, practitioner.ErrNotFound, practitioner.ErrElsewhere, series.ErrRecurrence, series.ErrExists, domain.ErrBadWallTime,
 			series.ErrNoSuchTime, commands.ErrNoSlot, // of single dates, in the report
 			patient.ErrMerged, commands.ErrSeriesApproval, commands.ErrSeriesRule, commands.ErrSeriesRefused,
 		},
