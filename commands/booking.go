@@ -58,6 +58,7 @@ var (
 	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
 	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
 	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
+	ErrUseTime   = domain.Refusal(domain.Invalid, "appointment.resource-time", "a room or device is used within the slots of the visit")
 	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
 	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
 	ErrHorizon   = domain.Refusal(domain.Refused, "policy.horizon", "the clinic does not book so far ahead yet")
@@ -217,19 +218,19 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 	if err := h.addSlots(ctx, &w, slots); err != nil {
 		return w, place{}, err
 	}
+	whole := w.visit.Period
 	if b.VisitType != "" && first.capacity == 1 {
-		w.visit.Start = w.visit.Start.Add(time.Duration(offered.BufferBefore) * time.Minute)
-		w.visit.End = w.visit.Start.Add(time.Duration(offered.Duration) * time.Minute)
+		w.visit.Period = w.between(offered.Terms)
 	}
-	if err := h.addUses(ctx, &w, b.Uses); err != nil {
+	if err := h.addUses(ctx, &w, b.Uses, whole); err != nil {
 		return w, place{}, err
 	}
 	there, err := h.placeOf(ctx, w.visit)
 	return w, there, err
 }
 
-// slotsOf returns the slots that a booking takes: as many in a row as its visit
-// type needs, if it has one.
+// slotsOf returns the slots that a booking takes: of each of its practitioners as
+// many in a row as its visit type needs, if it has one.
 func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened) (visittype.State, []domain.SlotID, error) {
 	if b.VisitType == "" {
 		return visittype.State{}, b.Slots, nil
@@ -240,23 +241,65 @@ func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened)
 		return offered, nil, err
 	}
 	w.checks = append(w.checks, check)
-	grid := int(first.terms.End.Sub(first.terms.Start).Minutes())
 	switch {
 	case offered.Retired:
 		return offered, nil, visittype.ErrRetired
 	case offered.Clinic != first.terms.Clinic:
 		return offered, nil, ErrElsewhere
-	case len(b.Slots) > 1 || first.capacity > 1:
+	case first.capacity > 1:
 		return offered, b.Slots, nil
 	}
-	slots, err := h.following(ctx, first, offered.Slots(grid))
+	slots, err := h.rows(ctx, b.Slots, offered.Whole())
 	return offered, slots, err
 }
 
-// following returns n slots of a practitioner in a row.
-func (h *Handler) following(ctx context.Context, first opened, n int) ([]domain.SlotID, error) {
+// rows returns the slots that a visit of that length takes of each practitioner
+// whose slots are named: their first one is enough, and more of them are all
+// that it takes.
+func (h *Handler) rows(ctx context.Context, named []domain.SlotID, length time.Duration) ([]domain.SlotID, error) {
+	var slots []domain.SlotID
+	for _, row := range byPractitioner(named) {
+		first, err := h.openedSlot(ctx, row[0])
+		if err != nil {
+			return nil, err
+		}
+		taken, err := h.following(ctx, first, length)
+		if err != nil {
+			return nil, err
+		}
+		if len(row) > 1 && !slices.Equal(row, taken) {
+			return nil, ErrNoRoom
+		}
+		slots = append(slots, taken...)
+	}
+	return slots, nil
+}
+
+// byPractitioner returns the slots of each practitioner, in the order in which
+// they are named.
+func byPractitioner(named []domain.SlotID) [][]domain.SlotID {
+	if len(named) == 1 {
+		return [][]domain.SlotID{named}
+	}
+	var rows [][]domain.SlotID
+	var whose []domain.PractitionerID
+	for _, id := range named {
+		of, _, _ := schedule.DayOfSlot(id) // what is no slot is found out when it is looked up
+		i := slices.Index(whose, of)
+		if i < 0 {
+			i, whose, rows = len(rows), append(whose, of), append(rows, nil)
+		}
+		rows[i] = append(rows[i], id)
+	}
+	return rows
+}
+
+// following returns the slots of a practitioner that a visit of that length takes
+// when it begins with the first: one after the other, without a gap.
+func (h *Handler) following(ctx context.Context, first opened, length time.Duration) ([]domain.SlotID, error) {
 	slots := []domain.SlotID{first.terms.Slot}
-	for end := first.terms.End; len(slots) < n; {
+	until := first.terms.Start.Add(length)
+	for end := first.terms.End; end.Before(until); {
 		id, err := h.SlotAt(ctx, first.terms.Practitioner, end)
 		if err != nil {
 			return nil, noRoom(err)
@@ -271,6 +314,21 @@ func (h *Handler) following(ctx context.Context, first opened, n int) ([]domain.
 		slots, end = append(slots, id), next.terms.End
 	}
 	return slots, nil
+}
+
+// between returns when the patient is seen: without the buffers that the visit
+// type keeps free before and after it.
+func (w wish) between(t visittype.Terms) domain.Period {
+	var p domain.Period
+	for i, id := range w.visit.Slots {
+		o := w.opened[id].terms
+		if i > 0 && w.opened[w.visit.Slots[i-1]].terms.Practitioner == o.Practitioner {
+			continue // the row goes on
+		}
+		start := o.Start.Add(time.Duration(t.BufferBefore) * time.Minute)
+		p = spanning(p, domain.Period{Start: start, End: start.Add(time.Duration(t.Duration) * time.Minute)})
+	}
+	return p
 }
 
 func noRoom(err error) error {
@@ -312,8 +370,9 @@ func spanning(p, q domain.Period) domain.Period {
 	return p
 }
 
-// addUses adds rooms and devices; each is claimed for its own part of the visit.
-func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
+// addUses adds rooms and devices; each is claimed for its own part of the whole
+// time of the slots.
+func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use, whole domain.Period) error {
 	for _, u := range uses {
 		state, check, err := profile(ctx, h, resource.Stream(u.Resource), resource.Evolve, resource.ErrNotFound)
 		if err != nil {
@@ -331,11 +390,13 @@ func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
 		if u.Period.Start.IsZero() {
 			u.Period = w.visit.Period
 		}
-		if !u.Period.Start.Before(u.Period.End) {
+		switch {
+		case !u.Period.Start.Before(u.Period.End):
 			return domain.ErrBadPeriod
+		case !whole.Contains(u.Period):
+			return ErrUseTime
 		}
 		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: state.Kind, ID: string(u.Resource), Period: u.Period})
-		w.visit.Period = spanning(w.visit.Period, u.Period)
 	}
 	slices.SortFunc(w.visit.Uses, func(a, b appointment.Use) int { return cmp.Compare(a.Kind+a.ID, b.Kind+b.ID) })
 	return nil

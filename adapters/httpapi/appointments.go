@@ -128,7 +128,7 @@ var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 // wishRefusals are those of everything that names slots.
 func wishRefusals(more ...*domain.Error) []*domain.Error {
 	return append(claimRefusals(more...), errWhichSlot, domain.ErrBadPeriod, schedule.ErrSlotGone, visittype.ErrNotFound, visittype.ErrRetired,
-		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom,
+		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom, commands.ErrUseTime,
 		commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon)
 }
 

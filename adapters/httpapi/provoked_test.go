@@ -132,6 +132,9 @@ var wishes = map[string]hindrance{
 	"period.empty": func(s *stage) string {
 		return first(s) + `, "resources": [{"id": "` + s.room(s.clinic) + `", "from": "2026-03-03T09:30:00Z", "to": "2026-03-03T09:00:00Z"}]`
 	},
+	"appointment.resource-time": func(s *stage) string {
+		return first(s) + `, "resources": [{"id": "` + s.room(s.clinic) + `", "from": "2026-03-03T09:00:00Z", "to": "9999-01-01T00:00:00Z"}]`
+	},
 	"slot.not-found":       func(s *stage) string { return `"slotId": "` + s.slot(99) + `"` },
 	"visit-type.not-found": func(s *stage) string { return first(s) + `, "visitTypeId": "nothing"` },
 	"visit-type.retired": func(s *stage) string {
