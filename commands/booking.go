@@ -62,6 +62,7 @@ var (
 	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
 	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
 	ErrHorizon   = domain.Refusal(domain.Refused, "policy.horizon", "the clinic does not book so far ahead yet")
+	ErrApproval  = domain.Refusal(domain.Refused, "policy.approval", "the clinic approves each visit: its staff reschedule it, or the patient asks for another and cancels")
 	ErrStaffOnly = domain.Refusal(domain.Forbidden, "appointment.staff-only", "only the practitioner or the clinic may do this")
 )
 
@@ -115,10 +116,18 @@ func (b Booking) staff() appointment.Initiator {
 	return b.By
 }
 
-// place is what the clinic says: its zone, and the terms in force there.
+// place is what the clinic says: its zone, and the terms in force there. Where
+// several practitioners take part they are the strictest of theirs.
 type place struct {
 	policy.Effective
 	zone *time.Location
+	each []ownTerms // of each practitioner where there are several; nil = of the only one
+}
+
+// ownTerms are those of one practitioner.
+type ownTerms struct {
+	practitioner domain.PractitionerID
+	policy.Effective
 }
 
 // placeOf returns what holds for a visit.
@@ -136,7 +145,44 @@ func (h *Handler) placeOf(ctx context.Context, v appointment.Visit) (place, erro
 		return place{}, err
 	}
 	terms, err := h.termsFor(ctx, v.Clinic, v.Practitioner, domain.VisitTypeID(v.VisitType))
-	return place{terms, zone}, err
+	there := place{Effective: terms, zone: zone}
+	for _, other := range others(v) {
+		if err == nil {
+			err = h.addTerms(ctx, v, other, &there)
+		}
+	}
+	return there, err
+}
+
+// others returns the practitioners of a visit but the first, each once.
+func others(v appointment.Visit) []domain.PractitionerID {
+	if len(v.Slots) < 2 {
+		return nil
+	}
+	var more []domain.PractitionerID
+	for _, id := range v.Slots {
+		of, _, err := schedule.DayOfSlot(id)
+		if err == nil && of != v.Practitioner && !slices.Contains(more, of) {
+			more = append(more, of)
+		}
+	}
+	return more
+}
+
+// addTerms adds another practitioner's terms.
+func (h *Handler) addTerms(ctx context.Context, v appointment.Visit, other domain.PractitionerID, there *place) error {
+	terms, err := h.termsFor(ctx, v.Clinic, other, domain.VisitTypeID(v.VisitType))
+	there.each = append(there.ofEach(v), ownTerms{other, terms})
+	there.Effective = there.And(terms)
+	return err
+}
+
+// ofEach returns the terms of each practitioner of a visit.
+func (p place) ofEach(v appointment.Visit) []ownTerms {
+	if p.each == nil {
+		return []ownTerms{{v.Practitioner, p.Effective}}
+	}
+	return p.each
 }
 
 func (p place) revisions() []string {
@@ -174,11 +220,15 @@ func (p place) limits(v appointment.Visit) map[domain.StreamName]int {
 	}
 	day := string(domain.LocalDay(v.Start, p.zone))
 	year, week := v.Start.In(p.zone).ISOWeek()
-	add(quota.PractitionerDay, string(v.Practitioner), day, p.PractitionerDay)
-	add(quota.PractitionerWeek, string(v.Practitioner), fmt.Sprintf("%d-W%02d", year, week), p.PractitionerWeek)
+	for _, own := range p.ofEach(v) {
+		add(quota.PractitionerDay, string(own.practitioner), day, own.PractitionerDay)
+		add(quota.PractitionerWeek, string(own.practitioner), fmt.Sprintf("%d-W%02d", year, week), own.PractitionerWeek)
+		if v.Patient != "" {
+			add(quota.PatientPractitioner, string(v.Patient)+"."+string(own.practitioner), quota.Active, own.PatientPractitioner)
+		}
+	}
 	if v.Patient != "" {
 		add(quota.PatientDay, string(v.Patient), day, p.PatientDay)
-		add(quota.PatientPractitioner, string(v.Patient)+"."+string(v.Practitioner), quota.Active, p.PatientPractitioner)
 		add(quota.PatientActive, string(v.Patient), quota.Active, p.PatientActive)
 	}
 	return limits

@@ -38,7 +38,7 @@ func (h *Handler) unmet(ctx context.Context, req Request, wish string, b Booking
 		return
 	}
 	there, _ := h.placeOf(ctx, appointment.Visit{ // without an answer nothing is said of policies
-		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, VisitType: string(b.VisitType),
+		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, VisitType: string(b.VisitType), Slots: b.Slots,
 	})
 	h.Refused(Unmet{demand.Refused{
 		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, Slot: b.Slots[0], VisitType: b.VisitType,

@@ -94,11 +94,9 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 	}
 	p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
 	if hold.Patient == "" {
-		stream, most, err := h.share(ctx, w.visit, place)
-		if err != nil {
+		if err := h.share(ctx, w.visit, place, p.limits); err != nil {
 			return proposal{}, err
 		}
-		p.limits[stream] = most
 	}
 	if hold.For == 0 {
 		hold.For = place.HoldTime
@@ -108,13 +106,20 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 	return p, nil
 }
 
-// share returns how much of a practitioner's UTC day callers of whom nothing is
+// share limits how much of each practitioner's UTC day callers of whom nothing is
 // known may hold: a part of its slots, one at least.
-func (h *Handler) share(ctx context.Context, v appointment.Visit, p place) (domain.StreamName, int, error) {
+func (h *Handler) share(ctx context.Context, v appointment.Visit, p place, limits map[domain.StreamName]int) error {
+	const whole = 100 // percent
 	day := domain.DayOf(v.Start)
-	slots, err := h.openDay(ctx, v.Practitioner, day)
-	q := quota.Quota{Rule: quota.Holds, Subject: "day." + string(v.Practitioner), Bucket: string(day)}
-	return q.Stream(), max(1, len(slots)*p.HoldsShare/100), err
+	for _, own := range p.ofEach(v) {
+		slots, err := h.openDay(ctx, own.practitioner, day)
+		if err != nil {
+			return err
+		}
+		q := quota.Quota{Rule: quota.Holds, Subject: "day." + string(own.practitioner), Bucket: string(day)}
+		limits[q.Stream()] = max(1, len(slots)*own.HoldsShare/whole)
+	}
+	return nil
 }
 
 // Renew makes a hold last longer, at most until its ceiling. Errors:

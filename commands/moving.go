@@ -15,10 +15,11 @@ type Move struct {
 
 // Reschedule moves an appointment: it claims the new time before it frees the
 // old, in one commit, so that nobody ends with none or two. The appointment
-// keeps its identity. Errors: [appointment.ErrNotFound],
-// [appointment.ErrStatus], [appointment.ErrMoveLate], [appointment.ErrMoves],
-// [appointment.ErrNoReason], [appointment.ErrChanging], and those of
-// [Handler.Book].
+// keeps its identity. Where visits wait for approval only staff move them.
+// Errors: [appointment.ErrNotFound], [appointment.ErrStatus],
+// [appointment.ErrMoveLate], [appointment.ErrMoves],
+// [appointment.ErrNoReason], [appointment.ErrChanging], [ErrApproval], and
+// those of [Handler.Book].
 func (h *Handler) Reschedule(ctx context.Context, req Request, m Move) (Answer[appointment.State], error) {
 	done, err := h.transactOn(ctx, req, m.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
 		return h.planMove(ctx, m, s)
@@ -53,6 +54,9 @@ func (h *Handler) planMove(ctx context.Context, m Move, s appointment.State) (pr
 	p.refusal = w.refusal(m.By)
 	if p.refusal == nil && m.By == appointment.ByPatient {
 		p.refusal = place.refusal(w.visit, h.Now())
+	}
+	if p.refusal == nil && m.By == appointment.ByPatient && place.Approval {
+		p.refusal = ErrApproval
 	}
 	return p, nil
 }

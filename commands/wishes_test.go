@@ -9,6 +9,8 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/visittype"
@@ -126,6 +128,84 @@ func TestARoomIsUsedWithinTheSlotsOfItsVisit(t *testing.T) {
 		require.NoError(t, err, "it is cleaned in the time that is kept free after the visit")
 		current, _ := answer.State.Current()
 		require.Equal(t, slots[1].Start.Add(20*time.Minute), current.End, "which is not the patient's")
+		w.audit()
+	})
+}
+
+// policyFor sets the terms of one practitioner.
+func (w *world) policyFor(p domain.PractitionerID, terms policy.Terms) {
+	require.NoError(w.t, w.policyOf(policy.OfPractitioner, string(p), terms))
+	w.clock.advance(2 * time.Second) // what was seen before is old
+}
+
+// A visit of several practitioners is decided under the terms of each of them,
+// whoever is named first.
+func TestTheTermsOfEveryPractitionerHold(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		nurse, doctor := w.open(w.silva, 1), w.open(w.souza, 1)
+		with := func(n int) commands.Booking { return w.taking(w.ana, nurse[n], doctor[n]) }
+		w.policyFor(w.souza, policy.Terms{MinNotice: new(5 * 24 * 60)})
+		_, err := w.h.Book(w.ctx, w.request(), with(0))
+		require.ErrorIs(t, err, commands.ErrNotice)
+		w.policyFor(w.souza, policy.Terms{Horizon: new(30)})
+		_, err = w.h.Book(w.ctx, w.request(), with(0))
+		require.ErrorIs(t, err, commands.ErrHorizon)
+
+		w.policyFor(w.souza, policy.Terms{PractitionerDay: new(1), HoldsShare: new(1)})
+		answer, err := w.h.Book(w.ctx, w.request(), with(0))
+		require.NoError(t, err)
+		require.Equal(t, appointment.Booked, answer.State.Status)
+		_, err = w.h.Book(w.ctx, w.request(), w.taking(w.boris, nurse[1], doctor[1]))
+		require.ErrorIs(t, err, quota.ErrPractitionerDay)
+		_, err = w.h.Book(w.ctx, w.request(), w.taking(w.boris, nurse[1]))
+		require.NoError(t, err, "the limit is the doctor's alone")
+
+		w.policyFor(w.souza, policy.Terms{HoldsShare: new(1)})
+		_, err = w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: w.taking("", nurse[2], doctor[2]), Session: "1"})
+		require.NoError(t, err)
+		_, err = w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: w.taking("", nurse[3], doctor[3]), Session: "2"})
+		require.ErrorIs(t, err, quota.ErrHolds, "one of the doctor's six")
+		w.audit()
+	})
+}
+
+func TestARequestIsAnsweredInTimeForEveryPractitioner(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		nurse := w.set(w.silva, w.weekdays("08:00", "12:00", 30, 1, 1)).Opened
+		doctor := w.open(w.souza, 1)
+		w.policyFor(w.souza, policy.Terms{Approval: new(true)})
+		answer, err := w.h.Book(w.ctx, w.request(), w.taking(w.ana, doctor[4], nurse[6]))
+		require.NoError(t, err)
+		require.Equal(t, appointment.Pending, answer.State.Status)
+		latest, _ := answer.State.Latest()
+		require.Equal(t, w.clock.now().Add(20*time.Minute), latest.Deadline, "the nurse is at work, the doctor not yet")
+		answer, err = w.h.Book(w.ctx, w.request(), w.taking(w.boris, nurse[4], doctor[2]))
+		require.NoError(t, err)
+		require.Equal(t, appointment.Pending, answer.State.Status, "one of them wants approval")
+		w.audit()
+	})
+}
+
+// Where visits wait for approval nobody gets one by rescheduling another.
+func TestAMoveIsNoWayAroundApproval(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots := w.open(w.silva, 1)
+		_, err := w.book(w.ana, slots[0].ID)
+		require.NoError(t, err)
+		w.policyFor(w.silva, policy.Terms{Approval: new(true)})
+		move := commands.Move{Booking: w.booking(w.ana, slots[0].ID)}
+		move.Slots, move.By = []domain.SlotID{slots[2].ID}, appointment.ByPatient
+		before := len(w.log())
+		_, err = w.h.Reschedule(w.ctx, w.request(), move)
+		require.ErrorIs(t, err, commands.ErrApproval)
+		require.Len(t, w.log(), before)
+		move.By = appointment.ByClinic
+		answer, err := w.h.Reschedule(w.ctx, w.request(), move)
+		require.NoError(t, err)
+		require.Equal(t, appointment.Booked, answer.State.Status)
 		w.audit()
 	})
 }

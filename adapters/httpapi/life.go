@@ -79,7 +79,8 @@ func (a *api) lifeRoutes() {
 	step(a, "undo", "Undo the last change of status", a.undo,
 		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)
 	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free", a.move,
-		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging)...)
+		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging,
+			commands.ErrApproval)...)
 }
 
 func (a *api) approve(ctx context.Context, req commands.Request, in *bareInput) (done[Appointment], error) {

@@ -352,6 +352,10 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.policy(`"rescheduleBefore": "P2D"`)
 			return s.post(s.visit+"/reschedule", "{"+first(s)+`, "initiator": "clinic"}`)
 		},
+		"policy.approval": func(s *stage) *httptest.ResponseRecorder {
+			s.policy(`"approval": true`)
+			return s.moves(first(s))
+		},
 		"appointment.changing": func(s *stage) *httptest.ResponseRecorder {
 			s.interrupted(strings.TrimPrefix(s.visit, "appointments/"), 1, s.maria)
 			return s.moves(first(s))
