@@ -12,6 +12,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
@@ -28,6 +29,8 @@ type Booking struct {
 	Reason      string                // open text, sealed before it is stored
 	By          appointment.Initiator // whose wish it is; "" is the patient's
 	Beyond      string                // why staff take the patient in where no place is left; "" = they do not
+
+	follows *appointment.Visit // whose rooms and devices it has at its own time; nil = Uses says which
 }
 
 // Use is a wish for a room or a device: for the whole visit, or for a part.
@@ -58,6 +61,7 @@ var (
 	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
 	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
 	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
+	ErrSpecialty = domain.Refusal(domain.Refused, "appointment.specialty", "nobody whose slots are named has the specialty that the visit type asks for")
 	ErrUseTime   = domain.Refusal(domain.Invalid, "appointment.resource-time", "a room or device is used within the slots of the visit")
 	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
 	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
@@ -272,7 +276,7 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 	if b.VisitType != "" && first.capacity == 1 {
 		w.visit.Period = w.between(offered.Terms)
 	}
-	if err := h.addUses(ctx, &w, b.Uses, whole); err != nil {
+	if err := h.addUses(ctx, &w, b.uses(w.visit.Period), whole); err != nil {
 		return w, place{}, err
 	}
 	there, err := h.placeOf(ctx, w.visit)
@@ -296,11 +300,35 @@ func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened)
 		return offered, nil, visittype.ErrRetired
 	case offered.Clinic != first.terms.Clinic:
 		return offered, nil, ErrElsewhere
-	case first.capacity > 1:
+	}
+	if err := h.qualified(ctx, w, b.Slots, offered.Specialty); err != nil {
+		return offered, nil, err
+	}
+	if first.capacity > 1 {
 		return offered, b.Slots, nil
 	}
 	slots, err := h.rows(ctx, b.Slots, offered.Whole())
 	return offered, slots, err
+}
+
+// qualified returns [ErrSpecialty] unless one of the practitioners whose slots are
+// named has the specialty; "" asks for none.
+func (h *Handler) qualified(ctx context.Context, w *wish, named []domain.SlotID, specialty string) error {
+	if specialty == "" {
+		return nil
+	}
+	first := w.visit.Practitioner
+	for _, id := range append([]domain.PractitionerID{first}, others(appointment.Visit{Practitioner: first, Slots: named})...) {
+		who, check, err := profile(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
+		if err != nil {
+			return err
+		}
+		w.checks = append(w.checks, check)
+		if slices.Contains(who.Specialties, specialty) {
+			return nil
+		}
+	}
+	return ErrSpecialty
 }
 
 // rows returns the slots that a visit of that length takes of each practitioner
@@ -418,6 +446,23 @@ func spanning(p, q domain.Period) domain.Period {
 		p.End = q.End
 	}
 	return p
+}
+
+// uses returns the rooms and devices that are wanted: those that are named, or
+// those of the visit that the booking follows, as far from its start as before.
+func (b Booking) uses(at domain.Period) []Use {
+	if b.follows == nil {
+		return b.Uses
+	}
+	uses := make([]Use, len(b.follows.Uses))
+	for i, u := range b.follows.Uses {
+		uses[i].Resource = domain.ResourceID(u.ID)
+		if !u.Period.Equal(b.follows.Period) {
+			by := at.Start.Sub(b.follows.Start)
+			uses[i].Period = domain.Period{Start: u.Start.Add(by), End: u.End.Add(by)}
+		}
+	}
+	return uses
 }
 
 // addUses adds rooms and devices; each is claimed for its own part of the whole

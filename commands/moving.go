@@ -9,7 +9,7 @@ import (
 
 // Move is a wish to have an appointment at another time.
 type Move struct {
-	Booking        // where to; the patient stays, and so does the visit type unless another is named
+	Booking        // where to; the patient stays, and so do the visit type, rooms and devices unless others are named: no Uses, not nil, are none
 	Note    string // why, where the clinic moves late; it is not stored
 }
 
@@ -40,6 +40,9 @@ func (h *Handler) planMove(ctx context.Context, m Move, s appointment.State) (pr
 	m.Patient = current.Patient
 	if m.VisitType == "" {
 		m.VisitType = domain.VisitTypeID(current.VisitType)
+	}
+	if m.Uses == nil {
+		m.follows = &current.Visit
 	}
 	w, place, err := h.wish(ctx, m.Booking)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
@@ -206,6 +208,76 @@ func TestAMoveIsNoWayAroundApproval(t *testing.T) {
 		answer, err := w.h.Reschedule(w.ctx, w.request(), move)
 		require.NoError(t, err)
 		require.Equal(t, appointment.Booked, answer.State.Status)
+		w.audit()
+	})
+}
+
+func TestAVisitHasThePractitionerThatItsTypeAsksFor(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		nurse := w.open(w.silva, 1)
+		const heart domain.PractitionerID = "018f6b1e-0000-7000-8000-00000000000a"
+		_, err := w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{Practitioner: heart, Profile: practitioner.Profile{
+			Name: "Dr.", Specialties: []string{"surgery", "cardiology"}, Clinics: []domain.ClinicID{w.clinic},
+		}})
+		require.NoError(t, err)
+		doctor := w.open(heart, 1)
+		stress := w.offer(visittype.Terms{Duration: 30, Specialty: "cardiology"})
+		b := w.taking(w.ana, nurse[0])
+		b.VisitType = stress
+		_, err = w.h.Book(w.ctx, w.request(), b)
+		require.ErrorIs(t, err, commands.ErrSpecialty)
+		_, err = w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+		require.ErrorIs(t, err, commands.ErrSpecialty)
+		b = w.taking(w.ana, nurse[0], doctor[0])
+		b.VisitType = stress
+		_, err = w.h.Book(w.ctx, w.request(), b)
+		require.NoError(t, err, "a nurse may be there, too")
+		move := commands.Move{Booking: w.taking(w.ana, nurse[1])}
+		move.Appointment, move.By = b.Appointment, appointment.ByPatient
+		_, err = w.h.Reschedule(w.ctx, w.request(), move)
+		require.ErrorIs(t, err, commands.ErrSpecialty)
+		move.Slots = []domain.SlotID{doctor[1].ID}
+		_, err = w.h.Reschedule(w.ctx, w.request(), move)
+		require.NoError(t, err)
+		w.audit()
+	})
+}
+
+// A visit takes its rooms along when it moves, to the same part of it.
+func TestRoomsMoveWithTheirVisit(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.addRoom()
+		const scanner domain.ResourceID = "scanner-1"
+		_, err := w.h.AddResource(w.ctx, w.request(), resource.Add{Resource: scanner, Clinic: w.clinic, Kind: resource.Device, Name: "Scanner"})
+		require.NoError(t, err)
+		slots := w.open(w.silva, 1)
+		b := w.taking(w.ana, slots[0])
+		b.Uses = []commands.Use{{Resource: room}, {Resource: scanner, Period: domain.Period{Start: slots[0].Start.Add(10 * time.Minute), End: slots[0].End}}}
+		_, err = w.h.Book(w.ctx, w.request(), b)
+		require.NoError(t, err)
+
+		move := commands.Move{Booking: commands.Booking{Appointment: b.Appointment, Slots: []domain.SlotID{slots[2].ID}, By: appointment.ByPatient}}
+		answer, err := w.h.Reschedule(w.ctx, w.request(), move)
+		require.NoError(t, err)
+		current, _ := answer.State.Current()
+		require.Equal(t, []appointment.Use{
+			{Kind: resource.Device, ID: string(scanner), Period: domain.Period{Start: slots[2].Start.Add(10 * time.Minute), End: slots[2].End}},
+			{Kind: resource.Room, ID: string(room), Period: slots[2].Period},
+		}, current.Uses)
+		other := w.taking(w.boris, w.open(w.souza, 1)[2])
+		other.Uses = []commands.Use{{Resource: room}}
+		_, err = w.h.Book(w.ctx, w.request(), other)
+		require.ErrorIs(t, err, occupancy.ErrTaken)
+
+		move.Slots, move.Uses = []domain.SlotID{slots[3].ID}, []commands.Use{}
+		answer, err = w.h.Reschedule(w.ctx, w.request(), move)
+		require.NoError(t, err)
+		current, _ = answer.State.Current()
+		require.Empty(t, current.Uses, "whoever says so moves without them")
+		_, err = w.h.Book(w.ctx, w.request(), other)
+		require.NoError(t, err)
 		w.audit()
 	})
 }

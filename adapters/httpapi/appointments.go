@@ -129,6 +129,7 @@ var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 func wishRefusals(more ...*domain.Error) []*domain.Error {
 	return append(claimRefusals(more...), errWhichSlot, domain.ErrBadPeriod, schedule.ErrSlotGone, visittype.ErrNotFound, visittype.ErrRetired,
 		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom, commands.ErrUseTime,
+		commands.ErrSpecialty,
 		commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon)
 }
 
@@ -204,6 +205,9 @@ func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, 
 		b.Appointment = domain.AppointmentID(a.newID(req, "appointment"))
 	} else if err := domain.CheckID(id); err != nil {
 		return b, err
+	}
+	if body.Resources != nil {
+		b.Uses = []commands.Use{} // none, which is not to say nothing
 	}
 	for _, u := range body.Resources {
 		use := commands.Use{Resource: domain.ResourceID(u.ID)}

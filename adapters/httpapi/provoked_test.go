@@ -160,6 +160,10 @@ var wishes = map[string]hindrance{
 	"appointment.no-room": func(s *stage) string {
 		return `"slotId": "` + s.slot(5) + `", "visitTypeId": "` + s.visitType("PT1H") + `"`
 	},
+	"appointment.specialty": func(s *stage) string {
+		id := s.made("visit-types", `{"clinicId": "`+s.clinic+`", "name": "X-ray", "duration": "PT30M", "specialty": "radiology"}`)
+		return first(s) + `, "visitTypeId": "` + id + `"`
+	},
 	"appointment.elsewhere": func(s *stage) string {
 		return first(s) + `, "resources": [{"id": "` + s.room(s.open(s.t).clinic) + `"}]`
 	},
