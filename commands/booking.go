@@ -266,6 +266,13 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 		VisitType: string(b.VisitType), Overbooked: b.Beyond != "",
 	}
 	offered, slots, err := h.slotsOf(ctx, &w, b, first)
+	if errors.Is(err, ErrNoRoom) {
+		if resized, failed := h.look(ctx, first); failed != nil {
+			return w, place{}, failed
+		} else if resized {
+			return h.wish(ctx, b)
+		}
+	}
 	if err != nil {
 		return w, place{}, err
 	}
