@@ -18,7 +18,7 @@ import (
 const (
 	LongestHold = 15 * time.Minute // of one hold, without renewing it
 	HoldCeiling = 30 * time.Minute // from its beginning, however often it is renewed
-	MaxHolds    = 3                // of one frontend session, or of one patient, at a time
+	MaxHolds    = 3                // of one frontend session, and of one patient, at a time
 )
 
 // Holding is a wish to keep slots while a person fills a form.
@@ -88,11 +88,9 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 		p.refusal = w.refusal(hold.By)
 	}
 	p.limits = place.limits(w.visit)
-	subject := "session." + domain.NewID("session", req.Actor, hold.Session)
-	if hold.Patient != "" {
-		subject = "patient." + string(hold.Patient)
+	for _, subject := range hold.holders(req.Actor) {
+		p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
 	}
-	p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
 	if hold.Patient == "" {
 		if err := h.share(ctx, w.visit, place, p.limits); err != nil {
 			return proposal{}, err
@@ -104,6 +102,19 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 	now := h.now()
 	p.until, p.ceiling = now.Add(hold.For), now.Add(HoldCeiling)
 	return p, nil
+}
+
+// holders returns who holds, each of whom may have [MaxHolds] at a time: the
+// patient and the frontend's session, as far as they are named.
+func (w Holding) holders(actor string) []string {
+	var who []string
+	if w.Patient != "" {
+		who = append(who, "patient."+string(w.Patient))
+	}
+	if w.Session != "" || w.Patient == "" {
+		who = append(who, "session."+domain.NewID("session", actor, w.Session))
+	}
+	return who
 }
 
 // share limits how much of each practitioner's UTC day callers of whom nothing is
@@ -162,8 +173,9 @@ func (h *Handler) holdOf(id domain.AppointmentID, token string) aggregate[appoin
 type Completion struct {
 	Appointment domain.AppointmentID
 	Token       string
-	Patient     domain.PatientID // "" = as held
-	Reason      string           // open text; "" = as held
+	Patient     domain.PatientID      // "" = as held
+	Reason      string                // open text; "" = as held
+	By          appointment.Initiator // whose wish it is; "" is the patient's
 }
 
 // ErrNoPatient refuses a booking for nobody.
@@ -174,9 +186,15 @@ var ErrNoPatient = domain.Refusal(domain.Invalid, "appointment.patient", "a book
 // [appointment.ErrLapsed], [appointment.ErrNotHeld], and those of
 // [Handler.Book].
 func (h *Handler) Complete(ctx context.Context, req Request, c Completion) (Answer[appointment.State], error) {
-	return h.transactOn(ctx, req, c.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+	wanted := Booking{Patient: c.Patient}
+	done, err := h.transactOn(ctx, req, c.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+		if n, err := h.owner(c.Appointment, s, c.Token); err == nil {
+			wanted.Slots, wanted.VisitType = s.Sets[n-1].Slots, domain.VisitTypeID(s.Sets[n-1].VisitType)
+		}
 		return h.planCompletion(ctx, c, s)
 	})
+	h.unmet(ctx, req, "book", wanted, err)
+	return done, err
 }
 
 func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointment.State) (proposal, error) {
@@ -204,7 +222,8 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 	if w.visit.Patient == "" {
 		return proposal{}, ErrNoPatient
 	}
-	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), request: place.Approval}
+	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions()}
+	p.request = place.Approval && Booking{By: c.By}.staff() == ""
 	p.limits = place.limits(w.visit)
 	if s.Sets[n-1].Same(w.visit) {
 		p.existing = n

@@ -146,7 +146,7 @@ func (a *api) appointmentRoutes() {
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
-		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken,
+		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
 	command(a, operation{
@@ -170,7 +170,7 @@ func (a *api) book(ctx context.Context, req commands.Request, in *bookInput) (do
 	if in.Body.HoldID != "" || in.Body.Token != "" {
 		return a.complete(ctx, req, in.Body)
 	}
-	b, err := a.booking(ctx, req, in.Body.WishBody, in.Body.ID)
+	b, err := a.booking(ctx, req, "book", in.Body.WishBody, in.Body.ID)
 	if err != nil {
 		return done[Appointment]{}, err
 	}
@@ -194,8 +194,9 @@ func (a *api) booked(ctx context.Context, req commands.Request, answer commands.
 	return finish(answer, body, "/v1/appointments/"+body.ID), err
 }
 
-// booking finds out which slots are meant and which id the appointment gets.
-func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, id string) (commands.Booking, error) {
+// booking finds out which slots are meant and which id the appointment gets. The
+// wish is what it is for: "book", "hold" or "reschedule".
+func (a *api) booking(ctx context.Context, req commands.Request, wish string, body WishBody, id string) (commands.Booking, error) {
 	b := commands.Booking{Appointment: domain.AppointmentID(id), VisitType: domain.VisitTypeID(body.VisitTypeID)}
 	slots, named, err := body.slots()
 	if err != nil {
@@ -219,7 +220,7 @@ func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, 
 		b.Uses = append(b.Uses, use)
 	}
 	if b.Slots = slots; !named {
-		b.Slots[0], err = a.Commands.SlotAt(ctx, domain.PractitionerID(body.PractitionerID), body.Start)
+		b.Slots[0], err = a.Commands.WantedAt(ctx, req, wish, b.VisitType, domain.PractitionerID(body.PractitionerID), body.Start)
 	}
 	return b, err
 }

@@ -116,7 +116,7 @@ func (a *api) undo(ctx context.Context, req commands.Request, in *bareInput) (do
 }
 
 func (a *api) move(ctx context.Context, req commands.Request, in *moveInput) (done[Appointment], error) {
-	b, err := a.booking(ctx, req, in.Body.WishBody, "")
+	b, err := a.booking(ctx, req, "reschedule", in.Body.WishBody, "")
 	if err != nil {
 		return done[Appointment]{}, err
 	}

@@ -198,6 +198,16 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 		"appointment.patient": func(s *stage) *httptest.ResponseRecorder { return s.post("appointments", "{"+first(s)+"}") },
 		"hold.token":          func(s *stage) *httptest.ResponseRecorder { return s.completes(s.holds(), "another's", "") },
+		"hold.fixed": func(s *stage) *httptest.ResponseRecorder {
+			id := s.holds()
+			for _, more := range []string{
+				`"visitTypeId": "nothing"`, `"resources": [{"id": "nothing"}]`, `"overbook": "in pain"`, `"id": "` + uuid.NewString() + `"`,
+			} {
+				answer := s.post("appointments", `{"holdId": "`+id+`", "token": "`+s.token+`", "patientId": "`+s.maria+`", `+more+`}`)
+				require.Equal(s.t, "hold.fixed", rule(s.t, answer), more)
+			}
+			return s.post("appointments", `{"holdId": "`+id+`", "token": "`+s.token+`", "patientId": "`+s.maria+`", "resources": []}`)
+		},
 		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
 			return s.completes("nothing", "a token", s.maria)
 		},
