@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -28,7 +29,7 @@ type Booking struct {
 	Patient     domain.PatientID
 	Reason      string                // open text, sealed before it is stored
 	By          appointment.Initiator // whose wish it is; "" is the patient's
-	Beyond      string                // why staff take the patient in where no place is left; "" = they do not
+	Beyond      string                // unless blank: why staff take the patient in where no place is left; "" = they do not
 
 	follows *appointment.Visit // whose rooms and devices it has at its own time; nil = Uses says which
 }
@@ -100,7 +101,7 @@ func (h *Handler) planBooking(ctx context.Context, b Booking) (proposal, error) 
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, reason: b.Reason, policies: place.revisions(), stateless: true}
+	p := proposal{wish: w, reason: b.Reason, by: b.staff(), policies: place.revisions(), stateless: true}
 	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil || b.staff() != "" {
 		p.refusal = w.refusal(b.By)
 	}
@@ -253,7 +254,7 @@ func (w wish) refusal(by appointment.Initiator) error {
 
 // wish finds out what a booking is about.
 func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
-	w := wish{opened: map[domain.SlotID]opened{}, beyond: b.Beyond}
+	w := wish{opened: map[domain.SlotID]opened{}, beyond: strings.TrimSpace(b.Beyond)}
 	if len(b.Slots) == 0 {
 		return w, place{}, ErrNoSlots
 	}
@@ -263,7 +264,7 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 	}
 	w.visit = appointment.Visit{
 		Appointment: b.Appointment, Patient: b.Patient, Practitioner: first.terms.Practitioner, Clinic: first.terms.Clinic,
-		VisitType: string(b.VisitType), Overbooked: b.Beyond != "",
+		VisitType: string(b.VisitType),
 	}
 	offered, slots, err := h.slotsOf(ctx, &w, b, first)
 	if errors.Is(err, ErrNoRoom) {

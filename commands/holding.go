@@ -223,7 +223,8 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 		return proposal{}, ErrNoPatient
 	}
 	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions()}
-	p.request = place.Approval && Booking{By: c.By}.staff() == ""
+	p.by = Booking{By: c.By}.staff()
+	p.request = place.Approval && p.by == ""
 	p.limits = place.limits(w.visit)
 	if s.Sets[n-1].Same(w.visit) {
 		p.existing = n

@@ -25,6 +25,9 @@ type proposal struct {
 	purpose  appointment.Purpose
 	existing int    // the number of the set that is to be decided; 0 = the next one, which is proposed
 	reason   string // open text, sealed before it is stored
+	by       appointment.Initiator
+	note     string // why it is moved: open text, sealed before it is stored
+	mends    bool   // it is moved because the clinic has withdrawn its slot
 	policies []string
 	refusal  error // of a rule that holds for new commands only, not for their repeats
 
@@ -396,7 +399,10 @@ func (h *Handler) freeAll(ctx context.Context, a *attempt, then appointment.Stat
 // append. Too late to decide a set of one's own is a race lost against the
 // clock: the next try ends the set and opens another.
 func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
-	var command appointment.Command = appointment.Commit{Set: a.set, At: h.now(), ExpectedAt: a.turn()}
+	var command appointment.Command = appointment.Commit{
+		Set: a.set, At: h.now(), ExpectedAt: a.turn(), Overbooked: a.overbooked(),
+		By: a.by, Note: domain.Open(string(a.visit.Patient), a.note), Mends: a.mends,
+	}
 	switch {
 	case a.hold:
 		command = appointment.Hold{Set: a.set, Until: a.until, Ceiling: a.ceiling, At: h.now()}
@@ -413,13 +419,21 @@ func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
 // turn returns when the patient's turn is in a session of several, nil in any
 // other visit.
 func (a *attempt) turn() *time.Time {
-	if len(a.visit.Slots) != 1 || a.visit.Overbooked || a.opened[a.visit.Slots[0]].capacity < 2 {
+	if len(a.visit.Slots) != 1 || a.overbooked() || a.opened[a.visit.Slots[0]].capacity < 2 {
 		return nil
 	}
 	if at, shared := a.slotState(a.visit.Slots[0]).Turn(claim.Claim{Owner: a.stream(), Set: a.set}); shared {
 		return &at
 	}
 	return nil
+}
+
+// overbooked reports whether staff have added a place for the visit.
+func (a *attempt) overbooked() bool {
+	if a.beyond == "" {
+		return false
+	}
+	return slices.ContainsFunc(a.visit.Slots, func(id domain.SlotID) bool { return a.slotState(id).Added(a.id) })
 }
 
 // slotState returns a slot as it is with what this try has decided.

@@ -50,7 +50,7 @@ type declineInput struct {
 type MoveBody struct {
 	WishBody
 	Initiator string `json:"initiator" enum:"patient,practitioner,clinic" doc:"Who moves it" example:"patient"`
-	Note      string `json:"note,omitempty" maxLength:"500" doc:"Why, where the clinic moves it late; it is not stored"`
+	Note      string `json:"note,omitempty" maxLength:"500" doc:"Why; late the clinic moves it with a note only. Sealed under the patient's key"`
 }
 
 type moveInput struct {

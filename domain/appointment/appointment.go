@@ -137,6 +137,7 @@ type State struct {
 	Reason   domain.Sealed // why the patient comes
 	Decided  bool          // it was booked or cancelled once: no set but those of its own commands follows
 	Moves    int           // how often it was rescheduled
+	OwnMoves int           // how often by the patient, of what the clinic had not withdrawn
 	Change   Change
 	Ended    int       // the set that a cancellation ended, 0 for none
 	Arrived  time.Time // when the patient came, went in, and was done; zero when unknown
@@ -298,6 +299,9 @@ func Evolve(s State, e Event) State {
 func (s State) booked(e WasBooked) State {
 	if s.Status == Booked {
 		s.Moves++
+		if !e.Mends && e.by() == ByPatient {
+			s.OwnMoves++
+		}
 	}
 	s.Change = Change{Undone: s.Ended > 0}
 	s.Status, s.Decided, s.Ended = Booked, true, 0

@@ -36,6 +36,10 @@ type (
 		Set        int
 		At         time.Time
 		ExpectedAt *time.Time
+		Overbooked bool          // a place was added for it
+		By         Initiator     // whose wish it is; "" = the patient's
+		Note       domain.Sealed // why it is moved
+		Mends      bool          // it is moved because the clinic has withdrawn its slot
 	}
 	// Refuse ends a pending set whose claims could not all be had.
 	Refuse struct {
@@ -201,7 +205,9 @@ func commit(s State, c Commit) ([]Event, error) {
 			return nil, s.errStatus(Booked) // the visit has begun: it is not moved any more
 		}
 		if set := s.set(c.Set); c.At.Before(set.Deadline) {
-			return []Event{s.booking(c.Set, c.ExpectedAt)}, nil
+			e := s.booking(c.Set, c.ExpectedAt)
+			e.Overbooked, e.By, e.Note, e.Mends = c.Overbooked, c.By, c.Note, c.Mends
+			return []Event{e}, nil
 		}
 	case claim.Dead, claim.Unknown:
 	}

@@ -43,6 +43,8 @@ type State struct {
 	Firm      []claim.Claim // those that were booked, not only held
 	Shares    []Share       // of the claims that share the slot's time with others
 	Terms     Terms         // zero until the stream begins
+
+	Beyond []domain.AppointmentID // for whom staff added a place that they have
 }
 
 // Holder is a claim with those it is for.
@@ -342,6 +344,9 @@ func (s State) Turn(c claim.Claim) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// Added reports whether staff added the place that an appointment has.
+func (s State) Added(id domain.AppointmentID) bool { return slices.Contains(s.Beyond, id) }
+
 // claimed notes a holder who was not there before.
 func (s State) claimed(h Holder, places int) State {
 	s.Claims = append(slices.Clone(s.Claims), h)
@@ -367,11 +372,13 @@ func Evolve(s State, e Event) State {
 		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(h Holder) bool { return h.Claim == e.Claim })
 		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), func(c claim.Claim) bool { return c == e.Claim })
 		s.Shares = slices.DeleteFunc(slices.Clone(s.Shares), func(share Share) bool { return share.Claim == e.Claim })
+		s.Beyond = slices.DeleteFunc(slices.Clone(s.Beyond), func(id domain.AppointmentID) bool { return id == e.Appointment })
 	case Withdrawn:
 		s.Withdrawn, s.Terms = true, e.Terms
 	case Resized:
 		s.Places, s.Wanted, s.Terms = e.Places, e.Wanted, e.Terms
 	case Overbooked:
+		s.Beyond = append(slices.Clone(s.Beyond), e.Appointment)
 		s.Wanted = cmp.Or(s.Wanted, s.Places) // the place goes with whoever leaves first
 		s.Places, s.Terms = e.Places, e.Terms
 	}

@@ -150,6 +150,13 @@ func TestOverbook(t *testing.T) {
 	t.Run("adds one to as many as there are, also to more than are wanted",
 		spec.Given(booked(ana, 2), booked(at(carlos, 1), 2), slot.Resized{Terms: terms, Places: 2, Wanted: 1}).When(beyond).
 			Then(slot.Overbooked{Terms: terms, Appointment: "boris", Places: 3, Reason: beyond.Reason}, booked(at(boris, 2), 3)))
+	t.Run("is known of who was taken in, until they leave", func(t *testing.T) {
+		t.Parallel()
+		state := domain.Fold(slot.Evolve, slot.State{}, []slot.Event{booked(ana, 1), added, booked(at(boris, 1), 2)}...)
+		require.True(t, state.Added("boris"))
+		require.False(t, state.Added("ana"))
+		require.False(t, slot.Evolve(state, slot.Released{Terms: terms, Holder: at(boris, 1)}).Added("boris"))
+	})
 	t.Run("leaves the next one without staff refused",
 		spec.Given(booked(ana, 1), added, booked(at(boris, 1), 2)).When(book(carlos, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("does not open what was withdrawn", spec.Given(slot.Withdrawn{Terms: terms}).When(beyond).ThenRefuse(slot.ErrWithdrawn))
