@@ -117,7 +117,8 @@ func TestARoomIsUsedWithinTheSlotsOfItsVisit(t *testing.T) {
 		slots := w.open(w.silva, 1)
 		b := w.taking(w.ana, slots[1])
 		for _, outside := range []domain.Period{
-			{Start: slots[0].Start, End: slots[1].End}, {Start: slots[1].Start, End: slots[2].End},
+			{Start: slots[0].Start, End: slots[1].End},
+			{Start: slots[1].Start, End: slots[2].End},
 			{Start: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), End: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)},
 		} {
 			b.Uses = []commands.Use{{Resource: room, Period: outside}}
@@ -278,6 +279,69 @@ func TestRoomsMoveWithTheirVisit(t *testing.T) {
 		require.Empty(t, current.Uses, "whoever says so moves without them")
 		_, err = w.h.Book(w.ctx, w.request(), other)
 		require.NoError(t, err)
+		w.audit()
+	})
+}
+
+// A room that a visit uses twice is somebody else's in between.
+func TestEachUseOfARoomIsClaimedApart(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.addRoom()
+		here, there := w.open(w.silva, 1), w.open(w.souza, 1)
+		part := func(s schedule.Slot, from, to time.Duration) commands.Use {
+			return commands.Use{Resource: room, Period: domain.Period{Start: s.Start.Add(from), End: s.Start.Add(to)}}
+		}
+		b := w.taking("", here[0])
+		b.Uses = []commands.Use{part(here[0], 0, 10*time.Minute), part(here[0], 20*time.Minute, 30*time.Minute)}
+		_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+		require.NoError(t, err)
+		_, err = w.h.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1), Patient: w.ana})
+		require.NoError(t, err)
+		stream := occupancy.Subject{Kind: resource.Room, ID: string(room)}.Stream("2026-06-01")
+		require.Equal(t, []string{
+			"occupancy.held", "occupancy.held", "occupancy.booked", "occupancy.booked", "occupancy.released", "occupancy.released",
+		}, w.types(stream))
+
+		other := w.taking(w.boris, there[0])
+		other.Uses = []commands.Use{part(there[0], 5*time.Minute, 15*time.Minute)}
+		_, err = w.h.Book(w.ctx, w.request(), other)
+		require.ErrorIs(t, err, occupancy.ErrTaken)
+		other.Uses = []commands.Use{part(there[0], 25*time.Minute, 30*time.Minute)}
+		_, err = w.h.Book(w.ctx, w.request(), other)
+		require.ErrorIs(t, err, occupancy.ErrTaken)
+		other.Uses = []commands.Use{part(there[0], 10*time.Minute, 20*time.Minute)}
+		_, err = w.h.Book(w.ctx, w.request(), other)
+		require.NoError(t, err)
+		w.audit()
+
+		_, err = w.cancel(b.Appointment)
+		require.NoError(t, err)
+		(&scene{world: w}).nothingIsOwed()
+		again := w.taking(w.carlos, here[0])
+		again.Uses = []commands.Use{part(here[0], 0, 10*time.Minute), part(here[0], 20*time.Minute, 30*time.Minute)}
+		_, err = w.h.Book(w.ctx, w.request(), again)
+		require.NoError(t, err, "both are free")
+		w.audit()
+	})
+}
+
+func TestAHoldWithTwoUsesIsBookedAsOneClaim(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.addRoom()
+		slots := w.open(w.silva, 1)
+		b := w.taking(w.ana, slots[0])
+		b.Uses = []commands.Use{
+			{Resource: room, Period: domain.Period{Start: slots[0].Start, End: slots[0].Start.Add(10 * time.Minute)}},
+			{Resource: room, Period: domain.Period{Start: slots[0].Start.Add(20 * time.Minute), End: slots[0].End}},
+		}
+		_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+		require.NoError(t, err)
+		_, err = w.h.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1)})
+		require.NoError(t, err)
+		stream := occupancy.Subject{Kind: resource.Room, ID: string(room)}.Stream("2026-06-01")
+		require.Equal(t, []string{"occupancy.held", "occupancy.held", "occupancy.booked", "occupancy.booked"}, w.types(stream))
 		w.audit()
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
@@ -51,8 +50,10 @@ type Appointment struct {
 
 // UsedThing is a room or a device of a visit.
 type UsedThing struct {
-	Kind string `json:"kind" enum:"room,device"`
-	ID   string `json:"id" example:"018f6b1e-0000-7000-8000-000000000006"`
+	Kind string    `json:"kind" enum:"room,device"`
+	ID   string    `json:"id" example:"018f6b1e-0000-7000-8000-000000000006"`
+	From time.Time `json:"from" doc:"UTC" example:"2026-03-30T08:00:00Z"`
+	To   time.Time `json:"to" doc:"UTC; it is used before this instant" example:"2026-03-30T08:15:00Z"`
 }
 
 // Appointments answers who comes when: [projections.Appointments].
@@ -331,7 +332,7 @@ func (a *api) appointmentOf(ctx context.Context, answer commands.Answer[appointm
 		v.ExpectedAt = *current.ExpectedAt
 	}
 	for _, u := range current.Uses {
-		v.Uses = append(v.Uses, u.Kind+"."+u.ID)
+		v.Uses = append(v.Uses, projections.UseText(u))
 	}
 	return a.showAppointment(ctx, v)
 }
@@ -351,8 +352,11 @@ func (a *api) showAppointment(ctx context.Context, v projections.Appointment) (A
 		SlotIDs: mapped(v.Slots, func(id domain.SlotID) string { return string(id) }),
 	}
 	for _, u := range v.Uses {
-		kind, id, _ := strings.Cut(u, ".")
-		shown.Resources = append(shown.Resources, UsedThing{kind, id})
+		use, err := projections.ParseUse(u)
+		if err != nil {
+			return shown, err
+		}
+		shown.Resources = append(shown.Resources, UsedThing{use.Kind, use.ID, use.Start.UTC(), use.End.UTC()})
 	}
 	if len(v.Slots) > 0 {
 		shown.SlotID = string(v.Slots[0])

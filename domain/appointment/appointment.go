@@ -85,21 +85,16 @@ func (v Visit) Same(w Visit) bool {
 		slices.EqualFunc(v.Uses, w.Uses, func(a, b Use) bool { return a.Kind == b.Kind && a.ID == b.ID && a.Period.Equal(b.Period) })
 }
 
-// UseOf returns the period from the first to the last use of a room or device.
-func (v Visit) UseOf(kind, id string) domain.Period {
-	var p domain.Period
+// UsesOf returns the time that a room or device is used for, in order: uses that
+// touch or overlap are one.
+func (v Visit) UsesOf(kind, id string) []domain.Period {
+	var used []domain.Period
 	for _, u := range v.Uses {
-		if u.Kind != kind || u.ID != id {
-			continue
-		}
-		if p.Start.IsZero() || u.Start.Before(p.Start) {
-			p.Start = u.Start
-		}
-		if u.End.After(p.End) {
-			p.End = u.End
+		if u.Kind == kind && u.ID == id {
+			used = append(used, u.Period)
 		}
 	}
-	return p
+	return domain.Join(used)
 }
 
 // Phase says how far a pending set has come.
