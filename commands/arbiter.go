@@ -61,9 +61,7 @@ func (a arbiter) decide(recorded []domain.Recorded, fates claim.Fates) ([]domain
 		events, err := slot.Decide(state, a.slotClaim(fates))
 		return facts(events), err
 	case occupancy.Category:
-		state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
-		events, err := occupancy.Decide(state, a.timeClaim(fates))
-		return facts(events), err
+		return a.takeTime(recorded, fates)
 	}
 	return a.count(recorded, fates)
 }
@@ -77,13 +75,31 @@ func (a arbiter) slotClaim(fates claim.Fates) slot.Claim {
 	}
 }
 
-func (a arbiter) timeClaim(fates claim.Fates) occupancy.Claim {
-	subject := occupancy.SubjectOf(a.stream)
-	taken := occupancy.Taken{Claim: a.claim, Appointment: a.visit.Appointment, Period: a.visit.Period}
-	if subject.Kind != occupancy.Patient("").Kind {
-		taken.Period = a.visit.UseOf(subject.Kind, subject.ID)
+// takeTime claims the patient's time, or each period for which a room or device is
+// used on the stream's day.
+func (a arbiter) takeTime(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
+	state := domain.Replay(occupancy.Evolve, occupancy.State{}, recorded)
+	c := occupancy.Claim{
+		Subject: occupancy.SubjectOf(a.stream), Tentative: a.tentative, Fates: fates,
+		Taken: occupancy.Taken{Claim: a.claim, Appointment: a.visit.Appointment, Period: a.visit.Period},
 	}
-	return occupancy.Claim{Subject: subject, Taken: taken, Tentative: a.tentative, Fates: fates}
+	if c.Subject.Kind == occupancy.Patient("").Kind {
+		events, err := occupancy.Decide(state, c)
+		return facts(events), err
+	}
+	var all []occupancy.Event
+	for _, used := range a.visit.UsesOf(c.Subject.Kind, c.Subject.ID) {
+		if !slices.Contains(used.Days(), occupancy.DayOf(a.stream)) {
+			continue
+		}
+		c.Taken.Period = used
+		events, err := occupancy.Decide(state, c)
+		if err != nil {
+			return nil, err
+		}
+		state, all = domain.Fold(occupancy.Evolve, state, events...), append(all, events...)
+	}
+	return facts(all), nil
 }
 
 // count counts the visit; what is counted as a hold is no longer once it is

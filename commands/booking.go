@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/policy"
+	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/schedule"
@@ -27,7 +29,9 @@ type Booking struct {
 	Patient     domain.PatientID
 	Reason      string                // open text, sealed before it is stored
 	By          appointment.Initiator // whose wish it is; "" is the patient's
-	Beyond      string                // why staff take the patient in where no place is left; "" = they do not
+	Beyond      string                // unless blank: why staff take the patient in where no place is left; "" = they do not
+
+	follows *appointment.Visit // whose rooms and devices it has at its own time; nil = Uses says which
 }
 
 // Use is a wish for a room or a device: for the whole visit, or for a part.
@@ -58,9 +62,12 @@ var (
 	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
 	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
 	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
+	ErrSpecialty = domain.Refusal(domain.Refused, "appointment.specialty", "nobody whose slots are named has the specialty that the visit type asks for")
+	ErrUseTime   = domain.Refusal(domain.Invalid, "appointment.resource-time", "a room or device is used within the slots of the visit")
 	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
 	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
 	ErrHorizon   = domain.Refusal(domain.Refused, "policy.horizon", "the clinic does not book so far ahead yet")
+	ErrApproval  = domain.Refusal(domain.Refused, "policy.approval", "the clinic approves each visit: its staff reschedule it, or the patient asks for another and cancels")
 	ErrStaffOnly = domain.Refusal(domain.Forbidden, "appointment.staff-only", "only the practitioner or the clinic may do this")
 )
 
@@ -94,7 +101,9 @@ func (h *Handler) planBooking(ctx context.Context, b Booking) (proposal, error) 
 	if err != nil {
 		return proposal{}, err
 	}
-	p := proposal{wish: w, reason: b.Reason, policies: place.revisions(), giveUp: place.NoShowAfter, stateless: true}
+	p := proposal{
+		wish: w, reason: b.Reason, by: b.staff(), policies: place.revisions(), giveUp: place.NoShowAfter, stateless: true,
+	}
 	if p.refusal = place.refusal(w.visit, h.Now()); p.refusal == nil || b.staff() != "" {
 		p.refusal = w.refusal(b.By)
 	}
@@ -114,11 +123,19 @@ func (b Booking) staff() appointment.Initiator {
 	return b.By
 }
 
-// place is what the clinic says: its zone, and the terms in force there.
+// place is what the clinic says: its zone, and the terms in force there. Where
+// several practitioners take part they are the strictest of theirs.
 type place struct {
 	policy.Effective
 	zone   *time.Location
-	closed bool // for good
+	closed bool       // for good
+	each   []ownTerms // of each practitioner where there are several; nil = of the only one
+}
+
+// ownTerms are those of one practitioner.
+type ownTerms struct {
+	practitioner domain.PractitionerID
+	policy.Effective
 }
 
 // placeOf returns what holds for a visit.
@@ -137,7 +154,44 @@ func (h *Handler) placeOf(ctx context.Context, v appointment.Visit) (place, erro
 		return place{}, err
 	}
 	terms, err := h.termsFor(ctx, v.Clinic, v.Practitioner, domain.VisitTypeID(v.VisitType))
-	return place{terms, zone, state.Closed}, err
+	there := place{Effective: terms, zone: zone, closed: state.Closed}
+	for _, other := range others(v) {
+		if err == nil {
+			err = h.addTerms(ctx, v, other, &there)
+		}
+	}
+	return there, err
+}
+
+// others returns the practitioners of a visit but the first, each once.
+func others(v appointment.Visit) []domain.PractitionerID {
+	if len(v.Slots) < 2 {
+		return nil
+	}
+	var more []domain.PractitionerID
+	for _, id := range v.Slots {
+		of, _, err := schedule.DayOfSlot(id)
+		if err == nil && of != v.Practitioner && !slices.Contains(more, of) {
+			more = append(more, of)
+		}
+	}
+	return more
+}
+
+// addTerms adds another practitioner's terms.
+func (h *Handler) addTerms(ctx context.Context, v appointment.Visit, other domain.PractitionerID, there *place) error {
+	terms, err := h.termsFor(ctx, v.Clinic, other, domain.VisitTypeID(v.VisitType))
+	there.each = append(there.ofEach(v), ownTerms{other, terms})
+	there.Effective = there.And(terms)
+	return err
+}
+
+// ofEach returns the terms of each practitioner of a visit.
+func (p place) ofEach(v appointment.Visit) []ownTerms {
+	if p.each == nil {
+		return []ownTerms{{v.Practitioner, p.Effective}}
+	}
+	return p.each
 }
 
 func (p place) revisions() []string {
@@ -175,11 +229,15 @@ func (p place) limits(v appointment.Visit) map[domain.StreamName]int {
 	}
 	day := string(domain.LocalDay(v.Start, p.zone))
 	year, week := v.Start.In(p.zone).ISOWeek()
-	add(quota.PractitionerDay, string(v.Practitioner), day, p.PractitionerDay)
-	add(quota.PractitionerWeek, string(v.Practitioner), fmt.Sprintf("%d-W%02d", year, week), p.PractitionerWeek)
+	for _, own := range p.ofEach(v) {
+		add(quota.PractitionerDay, string(own.practitioner), day, own.PractitionerDay)
+		add(quota.PractitionerWeek, string(own.practitioner), fmt.Sprintf("%d-W%02d", year, week), own.PractitionerWeek)
+		if v.Patient != "" {
+			add(quota.PatientPractitioner, string(v.Patient)+"."+string(own.practitioner), quota.Active, own.PatientPractitioner)
+		}
+	}
 	if v.Patient != "" {
 		add(quota.PatientDay, string(v.Patient), day, p.PatientDay)
-		add(quota.PatientPractitioner, string(v.Patient)+"."+string(v.Practitioner), quota.Active, p.PatientPractitioner)
 		add(quota.PatientActive, string(v.Patient), quota.Active, p.PatientActive)
 	}
 	return limits
@@ -200,7 +258,7 @@ func (w wish) refusal(by appointment.Initiator) error {
 
 // wish finds out what a booking is about.
 func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
-	w := wish{opened: map[domain.SlotID]opened{}, beyond: b.Beyond}
+	w := wish{opened: map[domain.SlotID]opened{}, beyond: strings.TrimSpace(b.Beyond)}
 	if len(b.Slots) == 0 {
 		return w, place{}, ErrNoSlots
 	}
@@ -210,20 +268,27 @@ func (h *Handler) wish(ctx context.Context, b Booking) (wish, place, error) {
 	}
 	w.visit = appointment.Visit{
 		Appointment: b.Appointment, Patient: b.Patient, Practitioner: first.terms.Practitioner, Clinic: first.terms.Clinic,
-		VisitType: string(b.VisitType), Overbooked: b.Beyond != "",
+		VisitType: string(b.VisitType),
 	}
 	offered, slots, err := h.slotsOf(ctx, &w, b, first)
+	if errors.Is(err, ErrNoRoom) {
+		if resized, failed := h.look(ctx, first); failed != nil {
+			return w, place{}, failed
+		} else if resized {
+			return h.wish(ctx, b)
+		}
+	}
 	if err != nil {
 		return w, place{}, err
 	}
 	if err := h.addSlots(ctx, &w, slots); err != nil {
 		return w, place{}, err
 	}
+	whole := w.visit.Period
 	if b.VisitType != "" && first.capacity == 1 {
-		w.visit.Start = w.visit.Start.Add(time.Duration(offered.BufferBefore) * time.Minute)
-		w.visit.End = w.visit.Start.Add(time.Duration(offered.Duration) * time.Minute)
+		w.visit.Period = w.between(offered.Terms)
 	}
-	if err := h.addUses(ctx, &w, b.Uses); err != nil {
+	if err := h.addUses(ctx, &w, b.uses(w.visit.Period), whole); err != nil {
 		return w, place{}, err
 	}
 	there, err := h.openPlaceOf(ctx, w.visit)
@@ -240,8 +305,8 @@ func (h *Handler) openPlaceOf(ctx context.Context, v appointment.Visit) (place, 
 	return there, err
 }
 
-// slotsOf returns the slots that a booking takes: as many in a row as its visit
-// type needs, if it has one.
+// slotsOf returns the slots that a booking takes: of each of its practitioners as
+// many in a row as its visit type needs, if it has one.
 func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened) (visittype.State, []domain.SlotID, error) {
 	if b.VisitType == "" {
 		return visittype.State{}, b.Slots, nil
@@ -252,23 +317,89 @@ func (h *Handler) slotsOf(ctx context.Context, w *wish, b Booking, first opened)
 		return offered, nil, err
 	}
 	w.checks = append(w.checks, check)
-	grid := int(first.terms.End.Sub(first.terms.Start).Minutes())
 	switch {
 	case offered.Retired:
 		return offered, nil, visittype.ErrRetired
 	case offered.Clinic != first.terms.Clinic:
 		return offered, nil, ErrElsewhere
-	case len(b.Slots) > 1 || first.capacity > 1:
+	}
+	if err := h.qualified(ctx, w, b.Slots, offered.Specialty); err != nil {
+		return offered, nil, err
+	}
+	if first.capacity > 1 {
 		return offered, b.Slots, nil
 	}
-	slots, err := h.following(ctx, first, offered.Slots(grid))
+	slots, err := h.rows(ctx, b.Slots, offered.Whole())
 	return offered, slots, err
 }
 
-// following returns n slots of a practitioner in a row.
-func (h *Handler) following(ctx context.Context, first opened, n int) ([]domain.SlotID, error) {
+// qualified returns [ErrSpecialty] unless one of the practitioners whose slots are
+// named has the specialty; "" asks for none.
+func (h *Handler) qualified(ctx context.Context, w *wish, named []domain.SlotID, specialty string) error {
+	if specialty == "" {
+		return nil
+	}
+	first := w.visit.Practitioner
+	for _, id := range append([]domain.PractitionerID{first}, others(appointment.Visit{Practitioner: first, Slots: named})...) {
+		who, check, err := profile(ctx, h, practitioner.Stream(id), practitioner.Evolve, practitioner.ErrNotFound)
+		if err != nil {
+			return err
+		}
+		w.checks = append(w.checks, check)
+		if slices.Contains(who.Specialties, specialty) {
+			return nil
+		}
+	}
+	return ErrSpecialty
+}
+
+// rows returns the slots that a visit of that length takes of each practitioner
+// whose slots are named: their first one is enough, and more of them are all
+// that it takes.
+func (h *Handler) rows(ctx context.Context, named []domain.SlotID, length time.Duration) ([]domain.SlotID, error) {
+	var slots []domain.SlotID
+	for _, row := range byPractitioner(named) {
+		first, err := h.openedSlot(ctx, row[0])
+		if err != nil {
+			return nil, err
+		}
+		taken, err := h.following(ctx, first, length)
+		if err != nil {
+			return nil, err
+		}
+		if len(row) > 1 && !slices.Equal(row, taken) {
+			return nil, ErrNoRoom
+		}
+		slots = append(slots, taken...)
+	}
+	return slots, nil
+}
+
+// byPractitioner returns the slots of each practitioner, in the order in which
+// they are named.
+func byPractitioner(named []domain.SlotID) [][]domain.SlotID {
+	if len(named) == 1 {
+		return [][]domain.SlotID{named}
+	}
+	var rows [][]domain.SlotID
+	var whose []domain.PractitionerID
+	for _, id := range named {
+		of, _, _ := schedule.DayOfSlot(id) // what is no slot is found out when it is looked up
+		i := slices.Index(whose, of)
+		if i < 0 {
+			i, whose, rows = len(rows), append(whose, of), append(rows, nil)
+		}
+		rows[i] = append(rows[i], id)
+	}
+	return rows
+}
+
+// following returns the slots of a practitioner that a visit of that length takes
+// when it begins with the first: one after the other, without a gap.
+func (h *Handler) following(ctx context.Context, first opened, length time.Duration) ([]domain.SlotID, error) {
 	slots := []domain.SlotID{first.terms.Slot}
-	for end := first.terms.End; len(slots) < n; {
+	until := first.terms.Start.Add(length)
+	for end := first.terms.End; end.Before(until); {
 		id, err := h.SlotAt(ctx, first.terms.Practitioner, end)
 		if err != nil {
 			return nil, noRoom(err)
@@ -283,6 +414,21 @@ func (h *Handler) following(ctx context.Context, first opened, n int) ([]domain.
 		slots, end = append(slots, id), next.terms.End
 	}
 	return slots, nil
+}
+
+// between returns when the patient is seen: without the buffers that the visit
+// type keeps free before and after it.
+func (w wish) between(t visittype.Terms) domain.Period {
+	var p domain.Period
+	for i, id := range w.visit.Slots {
+		o := w.opened[id].terms
+		if i > 0 && w.opened[w.visit.Slots[i-1]].terms.Practitioner == o.Practitioner {
+			continue // the row goes on
+		}
+		start := o.Start.Add(time.Duration(t.BufferBefore) * time.Minute)
+		p = spanning(p, domain.Period{Start: start, End: start.Add(time.Duration(t.Duration) * time.Minute)})
+	}
+	return p
 }
 
 func noRoom(err error) error {
@@ -324,8 +470,26 @@ func spanning(p, q domain.Period) domain.Period {
 	return p
 }
 
-// addUses adds rooms and devices; each is claimed for its own part of the visit.
-func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
+// uses returns the rooms and devices that are wanted: those that are named, or
+// those of the visit that the booking follows, as far from its start as before.
+func (b Booking) uses(at domain.Period) []Use {
+	if b.follows == nil {
+		return b.Uses
+	}
+	uses := make([]Use, len(b.follows.Uses))
+	for i, u := range b.follows.Uses {
+		uses[i].Resource = domain.ResourceID(u.ID)
+		if !u.Period.Equal(b.follows.Period) {
+			by := at.Start.Sub(b.follows.Start)
+			uses[i].Period = domain.Period{Start: u.Start.Add(by), End: u.End.Add(by)}
+		}
+	}
+	return uses
+}
+
+// addUses adds rooms and devices; each is claimed for its own part of the whole
+// time of the slots.
+func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use, whole domain.Period) error {
 	for _, u := range uses {
 		state, check, err := profile(ctx, h, resource.Stream(u.Resource), resource.Evolve, resource.ErrNotFound)
 		if err != nil {
@@ -343,11 +507,13 @@ func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use) error {
 		if u.Period.Start.IsZero() {
 			u.Period = w.visit.Period
 		}
-		if !u.Period.Start.Before(u.Period.End) {
+		switch {
+		case !u.Period.Start.Before(u.Period.End):
 			return domain.ErrBadPeriod
+		case !whole.Contains(u.Period):
+			return ErrUseTime
 		}
 		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: state.Kind, ID: string(u.Resource), Period: u.Period})
-		w.visit.Period = spanning(w.visit.Period, u.Period)
 	}
 	slices.SortFunc(w.visit.Uses, func(a, b appointment.Use) int { return cmp.Compare(a.Kind+a.ID, b.Kind+b.ID) })
 	return nil

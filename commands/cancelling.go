@@ -34,7 +34,13 @@ func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answ
 			return command, nil
 		}
 		place, err := h.placeOf(ctx, current.Visit)
+		if err != nil {
+			return command, err
+		}
 		command.NotAfter = current.Start.Add(-place.CancelBefore)
+		if command.At.After(command.NotAfter) {
+			command.Displaced, err = h.displaced(ctx, current)
+		}
 		return command, err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/demand"
+	"github.com/slotbook/slotbook/domain/schedule"
 )
 
 // Unmet is a wish that was refused, and whose it was.
@@ -30,20 +31,49 @@ func (h *Handler) unmet(ctx context.Context, req Request, wish string, b Booking
 	case domain.Internal, domain.Invalid, domain.NotFound, domain.Forbidden, domain.Stale, domain.Unavailable:
 		return
 	}
-	if errors.Is(err, ErrKeyReused) || errors.Is(err, appointment.ErrExists) {
-		return
+	for _, none := range []error{ErrKeyReused, appointment.ErrExists, appointment.ErrNotHeld} { // repeats
+		if errors.Is(err, none) {
+			return
+		}
 	}
 	o, failed := h.openedSlot(ctx, b.Slots[0]) // from memory: the command has just looked
 	if failed != nil {
 		return
 	}
 	there, _ := h.placeOf(ctx, appointment.Visit{ // without an answer nothing is said of policies
-		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, VisitType: string(b.VisitType),
+		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, VisitType: string(b.VisitType), Slots: b.Slots,
 	})
 	h.Refused(Unmet{demand.Refused{
 		Clinic: o.terms.Clinic, Practitioner: o.terms.Practitioner, Slot: b.Slots[0], VisitType: b.VisitType,
 		Wish: wish, Rule: rule.Rule, Start: o.terms.Start, At: h.now(), Policies: there.revisions(),
 	}, req.Actor + "/" + string(b.Patient)})
+}
+
+// WantedAt is [Handler.SlotAt] for a wish: that the practitioner has no slot then
+// is a refusal of it.
+func (h *Handler) WantedAt(
+	ctx context.Context, req Request, wish string, v domain.VisitTypeID, p domain.PractitionerID, start time.Time,
+) (domain.SlotID, error) {
+	id, err := h.SlotAt(ctx, p, start)
+	if errors.Is(err, schedule.ErrSlotGone) && h.Refused != nil && !req.DryRun && start.After(h.Now()) {
+		h.unmetAt(ctx, req, demand.Refused{Practitioner: p, VisitType: v, Wish: wish, Start: start.UTC()})
+	}
+	return id, err
+}
+
+// unmetAt tells of a wish for a time at which no slot starts, at the clinic of the
+// practitioner's first schedule; who has none cannot be wanted.
+func (h *Handler) unmetAt(ctx context.Context, req Request, r demand.Refused) {
+	stream := schedule.Stream(r.Practitioner)
+	loaded, err := h.Store.Load(ctx, stream)
+	state := domain.Replay(schedule.Evolve, schedule.State{}, loaded[stream])
+	if err != nil || len(state.Patterns) == 0 {
+		return
+	}
+	r.Clinic, r.Rule, r.At = state.Patterns[0].Clinic, schedule.ErrSlotGone.Rule, h.now()
+	there, _ := h.placeOf(ctx, appointment.Visit{Clinic: r.Clinic, Practitioner: r.Practitioner, VisitType: string(r.VisitType)}) // see unmet
+	r.Policies = there.revisions()
+	h.Refused(Unmet{r, req.Actor})
 }
 
 // The bounds of a demand recorder.
@@ -93,7 +123,7 @@ func (d *DemandRecorder) Dropped() int64 { return d.dropped.Load() }
 func (d *DemandRecorder) repeats(u Unmet) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := u.Caller + " " + string(u.Slot) + " " + u.Rule
+	key := u.Caller + " " + string(u.Practitioner) + " " + u.Start.Format(time.RFC3339) + " " + u.Rule
 	if last, ok := d.seen[key]; ok && u.At.Before(last.Add(demandPause)) {
 		return true
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/demand"
+	"github.com/slotbook/slotbook/domain/schedule"
 )
 
 // recording is a world whose refusals are recorded.
@@ -68,6 +69,61 @@ func TestRefusedDemandIsRecorded(t *testing.T) {
 	require.Equal(t, "hold", refused[1].Wish)
 	require.Equal(t, appointment.Booked, booked.State.Status)
 	w.audit()
+}
+
+// What was on hold and could not be booked was wanted, too; that it is booked
+// already is no wish.
+func TestARefusedHoldIsDemand(t *testing.T) {
+	t.Parallel()
+	w, recorder := recording(t)
+	slots := w.open(w.silva, 1)
+	hold := func(n int) commands.Completion {
+		b := w.booking("", slots[n].ID)
+		_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+		require.NoError(t, err)
+		return commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1), Patient: w.ana}
+	}
+	booked := hold(0)
+	_, err := w.h.Complete(w.ctx, w.request(), booked)
+	require.NoError(t, err)
+	booked.Patient = w.boris
+	_, err = w.h.Complete(w.ctx, w.request(), booked)
+	require.ErrorIs(t, err, appointment.ErrNotHeld)
+	lost, stolen := hold(1), hold(2)
+	stolen.Token = "another's"
+	_, err = w.h.Complete(w.ctx, w.request(), stolen)
+	require.ErrorIs(t, err, commands.ErrToken)
+	w.clock.advance(10 * time.Minute)
+	_, err = w.h.Complete(w.ctx, w.request(), lost)
+	require.ErrorIs(t, err, appointment.ErrLapsed)
+	require.Equal(t, []demand.Refused{{
+		Clinic: w.clinic, Practitioner: w.silva, Slot: slots[1].ID, Wish: "book", Rule: "appointment.lapsed", Start: slots[1].Start, At: w.clock.now(),
+	}}, w.recorded(t, recorder))
+}
+
+func TestATimeWithoutASlotIsDemand(t *testing.T) {
+	t.Parallel()
+	w, recorder := recording(t)
+	slots := w.open(w.silva, 1)
+	late := slots[5].End
+	wanted := func(p domain.PractitionerID, start time.Time, dry bool) error {
+		req := w.request()
+		req.DryRun = dry
+		_, err := w.h.WantedAt(w.ctx, req, "hold", checkUp, p, start)
+		return err
+	}
+	require.NoError(t, wanted(w.silva, slots[0].Start, false))
+	for range 2 {
+		require.ErrorIs(t, wanted(w.silva, late, false), schedule.ErrSlotGone)
+	}
+	for _, p := range []domain.PractitionerID{w.souza, "nobody"} {
+		require.ErrorIs(t, wanted(p, late, false), schedule.ErrSlotGone, "who has no schedule cannot be wanted")
+	}
+	require.ErrorIs(t, wanted(w.silva, late.Add(time.Hour), true), schedule.ErrSlotGone)
+	require.ErrorIs(t, wanted(w.silva, w.clock.now().Add(-time.Hour), false), schedule.ErrSlotGone)
+	require.Equal(t, []demand.Refused{{
+		Clinic: w.clinic, Practitioner: w.silva, VisitType: checkUp, Wish: "hold", Rule: "slot.not-found", Start: late, At: w.clock.now(),
+	}}, w.recorded(t, recorder))
 }
 
 // Who tries again and again is one wish a minute. Dry runs, repeats and what

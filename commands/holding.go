@@ -18,7 +18,7 @@ import (
 const (
 	LongestHold = 15 * time.Minute // of one hold, without renewing it
 	HoldCeiling = 30 * time.Minute // from its beginning, however often it is renewed
-	MaxHolds    = 3                // of one frontend session, or of one patient, at a time
+	MaxHolds    = 3                // of one frontend session, and of one patient, at a time
 )
 
 // Holding is a wish to keep slots while a person fills a form.
@@ -88,17 +88,13 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 		p.refusal = w.refusal(hold.By)
 	}
 	p.limits = place.limits(w.visit)
-	subject := "session." + domain.NewID("session", req.Actor, hold.Session)
-	if hold.Patient != "" {
-		subject = "patient." + string(hold.Patient)
+	for _, subject := range hold.holders(req.Actor) {
+		p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
 	}
-	p.limits[quota.Quota{Rule: quota.Holds, Subject: subject, Bucket: quota.Active}.Stream()] = MaxHolds
 	if hold.Patient == "" {
-		stream, most, err := h.share(ctx, w.visit, place)
-		if err != nil {
+		if err := h.share(ctx, w.visit, place, p.limits); err != nil {
 			return proposal{}, err
 		}
-		p.limits[stream] = most
 	}
 	if hold.For == 0 {
 		hold.For = place.HoldTime
@@ -108,13 +104,33 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 	return p, nil
 }
 
-// share returns how much of a practitioner's UTC day callers of whom nothing is
+// holders returns who holds, each of whom may have [MaxHolds] at a time: the
+// patient and the frontend's session, as far as they are named.
+func (w Holding) holders(actor string) []string {
+	var who []string
+	if w.Patient != "" {
+		who = append(who, "patient."+string(w.Patient))
+	}
+	if w.Session != "" || w.Patient == "" {
+		who = append(who, "session."+domain.NewID("session", actor, w.Session))
+	}
+	return who
+}
+
+// share limits how much of each practitioner's UTC day callers of whom nothing is
 // known may hold: a part of its slots, one at least.
-func (h *Handler) share(ctx context.Context, v appointment.Visit, p place) (domain.StreamName, int, error) {
+func (h *Handler) share(ctx context.Context, v appointment.Visit, p place, limits map[domain.StreamName]int) error {
+	const whole = 100 // percent
 	day := domain.DayOf(v.Start)
-	slots, err := h.openDay(ctx, v.Practitioner, day)
-	q := quota.Quota{Rule: quota.Holds, Subject: "day." + string(v.Practitioner), Bucket: string(day)}
-	return q.Stream(), max(1, len(slots)*p.HoldsShare/100), err
+	for _, own := range p.ofEach(v) {
+		slots, err := h.openDay(ctx, own.practitioner, day)
+		if err != nil {
+			return err
+		}
+		q := quota.Quota{Rule: quota.Holds, Subject: "day." + string(own.practitioner), Bucket: string(day)}
+		limits[q.Stream()] = max(1, len(slots)*own.HoldsShare/whole)
+	}
+	return nil
 }
 
 // Held returns the appointment that is on hold, for its owner. Errors:
@@ -171,8 +187,9 @@ func (h *Handler) holdOf(id domain.AppointmentID, token string) aggregate[appoin
 type Completion struct {
 	Appointment domain.AppointmentID
 	Token       string
-	Patient     domain.PatientID // "" = as held
-	Reason      string           // open text; "" = as held
+	Patient     domain.PatientID      // "" = as held
+	Reason      string                // open text; "" = as held
+	By          appointment.Initiator // whose wish it is; "" is the patient's
 }
 
 // ErrNoPatient refuses a booking for nobody.
@@ -183,9 +200,15 @@ var ErrNoPatient = domain.Refusal(domain.Invalid, "appointment.patient", "a book
 // [appointment.ErrLapsed], [appointment.ErrNotHeld], and those of
 // [Handler.Book].
 func (h *Handler) Complete(ctx context.Context, req Request, c Completion) (Answer[appointment.State], error) {
-	return h.transactOn(ctx, req, c.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+	wanted := Booking{Patient: c.Patient}
+	done, err := h.transactOn(ctx, req, c.Appointment, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
+		if n, err := h.owner(c.Appointment, s, c.Token); err == nil {
+			wanted.Slots, wanted.VisitType = s.Sets[n-1].Slots, domain.VisitTypeID(s.Sets[n-1].VisitType)
+		}
 		return h.planCompletion(ctx, c, s)
 	})
+	h.unmet(ctx, req, "book", wanted, err)
+	return done, err
 }
 
 func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointment.State) (proposal, error) {
@@ -213,7 +236,9 @@ func (h *Handler) planCompletion(ctx context.Context, c Completion, s appointmen
 	if w.visit.Patient == "" {
 		return proposal{}, ErrNoPatient
 	}
-	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), giveUp: place.NoShowAfter, request: place.Approval}
+	p := proposal{wish: w, purpose: appointment.ToComplete, reason: c.Reason, policies: place.revisions(), giveUp: place.NoShowAfter}
+	p.by = Booking{By: c.By}.staff()
+	p.request = place.Approval && p.by == ""
 	p.limits = place.limits(w.visit)
 	if s.Sets[n-1].Same(w.visit) {
 		p.existing = n

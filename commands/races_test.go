@@ -162,6 +162,48 @@ func TestASessionHoldsThreeSlotsAtMost(t *testing.T) {
 	})
 }
 
+// Naming a patient is no way around the limit of a session, nor the other way
+// round; and what is booked counts for neither.
+func TestAHoldCountsForItsSessionAndItsPatient(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots := w.set(w.silva, w.weekdays("09:00", "14:00", 30, 1, 1)).Opened
+		hold := func(n int, who domain.PatientID, session string) error {
+			_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: w.booking(who, slots[n].ID), Session: session})
+			return err
+		}
+		for n, who := range []domain.PatientID{w.ana, w.boris, w.carlos} {
+			require.NoError(t, hold(n, who, "one"))
+		}
+		require.ErrorIs(t, hold(3, w.somebody(3), "one"), quota.ErrHolds)
+		require.NoError(t, hold(3, w.ana, "two"))
+		require.NoError(t, hold(4, w.ana, ""))
+		require.ErrorIs(t, hold(5, w.ana, "three"), quota.ErrHolds)
+		first := w.booking(w.ana, slots[0].ID)
+		_, err := w.h.Complete(w.ctx, w.request(), commands.Completion{Appointment: first.Appointment, Token: w.h.Token(first.Appointment, 1)})
+		require.NoError(t, err)
+		require.NoError(t, hold(5, w.ana, "one"))
+		w.audit()
+	})
+}
+
+func TestWhatStaffBookOfAHoldNeedsNoApproval(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.limit(policy.Terms{Approval: new(true)})
+		slots := w.open(w.silva, 1)
+		for n, by := range []appointment.Initiator{"", appointment.ByPatient, appointment.ByClinic} {
+			b := w.booking(w.ana, slots[2+n].ID)
+			_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+			require.NoError(t, err)
+			answer, err := w.h.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1), By: by})
+			require.NoError(t, err)
+			require.Equal(t, by == appointment.ByClinic, answer.State.Status == appointment.Booked, string(by))
+		}
+		w.audit()
+	})
+}
+
 func TestWhatIsRequestedIsNotCountedAsAHold(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {

@@ -9,15 +9,25 @@ import (
 	"github.com/slotbook/slotbook/domain/schedule"
 )
 
-// replyBy returns until when a request for a visit has to be answered.
+// replyBy returns until when a request for a visit has to be answered: in time
+// for each of its practitioners.
 func (h *Handler) replyBy(ctx context.Context, v appointment.Visit) (time.Time, error) {
-	stream := schedule.Stream(v.Practitioner)
-	loaded, err := h.Store.Load(ctx, stream)
+	streams := []domain.StreamName{schedule.Stream(v.Practitioner)}
+	for _, other := range others(v) {
+		streams = append(streams, schedule.Stream(other))
+	}
+	loaded, err := h.Store.Load(ctx, streams...)
 	if err != nil {
 		return time.Time{}, err
 	}
-	state := domain.Replay(schedule.Evolve, schedule.State{}, loaded[stream])
-	return state.ReplyBy(v.Clinic, h.now(), v.Start), nil
+	until, now := v.Start, h.now() // nobody answers later
+	for _, stream := range streams {
+		state := domain.Replay(schedule.Evolve, schedule.State{}, loaded[stream])
+		if by := state.ReplyBy(v.Clinic, now, v.Start); by.Before(until) {
+			until = by
+		}
+	}
+	return until, nil
 }
 
 // Approve books what was requested. Errors: [appointment.ErrNotFound],

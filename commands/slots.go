@@ -13,11 +13,12 @@ import (
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
-// opened is a slot as its day opened it. It never changes: what changes about
-// a slot is in the slot's own stream.
+// opened is a slot as its day opened it, which never changes but for the number
+// of places: that is the one that the handler saw last, and whoever decides a
+// claim compares it with the slot's own stream.
 type opened struct {
 	terms    slot.Terms
-	capacity int
+	capacity int // places that are wanted
 }
 
 // openedSlot returns a slot's terms. Errors: [schedule.ErrSlotGone].
@@ -36,12 +37,38 @@ func (h *Handler) openedSlot(ctx context.Context, id domain.SlotID) (opened, err
 	found, err := opened{}, error(schedule.ErrSlotGone)
 	for _, s := range slots {
 		o := opened{slot.Terms{Slot: s.ID, Practitioner: practitioner, Clinic: s.Clinic, Period: s.Period}, s.Capacity}
-		h.terms.store(s.ID, o)
+		if known, ok := h.terms.load(s.ID); ok {
+			o = known // it may have been resized
+		} else {
+			h.terms.store(s.ID, o)
+		}
 		if s.ID == id {
 			found, err = o, nil
 		}
 	}
 	return found, err
+}
+
+// resize notes how many places a slot has by its stream, and reports whether it
+// was a session before and is none now, or the other way round.
+func (h *Handler) resize(o opened, recorded []domain.Recorded) bool {
+	for _, r := range slices.Backward(recorded) {
+		if e, ok := r.Event.(slot.Resized); ok {
+			was := o.capacity
+			if o.capacity = cmp.Or(e.Wanted, e.Places); o.capacity != was {
+				h.terms.store(o.terms.Slot, o)
+			}
+			return (was > 1) != (o.capacity > 1)
+		}
+	}
+	return false
+}
+
+// look is resize for a slot whose stream was not loaded yet.
+func (h *Handler) look(ctx context.Context, o opened) (bool, error) {
+	stream := slot.Stream(o.terms.Slot)
+	loaded, err := h.Store.Load(ctx, stream)
+	return err == nil && h.resize(o, loaded[stream]), err
 }
 
 func (h *Handler) openDay(ctx context.Context, practitioner domain.PractitionerID, day domain.Day) ([]schedule.Slot, error) {

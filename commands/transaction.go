@@ -25,6 +25,9 @@ type proposal struct {
 	purpose  appointment.Purpose
 	existing int    // the number of the set that is to be decided; 0 = the next one, which is proposed
 	reason   string // open text, sealed before it is stored
+	by       appointment.Initiator
+	note     string // why it is moved: open text, sealed before it is stored
+	mends    bool   // it is moved because the clinic has withdrawn its slot
 	policies []string
 	refusal  error // of a rule that holds for new commands only, not for their repeats
 
@@ -157,7 +160,7 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		}
 	}
 	if a.refusal != nil {
-		return none, a.refusal
+		return none, h.unlessResized(ctx, a)
 	}
 	if a.merged && a.existing == 0 {
 		return none, patient.ErrMerged
@@ -284,6 +287,9 @@ func (h *Handler) claimAll(ctx context.Context, a *attempt) error {
 	if err := h.loadMore(ctx, a, names(all)); err != nil {
 		return err
 	}
+	if h.resized(a) {
+		return ErrWrongRevision // the plan is old
+	}
 	for _, arbiter := range all {
 		write, err := h.claim(ctx, a.req, arbiter, a.loaded[arbiter.stream])
 		if err != nil {
@@ -294,6 +300,33 @@ func (h *Handler) claimAll(ctx context.Context, a *attempt) error {
 		}
 	}
 	return nil
+}
+
+// unlessResized returns the refusal of the plan, or that a race was lost where
+// the plan takes a session for a slot of one, or the other way round.
+func (h *Handler) unlessResized(ctx context.Context, a *attempt) error {
+	streams := make([]domain.StreamName, len(a.visit.Slots))
+	for i, id := range a.visit.Slots {
+		streams[i] = slot.Stream(id)
+	}
+	if err := h.loadMore(ctx, a, streams); err != nil {
+		return err
+	}
+	if h.resized(a) {
+		return ErrWrongRevision
+	}
+	return a.refusal
+}
+
+// resized reports whether the plan takes a session for a slot of one, or the
+// other way round, because the number of places has changed since the handler
+// saw the slot; it has seen it now.
+func (h *Handler) resized(a *attempt) bool {
+	old := false
+	for _, id := range a.visit.Slots {
+		old = h.resize(a.opened[id], a.loaded[slot.Stream(id)]) || old
+	}
+	return old
 }
 
 func names(all []arbiter) []domain.StreamName {
@@ -374,7 +407,10 @@ func (h *Handler) freeAll(ctx context.Context, a *attempt, then appointment.Stat
 // append. Too late to decide a set of one's own is a race lost against the
 // clock: the next try ends the set and opens another.
 func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
-	var command appointment.Command = appointment.Commit{Set: a.set, At: h.now(), ExpectedAt: a.turn(), MissedAt: a.missedAt()}
+	var command appointment.Command = appointment.Commit{
+		Set: a.set, At: h.now(), ExpectedAt: a.turn(), MissedAt: a.missedAt(), Overbooked: a.overbooked(),
+		By: a.by, Note: domain.Open(string(a.visit.Patient), a.note), Mends: a.mends,
+	}
 	switch {
 	case a.hold:
 		command = appointment.Hold{Set: a.set, Until: a.until, Ceiling: a.ceiling, At: h.now()}
@@ -398,32 +434,40 @@ func (a *attempt) missedAt() time.Time {
 }
 
 // turn returns when the patient's turn is in a session of several, nil in any
-// other visit: as many turns after the start as the place says.
+// other visit.
 func (a *attempt) turn() *time.Time {
-	if len(a.visit.Slots) != 1 || a.visit.Overbooked {
+	if len(a.visit.Slots) != 1 || a.overbooked() || a.opened[a.visit.Slots[0]].capacity < 2 {
 		return nil
 	}
-	o, stream := a.opened[a.visit.Slots[0]], slot.Stream(a.visit.Slots[0])
-	if o.capacity < 2 {
-		return nil
+	if at, shared := a.slotState(a.visit.Slots[0]).Turn(claim.Claim{Owner: a.stream(), Set: a.set}); shared {
+		return &at
 	}
+	return nil
+}
+
+// overbooked reports whether staff have added a place for the visit.
+func (a *attempt) overbooked() bool {
+	if a.beyond == "" {
+		return false
+	}
+	return slices.ContainsFunc(a.visit.Slots, func(id domain.SlotID) bool { return a.slotState(id).Added(a.id) })
+}
+
+// slotState returns a slot as it is with what this try has decided.
+func (a *attempt) slotState(id domain.SlotID) slot.State {
+	stream := slot.Stream(id)
 	state := domain.Replay(slot.Evolve, slot.State{}, a.loaded[stream])
 	for _, w := range a.claims {
-		if w.Stream == stream {
-			for _, e := range w.Events {
-				if event, ok := e.Event.(slot.Event); ok {
-					state = slot.Evolve(state, event)
-				}
+		if w.Stream != stream {
+			continue
+		}
+		for _, e := range w.Events {
+			if event, ok := e.Event.(slot.Event); ok {
+				state = slot.Evolve(state, event)
 			}
 		}
 	}
-	place, held := state.Place(claim.Claim{Owner: a.stream(), Set: a.set})
-	if !held {
-		return nil
-	}
-	length := o.terms.End.Sub(o.terms.Start) / time.Duration(o.capacity)
-	at := o.terms.Start.Add(time.Duration(place) * length.Truncate(time.Second))
-	return &at
+	return state
 }
 
 // step stores an attempt one append at a time: proposed, the claims, the outcome.

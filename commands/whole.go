@@ -386,8 +386,13 @@ func (w *whole) wished() series.State {
 }
 
 // refuseWhole returns the refusal with its dates, and ends what an earlier try
-// has stored.
+// has stored. What stands in the way may be the same command in another process:
+// then the race for the series' stream was lost.
 func (h *Handler) refuseWhole(ctx context.Context, w *whole) error {
+	stream := series.Stream(w.Series)
+	if loaded, err := h.Store.Load(ctx, stream); err != nil || last(loaded[stream]) != w.revision {
+		return cmp.Or(err, ErrWrongRevision)
+	}
 	slices.SortFunc(w.refused, func(a, b refusedDate) int { return a.Start.Compare(b.Start) })
 	refusal := &SeriesRefused{Series: w.wished(), dates: w.refused}
 	refusal.Series.Visits = nil

@@ -2,8 +2,10 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +21,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  4,
+		Version:  5,
 		Interest: domain.Filter{Categories: []string{appointment.Category, series.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -76,7 +78,7 @@ type appointmentRow struct {
 	End          time.Time             `db:"end"`
 	Set          int                   `db:"set"`
 	VisitType    string                `db:"visit_type"`
-	Uses         []string              `db:"uses"` // kind.id of rooms and devices
+	Uses         []string              `db:"uses"` // of rooms and devices: see [UseText]
 	Reason       domain.Sealed         `db:"reason"`
 	Initiator    appointment.Initiator `db:"initiator"`
 	CancelCode   string                `db:"cancel_code"`
@@ -252,12 +254,28 @@ func (a appointmentRow) of(v appointment.Visit, set int) appointmentRow {
 		a.Slots = v.Slots
 	}
 	for _, u := range v.Uses {
-		a.Uses = append(a.Uses, u.Kind+"."+u.ID)
+		a.Uses = append(a.Uses, UseText(u))
 	}
 	if v.ExpectedAt != nil {
 		a.ExpectedAt = *v.ExpectedAt
 	}
 	return a
+}
+
+// UseText returns the use of a room or device as a list has it: kind, id and
+// ISO 8601 interval, such as "room.r1 2026-03-02T09:00:00Z/2026-03-02T09:30:00Z".
+func UseText(u appointment.Use) string {
+	return u.Kind + "." + u.ID + " " + u.Start.UTC().Format(time.RFC3339Nano) + "/" + u.End.UTC().Format(time.RFC3339Nano)
+}
+
+// ParseUse is the inverse of [UseText].
+func ParseUse(text string) (appointment.Use, error) {
+	what, when, _ := strings.Cut(text, " ")
+	kind, id, _ := strings.Cut(what, ".")
+	from, to, _ := strings.Cut(when, "/")
+	start, err := time.Parse(time.RFC3339Nano, from)
+	end, failed := time.Parse(time.RFC3339Nano, to)
+	return appointment.Use{Kind: kind, ID: id, Period: domain.Period{Start: start, End: end}}, errors.Join(err, failed)
 }
 
 // Appointment is a visit of a list.
@@ -272,7 +290,7 @@ type Appointment struct {
 	Slots        []domain.SlotID
 	domain.Period
 	VisitType    string
-	Uses         []string              // kind.id of rooms and devices
+	Uses         []string              // of rooms and devices: see [UseText]
 	Reason       domain.Sealed         // why the patient comes
 	Initiator    appointment.Initiator // who cancelled, or ""
 	CancelCode   string

@@ -169,7 +169,10 @@ func TestTheLifeOfAVisitInTheList(t *testing.T) {
 	t.Run("says what it needs and when the patient's turn is", given(life()...).Then(func(t *testing.T, e *engine.Engine) {
 		got := only(t, e, projections.AppointmentFilter{}, at(8, 0))
 		require.Equal(t, turn, got.ExpectedAt)
-		require.Equal(t, []string{"room.r"}, got.Uses)
+		require.Len(t, got.Uses, 1)
+		use, err := projections.ParseUse(got.Uses[0])
+		require.NoError(t, err)
+		require.Equal(t, v.Uses[0], use)
 		require.Equal(t, "first-visit", got.VisitType)
 		require.True(t, got.Overbooked)
 	}))

@@ -32,7 +32,12 @@ var table = index(
 	event(func(e *appointment.WasDeclined) map[string]*domain.Sealed {
 		return map[string]*domain.Sealed{"reason": &e.Reason}
 	}),
-	event[appointment.WasBooked](),
+	event(func(e *appointment.WasBooked) map[string]*domain.Sealed {
+		if e.Note.IsZero() {
+			return nil // as nearly always
+		}
+		return map[string]*domain.Sealed{"note": &e.Note}
+	}),
 	event[appointment.WasRefused](),
 	event[appointment.HasLapsed](),
 	event(func(e *appointment.WasCancelled) map[string]*domain.Sealed {

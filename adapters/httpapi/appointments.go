@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
@@ -52,8 +51,10 @@ type Appointment struct {
 
 // UsedThing is a room or a device of a visit.
 type UsedThing struct {
-	Kind string `json:"kind" enum:"room,device"`
-	ID   string `json:"id" example:"018f6b1e-0000-7000-8000-000000000006"`
+	Kind string    `json:"kind" enum:"room,device"`
+	ID   string    `json:"id" example:"018f6b1e-0000-7000-8000-000000000006"`
+	From time.Time `json:"from" doc:"UTC" example:"2026-03-30T08:00:00Z"`
+	To   time.Time `json:"to" doc:"UTC; it is used before this instant" example:"2026-03-30T08:15:00Z"`
 }
 
 // Appointments answers who comes when: [projections.Appointments].
@@ -129,7 +130,8 @@ var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 // wishRefusals are those of everything that names slots.
 func wishRefusals(more ...*domain.Error) []*domain.Error {
 	return append(claimRefusals(more...), errWhichSlot, domain.ErrBadPeriod, schedule.ErrSlotGone, visittype.ErrNotFound, visittype.ErrRetired,
-		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom,
+		resource.ErrNotFound, resource.ErrRetired, commands.ErrNoSlots, commands.ErrGap, commands.ErrSession, commands.ErrNoRoom, commands.ErrUseTime,
+		commands.ErrSpecialty,
 		commands.ErrElsewhere, commands.ErrNotice, commands.ErrHorizon)
 }
 
@@ -146,7 +148,7 @@ func (a *api) appointmentRoutes() {
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
-		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken,
+		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
 	command(a, operation{
@@ -170,7 +172,7 @@ func (a *api) book(ctx context.Context, req commands.Request, in *bookInput) (do
 	if in.Body.HoldID != "" || in.Body.Token != "" {
 		return a.complete(ctx, req, in.Body)
 	}
-	b, err := a.booking(ctx, req, in.Body.WishBody, in.Body.ID)
+	b, err := a.booking(ctx, req, "book", in.Body.WishBody, in.Body.ID)
 	if err != nil {
 		return done[Appointment]{}, err
 	}
@@ -194,8 +196,9 @@ func (a *api) booked(ctx context.Context, req commands.Request, answer commands.
 	return finish(answer, body, "/v1/appointments/"+body.ID), err
 }
 
-// booking finds out which slots are meant and which id the appointment gets.
-func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, id string) (commands.Booking, error) {
+// booking finds out which slots are meant and which id the appointment gets. The
+// wish is what it is for: "book", "hold" or "reschedule".
+func (a *api) booking(ctx context.Context, req commands.Request, wish string, body WishBody, id string) (commands.Booking, error) {
 	b := commands.Booking{Appointment: domain.AppointmentID(id), VisitType: domain.VisitTypeID(body.VisitTypeID)}
 	slots, named, err := body.slots()
 	if err != nil {
@@ -205,6 +208,9 @@ func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, 
 		b.Appointment = domain.AppointmentID(a.newID(req, "appointment"))
 	} else if err := domain.CheckID(id); err != nil {
 		return b, err
+	}
+	if body.Resources != nil {
+		b.Uses = []commands.Use{} // none, which is not to say nothing
 	}
 	for _, u := range body.Resources {
 		use := commands.Use{Resource: domain.ResourceID(u.ID)}
@@ -216,7 +222,7 @@ func (a *api) booking(ctx context.Context, req commands.Request, body WishBody, 
 		b.Uses = append(b.Uses, use)
 	}
 	if b.Slots = slots; !named {
-		b.Slots[0], err = a.Commands.SlotAt(ctx, domain.PractitionerID(body.PractitionerID), body.Start)
+		b.Slots[0], err = a.Commands.WantedAt(ctx, req, wish, b.VisitType, domain.PractitionerID(body.PractitionerID), body.Start)
 	}
 	return b, err
 }
@@ -327,7 +333,7 @@ func (a *api) appointmentOf(ctx context.Context, answer commands.Answer[appointm
 		v.ExpectedAt = *current.ExpectedAt
 	}
 	for _, u := range current.Uses {
-		v.Uses = append(v.Uses, u.Kind+"."+u.ID)
+		v.Uses = append(v.Uses, projections.UseText(u))
 	}
 	return a.showAppointment(ctx, v)
 }
@@ -347,8 +353,11 @@ func (a *api) showAppointment(ctx context.Context, v projections.Appointment) (A
 		SlotIDs: mapped(v.Slots, func(id domain.SlotID) string { return string(id) }),
 	}
 	for _, u := range v.Uses {
-		kind, id, _ := strings.Cut(u, ".")
-		shown.Resources = append(shown.Resources, UsedThing{kind, id})
+		use, err := projections.ParseUse(u)
+		if err != nil {
+			return shown, err
+		}
+		shown.Resources = append(shown.Resources, UsedThing{use.Kind, use.ID, use.Start.UTC(), use.End.UTC()})
 	}
 	if len(v.Slots) > 0 {
 		shown.SlotID = string(v.Slots[0])

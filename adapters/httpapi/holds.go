@@ -90,7 +90,7 @@ func ownerRefusals() []*domain.Error {
 }
 
 func (a *api) hold(ctx context.Context, req commands.Request, in *holdInput) (done[Hold], error) {
-	b, err := a.booking(ctx, req, in.Body.WishBody, "")
+	b, err := a.booking(ctx, req, "hold", in.Body.WishBody, "")
 	if err != nil {
 		return done[Hold]{}, err
 	}
@@ -156,14 +156,22 @@ func (a *api) release(ctx context.Context, req commands.Request, in *ownerInput)
 	return a.changed(ctx)(a.Commands.Release(ctx, req, domain.AppointmentID(in.ID), in.Body.Token))
 }
 
+// errHeldAsItIs refuses to book something else than what is on hold.
+var errHeldAsItIs = domain.Refusal(domain.Invalid, "hold.fixed",
+	"what is on hold is booked as it is: with holdId a booking names the token, patientId, reason and by only")
+
 // complete books what is on hold.
 func (a *api) complete(ctx context.Context, req commands.Request, body BookingBody) (done[Appointment], error) {
 	w := body.WishBody
 	if body.HoldID == "" || body.Token == "" || w.SlotID != "" || len(w.SlotIDs) > 0 || w.PractitionerID != "" || !w.Start.IsZero() {
 		return done[Appointment]{}, errWhichSlot
 	}
+	if w.VisitTypeID != "" || w.Resources != nil || body.Overbook != "" || body.ID != "" && body.ID != body.HoldID {
+		return done[Appointment]{}, errHeldAsItIs
+	}
 	answer, err := a.Commands.Complete(ctx, req, commands.Completion{
 		Appointment: domain.AppointmentID(body.HoldID), Token: body.Token, Patient: domain.PatientID(body.PatientID), Reason: body.Reason,
+		By: appointment.Initiator(body.By),
 	})
 	if err != nil {
 		return done[Appointment]{}, err

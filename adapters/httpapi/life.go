@@ -50,7 +50,7 @@ type declineInput struct {
 type MoveBody struct {
 	WishBody
 	Initiator string `json:"initiator" enum:"patient,practitioner,clinic" doc:"Who moves it" example:"patient"`
-	Note      string `json:"note,omitempty" maxLength:"500" doc:"Why, where the clinic moves it late; it is not stored"`
+	Note      string `json:"note,omitempty" maxLength:"500" doc:"Why; late the clinic moves it with a note only. Sealed under the patient's key"`
 }
 
 type moveInput struct {
@@ -78,8 +78,9 @@ func (a *api) lifeRoutes() {
 	step(a, "no-show", "Note that the patient did not come", a.miss, appointment.ErrStatus, appointment.ErrTooEarly)
 	step(a, "undo", "Undo the last change of status", a.undo,
 		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)
-	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free", a.move,
-		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging)...)
+	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free; its rooms and devices move with it unless resources are named", a.move,
+		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging,
+			commands.ErrApproval)...)
 }
 
 func (a *api) approve(ctx context.Context, req commands.Request, in *bareInput) (done[Appointment], error) {
@@ -115,7 +116,7 @@ func (a *api) undo(ctx context.Context, req commands.Request, in *bareInput) (do
 }
 
 func (a *api) move(ctx context.Context, req commands.Request, in *moveInput) (done[Appointment], error) {
-	b, err := a.booking(ctx, req, in.Body.WishBody, "")
+	b, err := a.booking(ctx, req, "reschedule", in.Body.WishBody, "")
 	if err != nil {
 		return done[Appointment]{}, err
 	}

@@ -161,6 +161,9 @@ var wishes = map[string]hindrance{
 	"period.empty": func(s *stage) string {
 		return first(s) + `, "resources": [{"id": "` + s.room(s.clinic) + `", "from": "2026-03-03T09:30:00Z", "to": "2026-03-03T09:00:00Z"}]`
 	},
+	"appointment.resource-time": func(s *stage) string {
+		return first(s) + `, "resources": [{"id": "` + s.room(s.clinic) + `", "from": "2026-03-03T09:00:00Z", "to": "9999-01-01T00:00:00Z"}]`
+	},
 	"slot.not-found":       func(s *stage) string { return `"slotId": "` + s.slot(99) + `"` },
 	"visit-type.not-found": func(s *stage) string { return first(s) + `, "visitTypeId": "nothing"` },
 	"visit-type.retired": func(s *stage) string {
@@ -185,6 +188,10 @@ var wishes = map[string]hindrance{
 	},
 	"appointment.no-room": func(s *stage) string {
 		return `"slotId": "` + s.slot(5) + `", "visitTypeId": "` + s.visitType("PT1H") + `"`
+	},
+	"appointment.specialty": func(s *stage) string {
+		id := s.made("visit-types", `{"clinicId": "`+s.clinic+`", "name": "X-ray", "duration": "PT30M", "specialty": "radiology"}`)
+		return first(s) + `, "visitTypeId": "` + id + `"`
 	},
 	"appointment.elsewhere": func(s *stage) string {
 		return first(s) + `, "resources": [{"id": "` + s.room(s.open(s.t).clinic) + `"}]`
@@ -220,6 +227,16 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		},
 		"appointment.patient": func(s *stage) *httptest.ResponseRecorder { return s.post("appointments", "{"+first(s)+"}") },
 		"hold.token":          func(s *stage) *httptest.ResponseRecorder { return s.completes(s.holds(), "another's", "") },
+		"hold.fixed": func(s *stage) *httptest.ResponseRecorder {
+			id := s.holds()
+			for _, more := range []string{
+				`"visitTypeId": "nothing"`, `"resources": [{"id": "nothing"}]`, `"overbook": "in pain"`, `"id": "` + uuid.NewString() + `"`,
+			} {
+				answer := s.post("appointments", `{"holdId": "`+id+`", "token": "`+s.token+`", "patientId": "`+s.maria+`", `+more+`}`)
+				require.Equal(s.t, "hold.fixed", rule(s.t, answer), more)
+			}
+			return s.post("appointments", `{"holdId": "`+id+`", "token": "`+s.token+`", "patientId": "`+s.maria+`", "resources": []}`)
+		},
 		"appointment.not-found": func(s *stage) *httptest.ResponseRecorder {
 			return s.completes("nothing", "a token", s.maria)
 		},
@@ -394,6 +411,10 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		"appointment.reason": func(s *stage) *httptest.ResponseRecorder {
 			s.policy(`"rescheduleBefore": "P2D"`)
 			return s.post(s.visit+"/reschedule", "{"+first(s)+`, "initiator": "clinic"}`)
+		},
+		"policy.approval": func(s *stage) *httptest.ResponseRecorder {
+			s.policy(`"approval": true`)
+			return s.moves(first(s))
 		},
 		"appointment.changing": func(s *stage) *httptest.ResponseRecorder {
 			s.interrupted(strings.TrimPrefix(s.visit, "appointments/"), 1, s.maria)

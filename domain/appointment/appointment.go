@@ -86,21 +86,16 @@ func (v Visit) Same(w Visit) bool {
 		slices.EqualFunc(v.Uses, w.Uses, func(a, b Use) bool { return a.Kind == b.Kind && a.ID == b.ID && a.Period.Equal(b.Period) })
 }
 
-// UseOf returns the period from the first to the last use of a room or device.
-func (v Visit) UseOf(kind, id string) domain.Period {
-	var p domain.Period
+// UsesOf returns the time that a room or device is used for, in order: uses that
+// touch or overlap are one.
+func (v Visit) UsesOf(kind, id string) []domain.Period {
+	var used []domain.Period
 	for _, u := range v.Uses {
-		if u.Kind != kind || u.ID != id {
-			continue
-		}
-		if p.Start.IsZero() || u.Start.Before(p.Start) {
-			p.Start = u.Start
-		}
-		if u.End.After(p.End) {
-			p.End = u.End
+		if u.Kind == kind && u.ID == id {
+			used = append(used, u.Period)
 		}
 	}
-	return p
+	return domain.Join(used)
 }
 
 // Phase says how far a pending set has come.
@@ -140,6 +135,7 @@ type State struct {
 	Reason   domain.Sealed // why the patient comes
 	Decided  bool          // it was booked or cancelled once: no set but those of its own commands follows
 	Moves    int           // how often it was rescheduled
+	OwnMoves int           // how often by the patient, of what the clinic had not withdrawn
 	Change   Change
 	Ended    int       // the set that a cancellation ended, 0 for none
 	Arrived  time.Time // when the patient came, went in, and was done; zero when unknown
@@ -317,6 +313,9 @@ func Evolve(s State, e Event) State {
 func (s State) booked(e WasBooked) State {
 	if s.Status == Booked {
 		s.Moves++
+		if !e.Mends && e.by() == ByPatient {
+			s.OwnMoves++
+		}
 	}
 	s.Change = Change{Undone: s.Ended > 0}
 	s.Status, s.Decided, s.Ended = Booked, true, 0

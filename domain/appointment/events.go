@@ -65,6 +65,9 @@ type (
 		Replaces int             `json:"replaces,omitempty"` // the set that was live or held before
 		Freed    []domain.SlotID `json:"freed,omitempty"`    // the slots of the replaced set that this one does not want
 		MissedAt time.Time       `json:"missedAt,omitzero"`  // from when a patient who has not come counts as a no-show; zero = never
+		By       Initiator       `json:"by,omitempty"`       // whose wish it was; "" = the patient's
+		Note     domain.Sealed   `json:"note,omitzero"`      // why it was moved
+		Mends    bool            `json:"mends,omitempty"`    // it was moved because the clinic had withdrawn its slot
 	}
 	// WasRefused says that a set died because a race was lost half-way.
 	WasRefused struct {
@@ -221,4 +224,13 @@ func Of(e Event) (Visit, int) {
 		return e.Visit, e.Set
 	}
 	return Visit{}, 0
+}
+
+// by returns whose wish a booking was. Those that do not say were the patient's
+// as far as limits go.
+func (e WasBooked) by() Initiator {
+	if e.By == "" {
+		return ByPatient
+	}
+	return e.By
 }

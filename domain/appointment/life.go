@@ -78,12 +78,13 @@ type (
 		At  time.Time
 	}
 	// Cancel ends the appointment. A patient may do so until NotAfter, the clinic
-	// also later, with a reason.
+	// also later, with a reason; what the clinic has displaced at any time.
 	Cancel struct {
 		Initiator Initiator
 		Code      Code
 		Reason    domain.Sealed
 		NotAfter  time.Time // zero = the start of the visit
+		Displaced bool      // the clinic has withdrawn its slot: it is never too late
 		At        time.Time
 		By        string
 	}
@@ -210,7 +211,7 @@ func cancel(s State, c Cancel) ([]Event, error) {
 	if c.NotAfter.IsZero() {
 		c.NotAfter = visit.Start
 	}
-	late := s.live() > 0 && c.At.After(c.NotAfter)
+	late := s.live() > 0 && !c.Displaced && c.At.After(c.NotAfter)
 	_, waiting := s.Waiting()
 	switch {
 	case s.Status == "":
@@ -262,21 +263,31 @@ func undo(s State, c Undo) ([]Event, error) {
 	return []Event{WasReverted{visit.Visit, n, s.Change.From, c.At, c.By}}, nil
 }
 
-// MayMove returns why the initiator may not reschedule the appointment, or nil.
-// Patients may until notAfter and so often, 0 being any number; the clinic may
-// later, with a reason.
-func (s State) MayMove(by Initiator, notAfter, at time.Time, limit int, reasoned bool) error {
-	late := at.After(notAfter)
+// Moving is a wish to reschedule. A patient may until NotAfter and so often, the
+// clinic also later, with a reason; what the clinic has displaced is moved at any
+// time, and however often.
+type Moving struct {
+	By        Initiator
+	At        time.Time
+	NotAfter  time.Time
+	Limit     int  // of the patient's own moves; 0 = any number
+	Reasoned  bool // it comes with a reason
+	Displaced bool // the clinic has withdrawn its slot
+}
+
+// MayMove returns why the appointment may not be rescheduled, or nil.
+func (s State) MayMove(m Moving) error {
+	late := !m.Displaced && m.At.After(m.NotAfter)
 	switch {
 	case s.Status != Booked:
 		return s.errStatus(Booked)
-	case by.Check() != nil:
+	case m.By.Check() != nil:
 		return ErrBadInitiator
-	case late && by == ByPatient:
+	case late && m.By == ByPatient:
 		return ErrMoveLate
-	case late && !reasoned:
+	case late && !m.Reasoned:
 		return ErrNoReason
-	case limit > 0 && s.Moves >= limit && by == ByPatient:
+	case m.Limit > 0 && s.OwnMoves >= m.Limit && m.By == ByPatient && !m.Displaced:
 		return ErrMoves
 	}
 	return nil

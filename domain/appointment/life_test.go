@@ -138,6 +138,9 @@ func TestWhoCancelsWhen(t *testing.T) {
 
 	t.Run("the patient until the deadline", spec.Given(proposed, booked).When(by(appointment.ByPatient, deadline)).Then(is(by(appointment.ByPatient, deadline))))
 	t.Run("the patient no later", spec.Given(proposed, booked).When(by(appointment.ByPatient, late)).ThenRefuse(appointment.ErrCancelLate))
+	displaced := by(appointment.ByPatient, late)
+	displaced.Displaced = true
+	t.Run("the patient at any time what the clinic displaced", spec.Given(proposed, booked).When(displaced).Then(is(displaced)))
 	t.Run("the patient until the start where there is no deadline",
 		spec.Given(proposed, booked).When(appointment.Cancel{Initiator: appointment.ByPatient, At: nine.Add(time.Second)}).ThenRefuse(appointment.ErrCancelLate))
 	t.Run("the patient at any time while nobody has approved it",
@@ -304,6 +307,14 @@ func TestReschedule(t *testing.T) {
 		Then(appointment.WasBooked{Visit: kept.Visit, Set: 2, Replaces: 1, Freed: []domain.SlotID{}}))
 }
 
+func TestABookingSaysHowItCameAbout(t *testing.T) {
+	t.Parallel()
+	commit := appointment.Commit{Set: 1, At: now, Overbooked: true, By: appointment.ByClinic, Note: domain.Open("ana", "the doctor is ill"), Mends: true}
+	want := booked
+	want.Overbooked, want.By, want.Note, want.Mends = true, commit.By, commit.Note, true
+	t.Run("whose wish, why, and whether a place was added", spec.Given(proposed).When(commit).Then(want))
+}
+
 func TestWhoMovesWhen(t *testing.T) {
 	t.Parallel()
 	deadline := nine.Add(-2 * time.Hour)
@@ -314,21 +325,41 @@ func TestWhoMovesWhen(t *testing.T) {
 		at       time.Time
 		limit    int
 		reasoned bool
+		mends    bool
 		refusal  error
 	}{
-		"the patient until the deadline":                    {by: appointment.ByPatient, at: deadline},
-		"the patient no later":                              {by: appointment.ByPatient, at: late, reasoned: true, refusal: appointment.ErrMoveLate},
-		"the patient as often as the policy says":           {by: appointment.ByPatient, at: now, limit: 2},
-		"the patient no more often":                         {by: appointment.ByPatient, at: now, limit: 1, refusal: appointment.ErrMoves},
-		"the clinic in time without a word, however often":  {by: appointment.ByClinic, at: now, limit: 1},
-		"the practitioner late with a reason":               {by: appointment.ByPractitioner, at: late, reasoned: true},
-		"the clinic not late without a reason":              {by: appointment.ByClinic, at: late, refusal: appointment.ErrNoReason},
-		"the neighbour never":                               {by: "neighbour", at: now, reasoned: true, refusal: appointment.ErrBadInitiator},
-		"the patient any number of times without any limit": {by: appointment.ByPatient, at: now, limit: 0},
+		"the patient until the deadline":                     {by: appointment.ByPatient, at: deadline},
+		"the patient no later":                               {by: appointment.ByPatient, at: late, reasoned: true, refusal: appointment.ErrMoveLate},
+		"the patient as often as the policy says":            {by: appointment.ByPatient, at: now, limit: 2},
+		"the patient no more often":                          {by: appointment.ByPatient, at: now, limit: 1, refusal: appointment.ErrMoves},
+		"the clinic in time without a word, however often":   {by: appointment.ByClinic, at: now, limit: 1},
+		"the practitioner late with a reason":                {by: appointment.ByPractitioner, at: late, reasoned: true},
+		"the clinic not late without a reason":               {by: appointment.ByClinic, at: late, refusal: appointment.ErrNoReason},
+		"the neighbour never":                                {by: "neighbour", at: now, reasoned: true, refusal: appointment.ErrBadInitiator},
+		"the patient what the clinic displaced, at any time": {by: appointment.ByPatient, at: late, limit: 1, mends: true},
+		"the clinic what it displaced, without a word":       {by: appointment.ByClinic, at: late, mends: true},
+		"the patient any number of times without any limit":  {by: appointment.ByPatient, at: now, limit: 0},
 	} {
-		require.ErrorIs(t, once.MayMove(c.by, deadline, c.at, c.limit, c.reasoned), c.refusal, name)
+		require.ErrorIs(t, once.MayMove(appointment.Moving{
+			By: c.by, NotAfter: deadline, At: c.at, Limit: c.limit, Reasoned: c.reasoned, Displaced: c.mends,
+		}), c.refusal, name)
 	}
-	require.ErrorIs(t, appointment.State{}.MayMove(appointment.ByClinic, deadline, now, 0, true), appointment.ErrNotFound)
+	require.ErrorIs(t, appointment.State{}.MayMove(appointment.Moving{By: appointment.ByClinic, NotAfter: deadline, At: now}), appointment.ErrNotFound)
 	over := domain.Fold(appointment.Evolve, once, appointment.Event(missed))
-	require.ErrorIs(t, over.MayMove(appointment.ByPatient, deadline, late, 0, false), appointment.ErrStatus, "what is over is over, not late")
+	require.ErrorIs(t, over.MayMove(appointment.Moving{By: appointment.ByPatient, NotAfter: deadline, At: late}), appointment.ErrStatus,
+		"what is over is over, not late")
+	for name, c := range map[string]struct {
+		moved appointment.WasBooked
+		own   int
+	}{
+		"who did not say was the patient":            {own: 1},
+		"the patient's own count":                    {moved: appointment.WasBooked{By: appointment.ByPatient}, own: 1},
+		"the clinic's do not":                        {moved: appointment.WasBooked{By: appointment.ByClinic}},
+		"the patient's of what was displaced do not": {moved: appointment.WasBooked{By: appointment.ByPatient, Mends: true}},
+	} {
+		c.moved.Visit, c.moved.Set, c.moved.Replaces = later, 2, 1
+		s := after(proposed, booked, movedTo(2), c.moved)
+		require.Equal(t, 1, s.Moves, name)
+		require.Equal(t, c.own, s.OwnMoves, name)
+	}
 }

@@ -39,6 +39,10 @@ type (
 		At         time.Time
 		ExpectedAt *time.Time
 		MissedAt   time.Time
+		Overbooked bool          // a place was added for it
+		By         Initiator     // whose wish it is; "" = the patient's
+		Note       domain.Sealed // why it is moved
+		Mends      bool          // it is moved because the clinic has withdrawn its slot
 	}
 	// Refuse ends a pending set whose claims could not all be had.
 	Refuse struct {
@@ -223,7 +227,9 @@ func commit(s State, c Commit) ([]Event, error) {
 		case set.waits():
 			return nil, ErrChanging
 		case c.At.Before(set.Deadline):
-			return []Event{s.booking(c.Set, c.ExpectedAt, c.MissedAt)}, nil
+			e := s.booking(c.Set, c.ExpectedAt, c.MissedAt)
+			e.Overbooked, e.By, e.Note, e.Mends = c.Overbooked, c.By, c.Note, c.Mends
+			return []Event{e}, nil
 		}
 	case claim.Dead, claim.Unknown:
 	}

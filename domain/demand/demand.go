@@ -23,7 +23,7 @@ func Stream(id domain.ClinicID, day domain.Day) domain.StreamName {
 type Refused struct {
 	Clinic       domain.ClinicID       `json:"clinic"`
 	Practitioner domain.PractitionerID `json:"practitioner"`
-	Slot         domain.SlotID         `json:"slot"`
+	Slot         domain.SlotID         `json:"slot"` // "" = none starts at that time
 	VisitType    domain.VisitTypeID    `json:"visitType,omitempty"`
 	Wish         string                `json:"wish"` // "book", "hold" or "reschedule"
 	Rule         string                `json:"rule"` // which said no

@@ -39,10 +39,16 @@ func SubjectOf(stream domain.StreamName) Subject {
 	return Subject{kind, id}
 }
 
+// DayOf returns which UTC day a stream is about.
+func DayOf(stream domain.StreamName) domain.Day {
+	id := stream.ID()
+	return domain.Day(id[strings.LastIndexByte(id, '.')+1:])
+}
+
 // State is the subject's day: its claims in the order in which they were made.
 type State struct {
-	Claims []Taken
-	Firm   []claim.Claim // those that were booked, not only held
+	Claims []Taken // several periods of one claim are apart
+	Firm   []Taken // those that were booked, not only held
 }
 
 // Taken is a claimed period, whole, also where it crosses the day's border.
@@ -51,6 +57,9 @@ type Taken struct {
 	Appointment domain.AppointmentID `json:"appointment"`
 	domain.Period
 }
+
+// same reports whether both are the same period of the same claim.
+func (t Taken) same(u Taken) bool { return t.Claim == u.Claim && t.Period.Equal(u.Period) }
 
 // Command is something to do to a subject's day.
 //
@@ -124,11 +133,13 @@ func Decide(s State, c Command) ([]Event, error) {
 	case Claim:
 		return decideClaim(s, c)
 	case Release:
+		var events []Event
 		for _, t := range s.Claims {
 			if t.Claim == c.Claim {
-				return []Event{Released{c.Subject, t}}, nil
+				events = append(events, Released{c.Subject, t})
 			}
 		}
+		return events, nil
 	}
 	return nil, nil
 }
@@ -138,8 +149,8 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 	var by []claim.Claim
 	for _, t := range s.Claims {
 		switch {
-		case t.Claim == c.Taken.Claim && t.Period.Equal(c.Taken.Period):
-			if c.Tentative || slices.Contains(s.Firm, t.Claim) {
+		case t.same(c.Taken):
+			if c.Tentative || slices.ContainsFunc(s.Firm, t.same) {
 				return nil, nil // the same appointment, set and period: the same claim
 			}
 			return []Event{Booked{c.Subject, t}}, nil
@@ -173,13 +184,13 @@ func Evolve(s State, e Event) State {
 	case Held:
 		s.Claims = append(slices.Clone(s.Claims), e.Taken)
 	case Booked:
-		if !slices.ContainsFunc(s.Claims, func(t Taken) bool { return t.Claim == e.Claim && t.Period.Equal(e.Period) }) {
+		if !slices.ContainsFunc(s.Claims, e.same) {
 			s.Claims = append(slices.Clone(s.Claims), e.Taken)
 		}
-		s.Firm = append(slices.Clone(s.Firm), e.Claim)
+		s.Firm = append(slices.Clone(s.Firm), e.Taken)
 	case Released:
-		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(t Taken) bool { return t.Claim == e.Claim })
-		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), func(c claim.Claim) bool { return c == e.Claim })
+		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), e.same)
+		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), e.same)
 	}
 	return s
 }

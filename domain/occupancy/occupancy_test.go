@@ -92,7 +92,12 @@ func TestRoomsAndDevices(t *testing.T) {
 	t.Run("its stream says whose time it is", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, room, occupancy.SubjectOf(room.Stream("2026-03-02")))
+		require.Equal(t, domain.Day("2026-03-02"), occupancy.DayOf(room.Stream("2026-03-02")))
 	})
+	later := taken("a", 1, 11, 12)
+	t.Run("each period of one claim is booked by itself",
+		spec.Given(occupancy.Held{Subject: ana, Taken: first}, occupancy.Held{Subject: ana, Taken: later}, booked(first)).
+			When(claims(later)).Then(booked(later)))
 }
 
 func TestRelease(t *testing.T) {
@@ -100,6 +105,11 @@ func TestRelease(t *testing.T) {
 	first, second := taken("a", 1, 9, 10), taken("a", 2, 9, 11)
 	t.Run("frees the time",
 		spec.Given(booked(first)).When(occupancy.Release{Subject: ana, Claim: first.Claim}).Then(released(first)))
+	again := taken("a", 1, 11, 12)
+	t.Run("frees every period of the claim",
+		spec.Given(booked(first), booked(again)).When(occupancy.Release{Subject: ana, Claim: first.Claim}).Then(released(first), released(again)))
+	t.Run("of one period leaves the other taken",
+		spec.Given(booked(first), booked(again), released(first)).When(claims(taken("b", 1, 11, 12))).ThenRefuse(occupancy.ErrTaken))
 	t.Run("of set one leaves set two untouched",
 		spec.Given(booked(second)).When(occupancy.Release{Subject: ana, Claim: first.Claim}).Then())
 }

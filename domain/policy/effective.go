@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -54,6 +55,41 @@ func Resolve(visitType, practitioner, clinic State) Effective {
 		PatientDay: said(t.PatientDay, 0), PatientPractitioner: said(t.PatientPractitioner, 0), PatientActive: said(t.PatientActive, 0),
 		HoldsShare: said(t.HoldsShare, defaultHoldsShare), UndoGrace: minutes(t.UndoGrace, defaultUndoGrace), NoShowAfter: minutes(t.NoShowAfter, 0),
 	}
+}
+
+// And returns the stricter of two terms, field by field: what a visit is decided
+// under that several practitioners take part in. Limits of one practitioner's
+// appointments are those of nobody then; see the terms of each.
+func (e Effective) And(f Effective) Effective {
+	return Effective{
+		MinNotice: max(e.MinNotice, f.MinNotice), Horizon: fewer(e.Horizon, f.Horizon), Approval: e.Approval || f.Approval,
+		HoldTime: min(e.HoldTime, f.HoldTime), CancelBefore: max(e.CancelBefore, f.CancelBefore),
+		RescheduleBefore: max(e.RescheduleBefore, f.RescheduleBefore), Reschedules: fewer(e.Reschedules, f.Reschedules),
+		PractitionerDay: fewer(e.PractitionerDay, f.PractitionerDay), PractitionerWeek: fewer(e.PractitionerWeek, f.PractitionerWeek),
+		PatientDay: fewer(e.PatientDay, f.PatientDay), PatientPractitioner: fewer(e.PatientPractitioner, f.PatientPractitioner),
+		PatientActive: fewer(e.PatientActive, f.PatientActive), HoldsShare: min(e.HoldsShare, f.HoldsShare),
+		UndoGrace: min(e.UndoGrace, f.UndoGrace), NoShowAfter: max(e.NoShowAfter, f.NoShowAfter),
+		Revisions: e.with(f.Revisions),
+	}
+}
+
+// fewer returns the lower of two limits; 0 is none.
+func fewer[T int | time.Duration](a, b T) T {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// with returns the revisions that either was decided under, each once.
+func (e Effective) with(more []Revision) []Revision {
+	all := slices.Clone(e.Revisions)
+	for _, r := range more {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // ByDefault is the source of a field that no policy says anything of.

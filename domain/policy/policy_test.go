@@ -149,6 +149,31 @@ func TestEveryFieldIsTakenOver(t *testing.T) {
 	}
 }
 
+// The terms of several practitioners are the strictest of each field, whichever
+// says it; what says nothing limits nothing.
+func TestTheStricterTermsHoldForSeveral(t *testing.T) {
+	t.Parallel()
+	strict := policy.Effective{
+		MinNotice: 2 * time.Hour, Horizon: time.Hour, Approval: true, HoldTime: time.Minute, CancelBefore: 2 * time.Hour,
+		RescheduleBefore: 2 * time.Hour, Reschedules: 1, PractitionerDay: 1, PractitionerWeek: 1, PatientDay: 1, PatientPractitioner: 1,
+		PatientActive: 1, HoldsShare: 10, UndoGrace: time.Minute, NoShowAfter: 2 * time.Hour,
+		Revisions: []policy.Revision{{Scope: clinic, Revision: 1}, {Scope: policy.Scope{Kind: policy.OfPractitioner, ID: "p"}, Revision: 2}},
+	}
+	loose := policy.Effective{
+		MinNotice: time.Hour, Horizon: 2 * time.Hour, HoldTime: 2 * time.Minute, CancelBefore: time.Hour, RescheduleBefore: time.Hour, Reschedules: 2,
+		PractitionerDay: 2, PractitionerWeek: 2, PatientDay: 2, PatientPractitioner: 2, PatientActive: 2, HoldsShare: 20, UndoGrace: time.Hour,
+		NoShowAfter: time.Hour, Revisions: strict.Revisions[:1],
+	}
+	none := policy.Resolve(policy.State{}, policy.State{}, policy.State{})
+	require.Equal(t, strict, strict.And(loose))
+	swapped := loose.And(strict)
+	require.Equal(t, strict, swapped)
+	require.Equal(t, strict, strict.And(none))
+	for i := range reflect.TypeFor[policy.Effective]().NumField() {
+		require.NotZero(t, reflect.ValueOf(swapped).Field(i).Interface(), reflect.TypeFor[policy.Effective]().Field(i).Name)
+	}
+}
+
 func TestStream(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, domain.StreamName("policy-visit-type.v"), policy.Scope{Kind: policy.OfVisitType, ID: "v"}.Stream())

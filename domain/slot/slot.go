@@ -13,6 +13,7 @@ package slot
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/claim"
@@ -40,7 +41,10 @@ type State struct {
 	Withdrawn bool
 	Claims    []Holder      // in the order in which they were made
 	Firm      []claim.Claim // those that were booked, not only held
+	Shares    []Share       // of the claims that share the slot's time with others
 	Terms     Terms         // zero until the stream begins
+
+	Beyond []domain.AppointmentID // for whom staff added a place that they have
 }
 
 // Holder is a claim with those it is for.
@@ -48,7 +52,14 @@ type Holder struct {
 	claim.Claim
 	Appointment domain.AppointmentID `json:"appointment"`
 	Patient     domain.PatientID     `json:"patient,omitempty"`
-	Place       int                  `json:"place,omitempty"` // which of the places, from 0
+	Place       int                  `json:"place,omitempty"` // which of the places that there were, from 0
+}
+
+// Share is the part of the slot's time that a claim was given: its place among
+// so many. It stays when the number of places changes.
+type Share struct {
+	claim.Claim
+	Place, Of int // Place from 0, Of 2 or more
 }
 
 // Command is something to do to a slot.
@@ -207,16 +218,38 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 // beyond adds the place that is missing, and takes it.
 func beyond(s State, c Claim, places int) []Event {
 	added := Overbooked{Terms: c.Terms, Appointment: c.Holder.Appointment, Reason: c.Reason, Places: max(places, len(owners(s.Claims, c.Holder.Owner, nil))) + 1}
-	return []Event{added, Evolve(s, added).take(c, added.Places)}
+	c.Holder.Place = added.Places - 1
+	return []Event{added, c.claimed(added.Places)}
 }
 
-// take returns the event that gives the claim the lowest place that no other
-// owner has.
+// take returns the event that gives the claim the first place whose part of the
+// slot's time no other owner has.
 func (s State) take(c Claim, places int) Event {
-	c.Holder.Place = 0
-	for slices.ContainsFunc(s.Claims, func(h Holder) bool { return h.Place == c.Holder.Place && h.Owner != c.Holder.Owner }) {
+	for c.Holder.Place = 0; s.shared(c.Holder, places); {
 		c.Holder.Place++
 	}
+	return c.claimed(places)
+}
+
+// shared reports whether another owner's part of the slot's time begins with that
+// of a holder who has its place among so many.
+func (s State) shared(h Holder, places int) bool {
+	return slices.ContainsFunc(s.Claims, func(other Holder) bool {
+		share := s.share(other)
+		return other.Owner != h.Owner && share.Place*places == h.Place*share.Of
+	})
+}
+
+func (s State) share(h Holder) Share {
+	for _, share := range s.Shares {
+		if share.Claim == h.Claim {
+			return share
+		}
+	}
+	return Share{h.Claim, h.Place, 1}
+}
+
+func (c Claim) claimed(places int) Event {
 	if c.Tentative {
 		return Held{c.Terms, c.Holder, places}
 	}
@@ -298,10 +331,29 @@ func (s State) holder(c claim.Claim) (Holder, bool) {
 	return Holder{}, false
 }
 
-// Place returns which place a claim has, from 0, and whether it has any.
-func (s State) Place(c claim.Claim) (int, bool) {
-	h, held := s.holder(c)
-	return h.Place, held
+// Turn returns when the turn of a claim is: the places share the time of the slot
+// alike, as many as there were when it was claimed. It returns false for a claim
+// that shares it with nobody.
+func (s State) Turn(c claim.Claim) (time.Time, bool) {
+	for _, share := range s.Shares {
+		if share.Claim == c {
+			length := s.Terms.End.Sub(s.Terms.Start) / time.Duration(share.Of)
+			return s.Terms.Start.Add(time.Duration(share.Place) * length.Truncate(time.Second)), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// Added reports whether staff added the place that an appointment has.
+func (s State) Added(id domain.AppointmentID) bool { return slices.Contains(s.Beyond, id) }
+
+// claimed notes a holder who was not there before.
+func (s State) claimed(h Holder, places int) State {
+	s.Claims = append(slices.Clone(s.Claims), h)
+	if places > 1 {
+		s.Shares = append(slices.Clone(s.Shares), Share{h.Claim, h.Place, places})
+	}
+	return s
 }
 
 // Evolve returns the state after the event.
@@ -309,21 +361,24 @@ func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case Held:
 		s.Places, s.Terms = e.Places, e.Terms
-		s.Claims = append(slices.Clone(s.Claims), e.Holder)
+		s = s.claimed(e.Holder, e.Places)
 	case Booked:
 		s.Places, s.Terms = e.Places, e.Terms
 		s.Firm = append(slices.Clone(s.Firm), e.Claim)
 		if _, held := s.holder(e.Claim); !held {
-			s.Claims = append(slices.Clone(s.Claims), e.Holder)
+			s = s.claimed(e.Holder, e.Places)
 		}
 	case Released:
 		s.Claims = slices.DeleteFunc(slices.Clone(s.Claims), func(h Holder) bool { return h.Claim == e.Claim })
 		s.Firm = slices.DeleteFunc(slices.Clone(s.Firm), func(c claim.Claim) bool { return c == e.Claim })
+		s.Shares = slices.DeleteFunc(slices.Clone(s.Shares), func(share Share) bool { return share.Claim == e.Claim })
+		s.Beyond = slices.DeleteFunc(slices.Clone(s.Beyond), func(id domain.AppointmentID) bool { return id == e.Appointment })
 	case Withdrawn:
 		s.Withdrawn, s.Terms = true, e.Terms
 	case Resized:
 		s.Places, s.Wanted, s.Terms = e.Places, e.Wanted, e.Terms
 	case Overbooked:
+		s.Beyond = append(slices.Clone(s.Beyond), e.Appointment)
 		s.Wanted = cmp.Or(s.Wanted, s.Places) // the place goes with whoever leaves first
 		s.Places, s.Terms = e.Places, e.Terms
 	}

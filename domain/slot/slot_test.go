@@ -97,21 +97,47 @@ func TestHold(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	t.Run("are told apart", spec.Given(booked(ana, 2)).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
-	t.Run("are known by their claims", func(t *testing.T) {
-		t.Parallel()
-		state := domain.Fold(slot.Evolve, slot.State{}, []slot.Event{booked(ana, 2), booked(at(boris, 1), 2)}...)
-		place, held := state.Place(boris.Claim)
-		require.True(t, held)
-		require.Equal(t, 1, place)
-		_, held = state.Place(carlos.Claim)
-		require.False(t, held)
-	})
 	t.Run("of one that is held is told apart from one that is booked", spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 2}).When(book(boris, 2)).
 		Then(booked(at(boris, 1), 2)))
 	t.Run("of a hold that nobody confirmed go to the next",
 		spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 1}).When(book(boris, 1, ana)).Then(slot.Released{Terms: terms, Holder: ana}, booked(boris, 1)))
 	t.Run("stay with their holders when others leave",
 		spec.Given(booked(ana, 3), booked(at(boris, 1), 3), slot.Released{Terms: terms, Holder: ana}).When(book(carlos, 3)).Then(booked(carlos, 3)))
+}
+
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	minutes := func(t *testing.T, events ...slot.Event) (turns []any) {
+		t.Helper()
+		state := domain.Fold(slot.Evolve, slot.State{}, events...)
+		for _, who := range []slot.Holder{ana, boris, carlos} {
+			if at, shared := state.Turn(who.Claim); shared {
+				turns = append(turns, int(at.Sub(terms.Start).Minutes()))
+			} else {
+				turns = append(turns, nil)
+			}
+		}
+		return turns
+	}
+	more := slot.Resized{Terms: terms, Places: 4}
+	t.Run("share the slot's time alike", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []any{0, 30, nil}, minutes(t, booked(ana, 2), booked(at(boris, 1), 2)))
+		require.Equal(t, []any{0, 20, nil}, minutes(t, slot.Held{Terms: terms, Holder: ana, Places: 3}, booked(ana, 2), booked(at(boris, 1), 3)))
+		require.Equal(t, []any{nil, nil, nil}, minutes(t, booked(ana, 1)), "who has the slot alone has no turn")
+	})
+	t.Run("stay when places are added, and the newcomers' are between them",
+		spec.Given(booked(ana, 2), booked(at(boris, 1), 2), more).When(book(carlos, 2)).Then(booked(at(carlos, 1), 4)))
+	t.Run("stay when places are added, each within the slot", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []any{0, 30, 15}, minutes(t, booked(ana, 2), booked(at(boris, 1), 2), more, booked(at(carlos, 1), 4)))
+		require.Equal(t, []any{0, nil, 30}, minutes(t, booked(ana, 2), booked(at(boris, 1), 2), more, booked(at(carlos, 2), 4), slot.Released{Terms: terms, Holder: at(boris, 1)}))
+	})
+	t.Run("of a slot that was for one begin after the one",
+		spec.Given(booked(ana, 1), more).When(book(boris, 1)).Then(booked(at(boris, 1), 4)))
+	t.Run("of fewer places are given anew", spec.Given(
+		booked(ana, 4), booked(at(boris, 1), 4), slot.Resized{Terms: terms, Places: 2}, slot.Released{Terms: terms, Holder: ana},
+	).When(book(carlos, 2)).Then(booked(carlos, 2)))
 }
 
 func TestOverbook(t *testing.T) {
@@ -124,6 +150,13 @@ func TestOverbook(t *testing.T) {
 	t.Run("adds one to as many as there are, also to more than are wanted",
 		spec.Given(booked(ana, 2), booked(at(carlos, 1), 2), slot.Resized{Terms: terms, Places: 2, Wanted: 1}).When(beyond).
 			Then(slot.Overbooked{Terms: terms, Appointment: "boris", Places: 3, Reason: beyond.Reason}, booked(at(boris, 2), 3)))
+	t.Run("is known of who was taken in, until they leave", func(t *testing.T) {
+		t.Parallel()
+		state := domain.Fold(slot.Evolve, slot.State{}, []slot.Event{booked(ana, 1), added, booked(at(boris, 1), 2)}...)
+		require.True(t, state.Added("boris"))
+		require.False(t, state.Added("ana"))
+		require.False(t, slot.Evolve(state, slot.Released{Terms: terms, Holder: at(boris, 1)}).Added("boris"))
+	})
 	t.Run("leaves the next one without staff refused",
 		spec.Given(booked(ana, 1), added, booked(at(boris, 1), 2)).When(book(carlos, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("does not open what was withdrawn", spec.Given(slot.Withdrawn{Terms: terms}).When(beyond).ThenRefuse(slot.ErrWithdrawn))

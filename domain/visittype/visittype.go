@@ -9,6 +9,7 @@ package visittype
 
 import (
 	"strings"
+	"time"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -42,10 +43,17 @@ type Fee struct {
 	Currency string `json:"currency"` // ISO 4217 code
 }
 
+// Whole returns how long a visit takes with its buffers: that much of the time of
+// each practitioner, in whole slots.
+func (t Terms) Whole() time.Duration {
+	return time.Duration(t.BufferBefore+t.Duration+t.BufferAfter) * time.Minute
+}
+
 // Slots returns how many slots in a row a visit takes with its buffers, when a
 // slot lasts gridMinutes, 1 or more.
 func (t Terms) Slots(gridMinutes int) int {
-	return (t.BufferBefore + t.Duration + t.BufferAfter + gridMinutes - 1) / gridMinutes
+	grid := time.Duration(gridMinutes) * time.Minute
+	return int((t.Whole() + grid - 1) / grid)
 }
 
 // State is the visit type; the zero value is one that does not exist.
