@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +20,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  3,
+		Version:  4,
 		Interest: domain.Filter{Categories: []string{appointment.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -47,6 +49,7 @@ create table appointment (
 	expected_at   timestamptz,
 	overbooked    boolean          not null,
 	displaced     boolean          not null,
+	withdrawn     text[] collate "C",
 	moves         bigint           not null,
 	booked_at     timestamptz,
 	cancelled_at  timestamptz,
@@ -83,7 +86,8 @@ type appointmentRow struct {
 	Deadline     time.Time             `db:"deadline"`    // of what is held or requested
 	ExpectedAt   time.Time             `db:"expected_at"` // the patient's turn in a session
 	Overbooked   bool                  `db:"overbooked"`
-	Displaced    bool                  `db:"displaced"` // its slot was withdrawn
+	Displaced    bool                  `db:"displaced"` // a slot of its set was withdrawn
+	Withdrawn    []string              `db:"withdrawn"` // set/slot of the claims whose slot was
 	Moves        int                   `db:"moves"`
 	BookedAt     time.Time             `db:"booked_at"`
 	CancelledAt  time.Time             `db:"cancelled_at"`
@@ -111,7 +115,7 @@ func appointmentKeys(r domain.Recorded) []string {
 
 func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appointmentRow, bool) {
 	if withdrawn, ok := r.Event.(slot.Withdrawn); ok {
-		return a.displaced(withdrawn), exists
+		return a.lost(withdrawn).displaced(), exists
 	}
 	event, ok := r.Event.(appointment.Event)
 	if _, proposed := event.(appointment.WasProposed); !ok || !exists && !proposed {
@@ -121,16 +125,25 @@ func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appoin
 	if _, set := appointment.Of(event); set < a.Set && !a.Listed {
 		return a, true // of a set that another has taken the place of
 	}
-	return a.decided(event, r.RecordedAt).lived(event), true
+	return a.decided(event, r.RecordedAt).lived(event).displaced(), true
 }
 
-// displaced notes that the visit's slot was taken off the schedule.
-func (a appointmentRow) displaced(e slot.Withdrawn) appointmentRow {
+// lost notes which sets of the visit had a slot that was taken off the
+// schedule: one that is about to be booked, too, may have lost its slot.
+func (a appointmentRow) lost(e slot.Withdrawn) appointmentRow {
 	for _, h := range e.Displaced {
-		if h.Appointment == a.Appointment && h.Set == a.Set && slices.Contains(a.Slots, e.Slot) {
-			a.Displaced = true
+		if text := claimedSlot(h.Set, e.Slot); h.Appointment == a.Appointment && !slices.Contains(a.Withdrawn, text) {
+			a.Withdrawn = append(slices.Clone(a.Withdrawn), text)
 		}
 	}
+	return a
+}
+
+func claimedSlot(set int, id domain.SlotID) string { return strconv.Itoa(set) + "/" + string(id) }
+
+// displaced notes whether the visit is where a slot was taken off the schedule.
+func (a appointmentRow) displaced() appointmentRow {
+	a.Displaced = slices.ContainsFunc(a.Withdrawn, func(text string) bool { return strings.HasPrefix(text, strconv.Itoa(a.Set)+"/") })
 	return a
 }
 
@@ -157,7 +170,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 			a.Moves++
 		}
 		a = a.of(e.Visit, e.Set)
-		a.Status, a.Listed, a.Deadline, a.Displaced = appointment.Booked, true, time.Time{}, false
+		a.Status, a.Listed, a.Deadline = appointment.Booked, true, time.Time{}
 		a.BookedAt, a.CancelledAt = at, time.Time{}
 		a.ArrivedAt, a.StartedAt, a.FinishedAt = time.Time{}, time.Time{}, time.Time{}
 		a.Initiator, a.CancelCode, a.CancelReason = "", "", domain.Sealed{}

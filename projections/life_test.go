@@ -200,6 +200,14 @@ func TestWhoIsDisplaced(t *testing.T) {
 	}))
 	t.Run("nobody once moved", given(with(displaced(v, 0, 1), proposed(later, 2, at(8, 10)), moved(later, 2, v))...).Then(noVisits(f)))
 	t.Run("nobody who had moved away before", given(with(proposed(later, 2, at(8, 10)), moved(later, 2, v), displaced(v, 0, 1))...).Then(noVisits(f)))
+	t.Run("whose slot was withdrawn while it was about to be booked",
+		given(proposed(v, 1, at(8, 10)), claimed(v, 0, 1, 1), displaced(v, 0, 1), booked(v, 1)).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
+	t.Run("whose new slot was withdrawn while it was moved there",
+		given(with(proposed(later, 2, at(8, 10)), claimed(later, 1, 2, 1), displaced(later, 1, 2), moved(later, 2, v))...).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
 	t.Run("nobody who has cancelled", given(with(displaced(v, 0, 1), cancelled(v, 1))...).Then(noVisits(f)))
 }
 

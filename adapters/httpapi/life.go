@@ -8,6 +8,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/slot"
 )
 
 // MomentBody says when something happened.
@@ -70,7 +71,7 @@ func step[I commandInput](
 }
 
 func (a *api) lifeRoutes() {
-	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed)
+	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed, slot.ErrWithdrawn)
 	step(a, "decline", "Refuse what was requested", a.decline, appointment.ErrNotRequested, appointment.ErrLapsed)
 	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly)
 	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder)

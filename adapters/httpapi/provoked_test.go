@@ -289,7 +289,12 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			return s.post(s.visit+"/cancel", `{"initiator": "clinic"}`)
 		},
 	},
-	"approveAppointment": answered("approve"),
+	"approveAppointment": with(answered("approve"), "slot.withdrawn", func(s *stage) *httptest.ResponseRecorder {
+		s.policy(`"approval": true`)
+		id := s.books(0, s.joao)
+		s.afternoonOnly()
+		return s.post("appointments/"+id+"/approve", "")
+	}),
 	"declineAppointment": answered("decline"),
 	"arriveAppointment": {
 		"appointment.not-found": nowhere("arrive"), "appointment.status": after("arrive", "no-show"),
@@ -380,6 +385,14 @@ func answered(verb string) map[string]func(s *stage) *httptest.ResponseRecorder 
 			return s.post("appointments/"+id+"/"+verb, "")
 		},
 	}
+}
+
+// with adds a refusal to those of a route.
+func with(
+	all map[string]func(s *stage) *httptest.ResponseRecorder, rule string, how func(s *stage) *httptest.ResponseRecorder,
+) map[string]func(s *stage) *httptest.ResponseRecorder {
+	all[rule] = how
+	return all
 }
 
 // lives takes Maria's appointment, at half past eleven, through its life.

@@ -4,7 +4,7 @@
 //	        |                        |
 //	     Withdraw                 Withdraw
 //	        v                        v
-//	       gone <-----Release---- displaced: no new claim, the old ones stay
+//	       gone <-----Release---- displaced: no new claim; what is booked stays, what is held comes to nothing
 //
 // A slot's stream begins with its first claim or its withdrawal; its terms
 // come from the day that opened it. Claims never exceed the places (I1).
@@ -182,14 +182,16 @@ func Decide(s State, c Command) ([]Event, error) {
 
 func decideClaim(s State, c Claim) ([]Event, error) {
 	places := cmp.Or(s.Wanted, s.Places, c.Capacity) // fewer places refuse newcomers
-	if h, held := s.holder(c.Holder.Claim); held {
-		if c.Tentative || slices.Contains(s.Firm, h.Claim) {
-			return nil, nil // the same appointment and set: the same claim
-		}
+	h, held := s.holder(c.Holder.Claim)
+	switch {
+	case held && slices.Contains(s.Firm, h.Claim):
+		return nil, nil // the same appointment and set: the same claim
+	case s.Withdrawn:
+		return nil, ErrWithdrawn // also of what was held before
+	case held && c.Tentative:
+		return nil, nil
+	case held:
 		return []Event{Booked{s.Terms, h, s.Places}}, nil
-	}
-	if s.Withdrawn {
-		return nil, ErrWithdrawn
 	}
 	if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
 		return []Event{s.take(c, places)}, nil

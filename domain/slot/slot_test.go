@@ -91,6 +91,11 @@ func TestHold(t *testing.T) {
 	t.Run("stands in the way of others", spec.Given(held).When(book(boris, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("becomes a booking in its own place", spec.Given(held).When(book(ana, 1)).Then(booked(ana, 1)))
 	t.Run("of what is booked changes nothing", spec.Given(booked(ana, 1)).When(hold).Then())
+	t.Run("of what the clinic has withdrawn becomes no booking",
+		spec.Given(held, slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(book(ana, 1)).ThenRefuse(slot.ErrWithdrawn))
+	t.Run("of what the clinic has withdrawn becomes no request",
+		spec.Given(held, slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(hold).ThenRefuse(slot.ErrWithdrawn))
+	t.Run("twice is once", spec.Given(held).When(hold).Then())
 	t.Run("that was given back leaves the place free", spec.Given(held).When(slot.Release{Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
 }
 
@@ -150,6 +155,8 @@ func TestWithdraw(t *testing.T) {
 	t.Parallel()
 	t.Run("is always accepted",
 		spec.Given().When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms}))
+	t.Run("leaves what is booked booked",
+		spec.Given(booked(ana, 1), slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(book(ana, 1)).Then())
 	t.Run("names those who are displaced",
 		spec.Given(booked(ana, 1)).When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}))
 }
