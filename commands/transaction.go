@@ -158,6 +158,9 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		return none, err
 	}
 	if a.state.Fate(a.set) == claim.Live {
+		if err := a.displaced(); err != nil {
+			return none, err
+		}
 		done := answer(a.state, a.own) // as it was wished already
 		done.Position = max(done.Position, h.tidy(ctx, a.req, a.state))
 		return done, nil
@@ -166,6 +169,21 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		return none, h.abandon(ctx, a, err)
 	}
 	return h.commit(ctx, a)
+}
+
+// displaced refuses a move to where the appointment is already, when the clinic
+// has withdrawn a slot of it: nothing would be mended.
+func (a *attempt) displaced() error {
+	if a.purpose != appointment.ToMove {
+		return nil
+	}
+	for _, id := range a.visit.Slots {
+		stream := slot.Stream(id)
+		if domain.Replay(slot.Evolve, slot.State{}, a.loaded[stream]).Withdrawn {
+			return &Conflict{slot.ErrWithdrawn, stream, last(a.loaded[stream]), time.Time{}}
+		}
+	}
+	return nil
 }
 
 // loadAll loads the appointment and its arbiters, and sees to it that those

@@ -102,20 +102,30 @@ func appointmentKeys(r domain.Recorded) []string {
 		visit, _ := appointment.Of(e)
 		return []string{string(visit.Appointment)}
 	case slot.Withdrawn:
-		var keys []string
-		for _, h := range e.Displaced {
-			if key := string(h.Appointment); !slices.Contains(keys, key) {
-				keys = append(keys, key)
-			}
-		}
-		return keys
+		return visitsOf(e.Displaced)
+	case slot.Reinstated:
+		return visitsOf(e.Holders)
 	}
 	return nil
 }
 
+// visitsOf returns the appointments of a slot's holders, each once.
+func visitsOf(holders []slot.Holder) []string {
+	var keys []string
+	for _, h := range holders {
+		if key := string(h.Appointment); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appointmentRow, bool) {
-	if withdrawn, ok := r.Event.(slot.Withdrawn); ok {
-		return a.lost(withdrawn).displaced(), exists
+	switch e := r.Event.(type) {
+	case slot.Withdrawn:
+		return a.lost(e).displaced(), exists
+	case slot.Reinstated:
+		return a.regained(e.Slot).displaced(), exists
 	}
 	event, ok := r.Event.(appointment.Event)
 	if _, proposed := event.(appointment.WasProposed); !ok || !exists && !proposed {
@@ -135,6 +145,15 @@ func (a appointmentRow) lost(e slot.Withdrawn) appointmentRow {
 		if text := claimedSlot(h.Set, e.Slot); h.Appointment == a.Appointment && !slices.Contains(a.Withdrawn, text) {
 			a.Withdrawn = append(slices.Clone(a.Withdrawn), text)
 		}
+	}
+	return a
+}
+
+// regained notes that a slot is on the schedule again.
+func (a appointmentRow) regained(id domain.SlotID) appointmentRow {
+	kept := slices.DeleteFunc(slices.Clone(a.Withdrawn), func(text string) bool { return strings.HasSuffix(text, "/"+string(id)) })
+	if a.Withdrawn = kept; len(kept) == 0 {
+		a.Withdrawn = nil
 	}
 	return a
 }

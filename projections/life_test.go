@@ -188,6 +188,11 @@ func TestTheLifeOfAVisitInTheList(t *testing.T) {
 		}))
 }
 
+func reinstated(v appointment.Visit, n, set int) fact {
+	t := terms(v.Practitioner, n, v.Period)
+	return on(slot.Stream(t.Slot), slot.Reinstated{Terms: t, Holders: []slot.Holder{holder(v, set)}})
+}
+
 func TestWhoIsDisplaced(t *testing.T) {
 	t.Parallel()
 	v, later := visit(visitA, pat, ana, 0, half(9, 0)), visit(visitA, pat, ana, 1, half(10, 0))
@@ -208,6 +213,13 @@ func TestWhoIsDisplaced(t *testing.T) {
 		given(with(proposed(later, 2, at(8, 10)), claimed(later, 1, 2, 1), displaced(later, 1, 2), moved(later, 2, v))...).Then(func(t *testing.T, e *engine.Engine) {
 			require.True(t, only(t, e, f, at(8, 0)).Displaced)
 		}))
+	t.Run("nobody whose slot is on the schedule again", given(with(displaced(v, 0, 1), reinstated(v, 0, 1))...).Then(noVisits(f)))
+	t.Run("who has lost another slot as well, until that is back",
+		given(with(displaced(v, 0, 1), displaced(v, 1, 1), reinstated(v, 0, 1))...).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
+	t.Run("whose slot is withdrawn once more", given(with(displaced(v, 0, 1), reinstated(v, 0, 1), displaced(v, 0, 1))...).
+		Then(func(t *testing.T, e *engine.Engine) { require.True(t, only(t, e, f, at(8, 0)).Displaced) }))
 	t.Run("nobody who has cancelled", given(with(displaced(v, 0, 1), cancelled(v, 1))...).Then(noVisits(f)))
 }
 

@@ -161,6 +161,30 @@ func TestWithdraw(t *testing.T) {
 		spec.Given(booked(ana, 1)).When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}))
 }
 
+func TestReinstate(t *testing.T) {
+	t.Parallel()
+	withdrawn := slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}
+	reinstated := slot.Reinstated{Terms: terms, Holders: []slot.Holder{ana}}
+	reinstate := slot.Reinstate{Terms: terms, Times: 1, Capacity: 1}
+	t.Run("gives a withdrawn slot back to who has it", spec.Given(booked(ana, 1), withdrawn).When(reinstate).Then(reinstated))
+	t.Run("twice is once", spec.Given(booked(ana, 1), withdrawn, reinstated).When(reinstate).Then())
+	t.Run("does nothing to a slot that is on the schedule", spec.Given(booked(ana, 1)).When(reinstate).Then())
+	t.Run("makes as many places as are wanted", spec.Given(booked(ana, 1), withdrawn).When(slot.Reinstate{Terms: terms, Times: 1, Capacity: 2}).
+		Then(reinstated, slot.Resized{Terms: terms, Places: 2}))
+	t.Run("keeps the places that are taken", spec.Given(booked(ana, 2), booked(at(boris, 1), 2), withdrawn).When(reinstate).
+		Then(slot.Reinstated{Terms: terms, Holders: []slot.Holder{ana, at(boris, 1)}}, slot.Resized{Terms: terms, Places: 2, Wanted: 1}))
+	t.Run("leaves the places alone where nothing is said of them", spec.Given(booked(ana, 2), withdrawn).When(slot.Reinstate{Terms: terms, Times: 1}).Then(reinstated))
+	t.Run("lets others claim it again", spec.Given(booked(ana, 2), withdrawn, reinstated).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
+	t.Run("lets what is held be booked again",
+		spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 1}, withdrawn, reinstated).When(book(ana, 1)).Then(booked(ana, 1)))
+	t.Run("of a withdrawal does nothing after the next one, whether or not it came through",
+		spec.Given(booked(ana, 1), withdrawn, withdrawn).When(reinstate).Then())
+	t.Run("may be followed by another withdrawal", spec.Given(booked(ana, 1), withdrawn, reinstated).When(slot.Withdraw{Terms: terms, Times: 2}).Then(withdrawn))
+	t.Run("that did not come through is shut out by the next withdrawal",
+		spec.Given(booked(ana, 1), withdrawn).When(slot.Withdraw{Terms: terms, Times: 2}).Then(withdrawn))
+	t.Run("is not undone by a withdrawal from before", spec.Given(booked(ana, 1), withdrawn, reinstated).When(slot.Withdraw{Terms: terms, Times: 1}).Then())
+}
+
 func TestResize(t *testing.T) {
 	t.Parallel()
 	t.Run("more places are open at once",

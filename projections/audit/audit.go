@@ -178,6 +178,10 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 		if p := a.slots[e.Slot]; p != nil {
 			p.withdrawn = true
 		}
+	case slot.Reinstated:
+		if p := a.slots[e.Slot]; p != nil {
+			p.withdrawn = false
+		}
 	}
 }
 
