@@ -134,7 +134,7 @@ func wishRefusals(more ...*domain.Error) []*domain.Error {
 
 // claimRefusals are those of everything that claims slots.
 func claimRefusals(more ...*domain.Error) []*domain.Error {
-	return append(more, patient.ErrMerged, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
+	return append(more, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
 		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive)
 }
 
@@ -145,7 +145,7 @@ func (a *api) appointmentRoutes() {
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
-		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken,
+		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, patient.ErrMerged, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
 	command(a, operation{

@@ -98,10 +98,6 @@ func anotherJoao(s *stage) string  { return s.joao }
 
 // claims are the hindrances of everything that claims slots.
 var claims = map[string]hindrance{
-	"patient.merged": func(s *stage) string {
-		s.made("patients/"+s.maria+"/merge", `{"into": "`+s.joao+`"}`)
-		return first(s)
-	},
 	"appointment.past": func(s *stage) string {
 		s.setNow(at("2026-03-03T09:00:00Z"))
 		return first(s)
@@ -124,6 +120,14 @@ var claims = map[string]hindrance{
 	"quota.patient-day":          limited(`"patientDay": 1`, anotherMaria),
 	"quota.patient-practitioner": limited(`"patientPractitioner": 1`, anotherMaria),
 	"quota.patient-active":       limited(`"patientActive": 1`, anotherMaria),
+}
+
+// newcomers are the hindrances of what begins an appointment.
+var newcomers = map[string]hindrance{
+	"patient.merged": func(s *stage) string {
+		s.made("patients/"+s.maria+"/merge", `{"into": "`+s.joao+`"}`)
+		return first(s)
+	},
 }
 
 // wishes are the hindrances of everything that names slots.
@@ -438,9 +442,11 @@ func hindered(all map[string]map[string]func(s *stage) *httptest.ResponseRecorde
 			all[operation][rule] = func(s *stage) *httptest.ResponseRecorder { return ask(s, h) }
 		}
 	}
-	for _, from := range []map[string]hindrance{claims, wishes} {
+	for _, from := range []map[string]hindrance{claims, wishes, newcomers} {
 		add("bookAppointment", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.wish("appointments", h(s)) })
 		add("hold", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.wish("holds", h(s)) })
+	}
+	for _, from := range []map[string]hindrance{claims, wishes} {
 		add("rescheduleAppointment", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.moves(h(s)) })
 	}
 	add("undoAppointment", claims, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.undoes(h) })
