@@ -13,22 +13,22 @@ import (
 var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
 
 // Arrive notes that the patient is there. At is when; zero is now. Errors:
-// [appointment.ErrNotFound], [appointment.ErrStatus],
+// [appointment.ErrNotFound], [appointment.ErrStatus], [appointment.ErrFuture],
 // [appointment.ErrTooEarly], and those of every command.
 func (h *Handler) Arrive(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.Arrive{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.Arrive{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // CheckIn begins the visit. Errors: [appointment.ErrNotFound],
-// [appointment.ErrStatus], and those of every command.
+// [appointment.ErrStatus], [appointment.ErrFuture], [appointment.ErrOrder], and those of every command.
 func (h *Handler) CheckIn(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.CheckIn{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.CheckIn{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // Fulfil ends the visit. Errors: [appointment.ErrNotFound],
-// [appointment.ErrStatus], and those of every command.
+// [appointment.ErrStatus], [appointment.ErrFuture], [appointment.ErrOrder], and those of every command.
 func (h *Handler) Fulfil(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.Fulfil{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.Fulfil{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // Miss notes that the patient did not come. Errors:

@@ -443,7 +443,7 @@ func TestOnlyWhatWasLiveIsRestored(t *testing.T) {
 		_, err = w.h.Book(w.ctx, w.request(), asked)
 		require.NoError(t, err)
 		for _, b := range []commands.Booking{held, asked} {
-			_, err := w.cancel(b.Appointment)
+			_, err := w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: b.Appointment, Initiator: appointment.ByClinic})
 			require.NoError(t, err)
 			_, err = w.h.Undo(w.ctx, w.request(), b.Appointment)
 			require.ErrorIs(t, err, appointment.ErrNoChange)

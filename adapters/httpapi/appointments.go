@@ -152,7 +152,7 @@ func (a *api) appointmentRoutes() {
 		id: "cancelAppointment", method: http.MethodPost, path: "/v1/appointments/{id}/cancel", tag: "Appointments",
 		summary: "Cancel an appointment", detail: "Cancelling what is cancelled changes nothing and succeeds.",
 		refusals: []*domain.Error{
-			appointment.ErrNotFound, appointment.ErrStatus, appointment.ErrCancelLate, appointment.ErrNoReason,
+			appointment.ErrNotFound, appointment.ErrStatus, appointment.ErrCancelLate, appointment.ErrNoReason, appointment.ErrHeld,
 		},
 	}, a.cancel)
 	one(a, operation{

@@ -73,9 +73,9 @@ func step[I commandInput](
 func (a *api) lifeRoutes() {
 	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed, slot.ErrWithdrawn)
 	step(a, "decline", "Refuse what was requested", a.decline, appointment.ErrNotRequested, appointment.ErrLapsed)
-	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly)
-	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder)
-	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder)
+	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly, appointment.ErrFuture)
+	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder, appointment.ErrFuture)
+	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder, appointment.ErrFuture)
 	step(a, "no-show", "Note that the patient did not come", a.miss, appointment.ErrStatus, appointment.ErrTooEarly)
 	step(a, "undo", "Undo the last change of status", a.undo,
 		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)

@@ -284,6 +284,9 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive", "check-in")
 			return s.post(s.visit+"/cancel", `{"initiator": "clinic", "code": "other"}`)
 		},
+		"hold.not-yours": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("appointments/"+s.holds()+"/cancel", `{"initiator": "patient"}`)
+		},
 		"appointment.cancel-late": func(s *stage) *httptest.ResponseRecorder {
 			s.policy(`"cancelBefore": "P2D"`)
 			return s.post(s.visit+"/cancel", `{"initiator": "patient"}`)
@@ -305,6 +308,7 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 		"appointment.too-early": func(s *stage) *httptest.ResponseRecorder {
 			return s.post(s.visit+"/arrive", `{"at": "2026-03-02T08:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("arrive"),
 	},
 	"check-inAppointment": {
 		"appointment.not-found": nowhere("check-in"), "appointment.status": after("check-in"),
@@ -312,6 +316,7 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive")
 			return s.post(s.visit+"/check-in", `{"at": "2026-03-03T09:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("check-in", "arrive"),
 	},
 	"fulfilAppointment": {
 		"appointment.not-found": nowhere("fulfil"), "appointment.status": after("fulfil"),
@@ -319,6 +324,7 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive", "check-in")
 			return s.post(s.visit+"/fulfil", `{"at": "2026-03-03T09:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("fulfil", "arrive", "check-in"),
 	},
 	"no-showAppointment": {
 		"appointment.not-found": nowhere("no-show"), "appointment.status": after("no-show", "arrive", "check-in"),
@@ -375,6 +381,14 @@ func after(verb string, before ...string) func(s *stage) *httptest.ResponseRecor
 	return func(s *stage) *httptest.ResponseRecorder {
 		s.lives(before...)
 		return s.post(s.visit+"/"+verb, "")
+	}
+}
+
+// tomorrow notes something that has not happened yet.
+func tomorrow(verb string, before ...string) func(s *stage) *httptest.ResponseRecorder {
+	return func(s *stage) *httptest.ResponseRecorder {
+		s.lives(before...)
+		return s.post(s.visit+"/"+verb, `{"at": "2026-03-04T11:35:00Z"}`)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
 )
 
 // Initiator is who cancels or moves an appointment.
@@ -46,21 +47,27 @@ func codes() []Code {
 // having come.
 const earliest = 12 * time.Hour
 
+// ahead is how far the clock of whoever notes something may be ahead.
+const ahead = time.Minute
+
 type (
 	// Arrive says that the patient is there.
 	Arrive struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// CheckIn begins the visit.
 	CheckIn struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// Fulfil ends the visit.
 	Fulfil struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// Miss says that the patient did not come.
 	Miss struct {
@@ -100,6 +107,8 @@ var (
 	ErrBadCode      = domain.Refusal(domain.Invalid, "appointment.code", "the code of a cancellation is one of those that the API lists")
 	ErrStatus       = domain.Refusal(domain.Conflict, "appointment.status", "the appointment's status does not allow this")
 	ErrOrder        = domain.Refusal(domain.Invalid, "appointment.order", "a patient comes, goes in and is done in this order")
+	ErrFuture       = domain.Refusal(domain.Refused, "appointment.future", "what happens is noted when it has happened, not before")
+	ErrHeld         = domain.Refusal(domain.Forbidden, "hold.not-yours", "what is on hold is given back by whoever has its token, or by staff")
 	ErrTooEarly     = domain.Refusal(domain.Refused, "appointment.too-early", "the visit is too far away for this")
 	ErrCancelLate   = domain.Refusal(domain.Refused, "appointment.cancel-late", "it is too late for the patient to cancel; the clinic can, with a reason")
 	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so late the clinic cancels or moves with a reason only")
@@ -128,6 +137,8 @@ func arrive(s State, c Arrive) ([]Event, error) {
 		return nil, nil
 	case s.Status != Booked:
 		return nil, s.errStatus(Booked)
+	case c.At.After(c.Now.Add(ahead)):
+		return nil, ErrFuture
 	case c.At.Before(visit.Start.Add(-earliest)):
 		return nil, ErrTooEarly.Because("a patient arrives at most 12 hours before the visit")
 	}
@@ -140,6 +151,9 @@ func checkIn(s State, c CheckIn) ([]Event, error) {
 	}
 	if s.Status != Arrived {
 		return nil, s.errStatus(Arrived)
+	}
+	if c.At.After(c.Now.Add(ahead)) {
+		return nil, ErrFuture
 	}
 	if c.At.Before(s.Arrived) {
 		return nil, ErrOrder
@@ -155,6 +169,9 @@ func fulfil(s State, c Fulfil) ([]Event, error) {
 	if s.Status != CheckedIn {
 		return nil, s.errStatus(CheckedIn)
 	}
+	if c.At.After(c.Now.Add(ahead)) {
+		return nil, ErrFuture
+	}
 	if c.At.Before(s.Started) {
 		return nil, ErrOrder
 	}
@@ -167,8 +184,8 @@ func miss(s State, c Miss) ([]Event, error) {
 	switch {
 	case s.Status == NoShow:
 		return nil, nil
-	case s.Status != Booked && s.Status != Arrived:
-		return nil, s.errStatus(Booked, Arrived)
+	case s.Status != Booked:
+		return nil, s.errStatus(Booked)
 	case c.At.Before(visit.Start):
 		return nil, ErrTooEarly.Because("nobody has missed a visit that has not started")
 	}
@@ -194,6 +211,8 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		return nil, ErrBadCode
 	case s.Status == Cancelled && s.Decided:
 		return nil, nil // cancelled is cancelled, whoever asks again
+	case c.Initiator == ByPatient && s.onHold(c.At):
+		return nil, ErrHeld
 	case s.Status == CheckedIn || s.Status == Fulfilled || s.Status == NoShow:
 		return nil, s.errStatus(Booked, Arrived)
 	case late && c.Initiator == ByPatient:
@@ -202,6 +221,13 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		return nil, ErrNoReason
 	}
 	return []Event{WasCancelled{visit.Visit, n, c.Initiator, c.Code, c.Reason, c.At, c.By}}, nil
+}
+
+// onHold reports whether a frontend keeps the appointment for somebody, also
+// while that is about to be booked.
+func (s State) onHold(at time.Time) bool {
+	held, n := s.held()
+	return n > 0 && held.Fate == claim.Pending && at.Before(held.Deadline) && s.live() == 0
 }
 
 // MayUndo returns why the last change of status cannot be undone, or nil.

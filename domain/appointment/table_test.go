@@ -32,7 +32,7 @@ decline        6    7    7    x    7    7    7    7    7    -    7    7
 arrive         6    3    3    3    x    -    3    3    3    3    3    3
 check-in       6    3    3    3    3    x    -    3    3    3    3    3
 fulfil         6    3    3    3    3    3    x    -    3    3    3    3
-miss           6    3    3    3    x    x    3    3    3    3    3    -
+miss           6    3    3    3    x    3    3    3    3    3    3    -
 cancel         6    x    x    x    x    x    3    3    -    -    x    3
 undo           6    8    8    8    8    x    x    x    8    8    8    x`
 
@@ -52,8 +52,8 @@ func TestEveryCommandOfEveryStatus(t *testing.T) {
 		"lapse": appointment.Lapse{Set: 1, At: now}, "hold": appointment.Hold{Set: 1, Until: heldUntil, Ceiling: ceiling, At: now},
 		"renew":   appointment.Renew{Until: ceiling, At: now},
 		"release": appointment.Release{}, "request": appointment.Request{Set: 1, Until: answerBy, At: now}, "approve": appointment.Approve{At: now},
-		"decline": appointment.Decline{At: now}, "arrive": appointment.Arrive{At: came}, "check-in": appointment.CheckIn{At: nine},
-		"fulfil": appointment.Fulfil{At: done}, "miss": appointment.Miss{At: done},
+		"decline": appointment.Decline{At: now}, "arrive": appointment.Arrive{Now: done, At: came}, "check-in": appointment.CheckIn{Now: done, At: nine},
+		"fulfil": appointment.Fulfil{Now: done, At: done}, "miss": appointment.Miss{At: done},
 		"cancel": appointment.Cancel{Initiator: appointment.ByClinic, At: now}, "undo": appointment.Undo{At: done, By: "desk", Grace: done.Sub(came)},
 	}
 	histories := map[string][]appointment.Event{
