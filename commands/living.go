@@ -2,12 +2,10 @@ package commands
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/quota"
 )
 
 var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
@@ -53,30 +51,19 @@ func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID
 	defer cancel()
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		done, err := change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
-		if err == nil && done.State.Status.Over() {
-			done.Position = max(done.Position, h.uncount(ctx, req, done.State))
+		if set, _ := done.State.Current(); err == nil && done.State.Status.Over() && len(toCome(set)) > 0 {
+			done.Position = max(done.Position, h.uncount(ctx, req, id))
 		}
 		return done, err
 	})
 }
 
-// uncount gives back the quotas of what is to come, once it has come, and
-// returns the position of the last release. Its failure is nobody's: a claim of
-// what is over counts for nothing.
-func (h *Handler) uncount(ctx context.Context, req Request, s appointment.State) domain.Position {
-	claims := slices.DeleteFunc(owedBy(s.Current()), func(c owedClaim) bool {
-		q, ok := quota.Parse(c.stream)
-		return !ok || q.Bucket != quota.Active || q.Rule == quota.Holds
-	})
-	position, _ := h.releaseAll(ctx, req, claims) // see above
-	return position
-}
-
 // Undo takes the last change of status back; what was cancelled has to claim
 // everything again. Errors: [appointment.ErrNotFound],
 // [appointment.ErrNoChange], [appointment.ErrNotYours],
-// [appointment.ErrUndoLate], for a cancellation those of [Handler.Book], and
-// those of every command.
+// [appointment.ErrUndoLate], for a visit that was over and counts again those of
+// package quota, for a cancellation those of [Handler.Book], and those of every
+// command.
 func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID) (Answer[appointment.State], error) {
 	now, err := h.Appointment(ctx, id)
 	if err != nil {
@@ -89,7 +76,7 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 	}
 	undo := appointment.Undo{At: h.now(), By: req.Actor, Grace: place.UndoGrace}
 	if now.State.Status != appointment.Cancelled {
-		return handle(ctx, h, req, appointment.Stream(id), appointments, appointment.Command(undo), unguarded)
+		return h.revert(ctx, req, id, undo)
 	}
 	return h.transactOn(ctx, req, id, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
 		if err := s.MayUndo(undo); err != nil {
