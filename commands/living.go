@@ -58,8 +58,9 @@ func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID
 	})
 }
 
-// Undo takes the last change of status back; what was cancelled has to claim
-// everything again. Errors: [appointment.ErrNotFound],
+// Undo takes the last change of status back; what was cancelled or declined has
+// to claim everything again, and is booked or requested as it was. An approval is
+// not undone. Errors: [appointment.ErrApproved], [appointment.ErrNotFound],
 // [appointment.ErrNoChange], [appointment.ErrNotYours],
 // [appointment.ErrUndoLate], for a visit that was over and counts again those of
 // package quota, for a cancellation those of [Handler.Book], and those of every
@@ -89,6 +90,9 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 		w, place, err := h.again(ctx, cancelled.Visit)
 		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions()}
 		p.limits = place.limits(w.visit)
+		if p.request = s.Change.From == appointment.Pending; p.request && err == nil {
+			p.until, err = h.replyBy(ctx, w.visit)
+		}
 		return p, err
 	})
 }

@@ -184,6 +184,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 	case appointment.WasRequested:
 		a = a.of(e.Visit, e.Set)
 		a.Status, a.Deadline, a.Listed = appointment.Pending, e.Deadline, true
+		a.CancelledAt, a.Initiator, a.CancelCode, a.CancelReason = time.Time{}, "", "", domain.Sealed{}
 	case appointment.WasBooked:
 		if a.Status == appointment.Booked && e.Set != a.Set {
 			a.Moves++

@@ -138,6 +138,14 @@ func TestRequestsInTheListOfVisits(t *testing.T) {
 			require.NotEmpty(t, got.CancelReason.Box)
 			require.Equal(t, appointment.ByPractitioner, got.Initiator)
 		}))
+	t.Run("a declined request that is requested again is as it was", given(proposed(v, 1, deadline), requested(v, 1, until),
+		about(v, appointment.WasDeclined{Visit: v, Set: 1, Code: "full"}), proposed(v, 2, deadline), requested(v, 2, until)).
+		Then(func(t *testing.T, e *engine.Engine) {
+			got := only(t, e, projections.AppointmentFilter{Status: appointment.Pending}, at(8, 0))
+			require.Empty(t, got.CancelCode)
+			require.Empty(t, got.Initiator)
+			require.True(t, got.CancelledAt.IsZero())
+		}))
 	t.Run("an approved request is booked", given(proposed(v, 1, deadline), requested(v, 1, until), booked(v, 1)).
 		Then(func(t *testing.T, e *engine.Engine) {
 			got := only(t, e, projections.AppointmentFilter{Status: appointment.Booked}, until.Add(time.Hour))

@@ -78,7 +78,7 @@ func (a *api) lifeRoutes() {
 	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder, appointment.ErrFuture)
 	step(a, "no-show", "Note that the patient did not come", a.miss, appointment.ErrStatus, appointment.ErrTooEarly)
 	step(a, "undo", "Undo the last change of status", a.undo,
-		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)
+		claimRefusals(appointment.ErrNoChange, appointment.ErrApproved, appointment.ErrNotYours, appointment.ErrUndoLate)...)
 	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free", a.move,
 		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging)...)
 }

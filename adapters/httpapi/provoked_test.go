@@ -332,6 +332,12 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 	},
 	"undoAppointment": {
 		"appointment.not-found": nowhere("undo"), "undo.nothing": after("undo"),
+		"undo.approved": func(s *stage) *httptest.ResponseRecorder {
+			s.policy(`"approval": true`)
+			id := s.books(0, s.joao)
+			require.Equal(s.t, http.StatusOK, s.post("appointments/"+id+"/approve", "").Code)
+			return s.post("appointments/"+id+"/undo", "")
+		},
 		"undo.not-yours": func(s *stage) *httptest.ResponseRecorder {
 			s.lives("arrive")
 			return s.call(s.t, http.MethodPost, "/v1/"+s.visit+"/undo", "", "X-Actor", "another")

@@ -115,6 +115,7 @@ var (
 	ErrMoveLate     = domain.Refusal(domain.Refused, "appointment.reschedule-late", "it is too late for the patient to reschedule; the clinic can, with a reason")
 	ErrMoves        = domain.Refusal(domain.Refused, "appointment.reschedules", "the appointment has been rescheduled as often as its patient may")
 	ErrNoChange     = domain.Refusal(domain.Conflict, "undo.nothing", "there is nothing to undo")
+	ErrApproved     = domain.Refusal(domain.Conflict, "undo.approved", "an approval is not undone: people rely on it; cancel the appointment, or move it")
 	ErrNotYours     = domain.Refusal(domain.Forbidden, "undo.not-yours", "only whoever made the last change can undo it")
 	ErrUndoLate     = domain.Refusal(domain.Refused, "undo.late", "it is too late to undo the last change")
 )
@@ -232,11 +233,14 @@ func (s State) onHold(at time.Time) bool {
 
 // MayUndo returns why the last change of status cannot be undone, or nil.
 func (s State) MayUndo(c Undo) error {
+	current, _ := s.Current()
 	switch {
 	case s.Status == "":
 		return ErrNotFound
-	case s.Change.From == "", s.Status == Cancelled && s.Change.From != Booked && s.Change.From != Arrived && s.Change.From != CheckedIn:
-		return ErrNoChange // only what was live can be again
+	case s.Status == Booked && s.Change == Change{} && current.Phase == OnRequest:
+		return ErrApproved
+	case s.Change.From == "":
+		return ErrNoChange // also of a hold that was given back
 	case s.Change.By != c.By:
 		return ErrNotYours
 	case c.At.After(s.Change.At.Add(c.Grace)):

@@ -163,10 +163,18 @@ func TestWhichCancellationMayBeUndone(t *testing.T) {
 		return after(history...).MayUndo(appointment.Undo{At: now, By: "ana", Grace: time.Minute})
 	}
 	require.NoError(t, may(proposed, booked, ended), "that of a booking")
-	require.ErrorIs(t, may(proposed, requested, ended), appointment.ErrNoChange, "not that of a request: nobody had approved it")
+	require.NoError(t, may(proposed, requested, ended), "that of a request")
 	require.ErrorIs(t, may(proposed, held, ended), appointment.ErrNoChange, "not that of a hold")
 	require.ErrorIs(t, may(proposed, lapsed, ended), appointment.ErrNoChange, "not that of what never came to be")
-	require.ErrorIs(t, may(proposed, requested, declined), appointment.ErrNoChange, "not a refusal by the clinic")
+	require.ErrorIs(t, may(proposed, requested, declined), appointment.ErrNotYours, "a refusal by the clinic only by the clinic")
+	mine := declined
+	mine.By = "ana"
+	require.NoError(t, may(proposed, requested, mine), "a refusal by whoever refused")
+	unsaid := mine
+	unsaid.At = time.Time{}
+	require.ErrorIs(t, may(proposed, requested, unsaid), appointment.ErrUndoLate, "not one of which nobody knows when it was")
+	require.ErrorIs(t, may(proposed, requested, booked), appointment.ErrApproved, "not an approval: people rely on it")
+	require.ErrorIs(t, may(proposed, held, booked), appointment.ErrNoChange, "not the booking of a hold")
 }
 
 func TestRestore(t *testing.T) {
@@ -175,7 +183,27 @@ func TestRestore(t *testing.T) {
 	restore.Purpose = appointment.ToRestore
 	t.Run("claims what was cancelled again, with the next set", spec.Given(proposed, booked, ended).When(restore).Then(wasProposed(2)))
 	t.Run("of what is booked changes nothing", spec.Given(proposed, booked).When(restore).Then())
-	t.Run("of what was declined changes nothing", spec.Given(proposed, requested, declined).When(restore).Then())
+	t.Run("claims what was declined again", spec.Given(proposed, requested, declined).When(restore).Then(wasProposed(2)))
+	t.Run("claims a request that was cancelled again", spec.Given(proposed, requested, ended).When(restore).Then(wasProposed(2)))
+	again := requested
+	again.Set = 2
+	for name, end := range map[string]appointment.Event{"declined": declined, "cancelled": ended} {
+		back := []appointment.Event{proposed, requested, end, wasProposed(2), again}
+		t.Run("of a request that was "+name+" is a request", func(t *testing.T) {
+			t.Parallel()
+			s := after(back...)
+			require.Equal(t, appointment.Pending, s.Status)
+			require.Equal(t, claim.Dead, s.Fate(1))
+			require.Equal(t, claim.Pending, s.Fate(2))
+		})
+		t.Run("of a request that was "+name+" is once", spec.Given(back...).When(appointment.Undo{At: now, By: "ana"}).Then())
+		t.Run("of a request that was "+name+" may be approved", spec.Given(back...).When(appointment.Approve{At: now}).
+			Then(appointment.WasBooked{Visit: visit, Set: 2}))
+		t.Run("of a request that was "+name+" may be declined again", spec.Given(back...).When(appointment.Decline{At: now, By: "desk"}).
+			Then(appointment.WasDeclined{Visit: visit, Set: 2, At: now, By: "desk"}))
+		t.Run("of a request that was "+name+" closes nothing that a booking could open",
+			spec.Given(back...).When(propose(answerBy)).ThenRefuse(appointment.ErrExists))
+	}
 	late := restore
 	late.At = nine
 	t.Run("is refused once the visit would have started", spec.Given(proposed, booked, ended).When(late).ThenRefuse(appointment.ErrPast))

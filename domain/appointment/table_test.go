@@ -19,7 +19,7 @@ const table = `
 propose-other  x    1    1    1    1    1    1    1    1    1    x    1
 complete       2    -    -    2    2    2    2    2    2    2    2    2
 move           6    9    3    3    x    3    3    3    3    3    3    3
-restore        -    -    -    -    -    -    -    -    x    -    -    -
+restore        -    -    -    -    -    -    -    -    x    x    -    -
 commit         4    x    x    x    -    -    -    -    4    4    4    -
 refuse         -    x    x    x    -    -    -    -    -    -    -    -
 lapse          -    5    5    5    -    -    -    -    -    -    -    -
@@ -59,7 +59,7 @@ func TestEveryCommandOfEveryStatus(t *testing.T) {
 	histories := map[string][]appointment.Event{
 		"new": {}, "prop": {proposed}, "held": {proposed, held}, "req": {proposed, requested}, "book": {proposed, booked},
 		"arr": {proposed, booked, arrived}, "in": {proposed, booked, arrived, checkedIn}, "done": {proposed, booked, arrived, checkedIn, fulfilled},
-		"canc": {proposed, booked, appointment.WasCancelled{Visit: visit, Set: 1, At: came, By: "desk"}}, "decl": {proposed, requested, declined}, "lost": {proposed, refused}, "miss": {proposed, booked, missed},
+		"canc": {proposed, booked, appointment.WasCancelled{Visit: visit, Set: 1, At: came, By: "desk"}}, "decl": {proposed, requested, appointment.WasDeclined{Visit: visit, Set: 1, At: came, By: "desk"}}, "lost": {proposed, refused}, "miss": {proposed, booked, missed},
 	}
 	lines := strings.Split(strings.TrimSpace(table), "\n")
 	statuses := strings.Fields(lines[0])
