@@ -18,6 +18,7 @@ type wish struct {
 	limits map[domain.StreamName]int // the maximum of each quota that counts the visit
 	beyond string                    // why staff take it in where no place is left; "" = they do not
 	checks []Write                   // that what the visit takes is as the wish assumes
+	others []domain.PatientID        // under which the patient is known besides
 }
 
 // streams returns the arbiters' streams, sorted.
@@ -26,6 +27,9 @@ func (w wish) streams() []domain.StreamName {
 	if w.visit.Patient != "" {
 		for _, day := range w.visit.Days() {
 			names = append(names, occupancy.Patient(w.visit.Patient).Stream(day))
+			for _, id := range w.others {
+				names = append(names, occupancy.Patient(id).Stream(day))
+			}
 		}
 	}
 	for _, u := range w.visit.Uses {
@@ -51,6 +55,7 @@ type arbiter struct {
 	tentative bool // the set will be held or requested, not booked
 	hold      bool // it will be held
 	insist    bool // no claim in the way is dead: now a place may be added
+	beside    []quota.Counted
 }
 
 // decide returns what claiming does to the arbiter's stream.
@@ -111,7 +116,7 @@ func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.
 	}
 	state := domain.Replay(quota.Evolve, quota.State{}, recorded)
 	counted := quota.Counted{Claim: a.claim, Appointment: a.visit.Appointment}
-	events, err := quota.Decide(state, quota.Claim{Quota: q, Counted: counted, Maximum: a.limits[a.stream], Fates: fates})
+	events, err := quota.Decide(state, quota.Claim{Quota: q, Counted: counted, Maximum: a.limits[a.stream], Fates: fates, Beside: a.beside})
 	return facts(events), err
 }
 

@@ -22,7 +22,8 @@ type Cancellation struct {
 //
 // Errors: [appointment.ErrNotFound], [appointment.ErrBadInitiator],
 // [appointment.ErrBadCode], [appointment.ErrStatus],
-// [appointment.ErrCancelLate], [appointment.ErrNoReason], and those of every
+// [appointment.ErrCancelLate], [appointment.ErrNoReason],
+// [appointment.ErrHeld], and those of every
 // command.
 func (h *Handler) Cancel(ctx context.Context, req Request, c Cancellation) (Answer[appointment.State], error) {
 	return h.ending(ctx, req, c.Appointment, func(h *Handler, s appointment.State) (appointment.Command, error) {

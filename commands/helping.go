@@ -121,7 +121,11 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 			}
 		}
 	}
-	if h.uncounted(v.stream, state, c.Set) {
+	apart, err := h.apart(ctx, v.stream, state.Sets[c.Set-1])
+	if err != nil {
+		return owner, err
+	}
+	if apart || h.uncounted(v.stream, state, c.Set) {
 		fate = claim.Dead
 	}
 	v.fates[c], v.cause[c] = fate, cmp.Or(cause, lastOf(owner, c.Set))

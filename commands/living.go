@@ -3,33 +3,31 @@ package commands
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/quota"
 )
 
 var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
 
 // Arrive notes that the patient is there. At is when; zero is now. Errors:
-// [appointment.ErrNotFound], [appointment.ErrStatus],
+// [appointment.ErrNotFound], [appointment.ErrStatus], [appointment.ErrFuture],
 // [appointment.ErrTooEarly], and those of every command.
 func (h *Handler) Arrive(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.Arrive{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.Arrive{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // CheckIn begins the visit. Errors: [appointment.ErrNotFound],
-// [appointment.ErrStatus], and those of every command.
+// [appointment.ErrStatus], [appointment.ErrFuture], [appointment.ErrOrder], and those of every command.
 func (h *Handler) CheckIn(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.CheckIn{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.CheckIn{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // Fulfil ends the visit. Errors: [appointment.ErrNotFound],
-// [appointment.ErrStatus], and those of every command.
+// [appointment.ErrStatus], [appointment.ErrFuture], [appointment.ErrOrder], and those of every command.
 func (h *Handler) Fulfil(ctx context.Context, req Request, id domain.AppointmentID, at time.Time) (Answer[appointment.State], error) {
-	return h.live(ctx, req, id, appointment.Fulfil{At: h.when(at), By: req.Actor})
+	return h.live(ctx, req, id, appointment.Fulfil{At: h.when(at), Now: h.now(), By: req.Actor})
 }
 
 // Miss notes that the patient did not come. Errors:
@@ -73,8 +71,8 @@ func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID
 		if errors.Is(err, appointment.ErrStatus) && h.late(ctx, id) {
 			done, err = change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
 		}
-		if err == nil && done.State.Status.Over() {
-			done.Position = max(done.Position, h.uncount(ctx, req, done.State))
+		if set, _ := done.State.Current(); err == nil && done.State.Status.Over() && len(toCome(set)) > 0 {
+			done.Position = max(done.Position, h.uncount(ctx, req, id))
 		}
 		return done, err
 	})
@@ -88,23 +86,13 @@ func (h *Handler) late(ctx context.Context, id domain.AppointmentID) bool {
 	return err == nil && a.state.Status == appointment.Booked
 }
 
-// uncount gives back the quotas of what is to come, once it has come, and
-// returns the position of the last release. Its failure is nobody's: a claim of
-// what is over counts for nothing.
-func (h *Handler) uncount(ctx context.Context, req Request, s appointment.State) domain.Position {
-	claims := slices.DeleteFunc(owedBy(s.Current()), func(c owedClaim) bool {
-		q, ok := quota.Parse(c.stream)
-		return !ok || q.Bucket != quota.Active || q.Rule == quota.Holds
-	})
-	position, _ := h.releaseAll(ctx, req, claims) // see above
-	return position
-}
-
-// Undo takes the last change of status back; what was cancelled has to claim
-// everything again. Errors: [appointment.ErrNotFound],
+// Undo takes the last change of status back; what was cancelled or declined has
+// to claim everything again, and is booked or requested as it was. An approval is
+// not undone. Errors: [appointment.ErrApproved], [appointment.ErrNotFound],
 // [appointment.ErrNoChange], [appointment.ErrNotYours],
-// [appointment.ErrUndoLate], for a cancellation those of [Handler.Book], and
-// those of every command.
+// [appointment.ErrUndoLate], for a visit that was over and counts again those of
+// package quota, for a cancellation those of [Handler.Book], and those of every
+// command.
 func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID) (Answer[appointment.State], error) {
 	now, err := h.Appointment(ctx, id)
 	if err != nil {
@@ -117,7 +105,7 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 	}
 	undo := appointment.Undo{At: h.now(), By: req.Actor, Grace: place.UndoGrace}
 	if now.State.Status != appointment.Cancelled {
-		return handle(ctx, h, req, appointment.Stream(id), appointments, appointment.Command(undo), unguarded)
+		return h.revert(ctx, req, id, undo)
 	}
 	return h.transactOn(ctx, req, id, func(ctx context.Context, h *Handler, s appointment.State) (proposal, error) {
 		if err := s.MayUndo(undo); err != nil {
@@ -130,6 +118,9 @@ func (h *Handler) Undo(ctx context.Context, req Request, id domain.AppointmentID
 		w, place, err := h.again(ctx, cancelled.Visit)
 		p := proposal{wish: w, purpose: appointment.ToRestore, policies: place.revisions(), giveUp: place.NoShowAfter}
 		p.limits = place.limits(w.visit)
+		if p.request = s.Change.From == appointment.Pending; p.request && err == nil {
+			p.until, err = h.replyBy(ctx, w.visit)
+		}
 		return p, err
 	})
 }

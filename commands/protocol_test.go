@@ -103,6 +103,10 @@ func steps() []step {
 		wish.Slots, wish.By = append(wish.Slots, second(s)), appointment.ByPatient
 		return h.Reschedule(s.ctx, req, commands.Move{Booking: wish})
 	}
+	undo := func(s *scene, h *commands.Handler, req commands.Request) (commands.Answer[appointment.State], error) {
+		return h.Undo(s.ctx, req, subject)
+	}
+	merged := func(s *scene) { require.NoError(s.t, s.merge(s.carlos, s.ana)) }
 	const b, p, c = appointment.Booked, appointment.Pending, appointment.Cancelled
 	return []step{
 		{name: "book", before: nothing, do: book, is: b},
@@ -131,9 +135,15 @@ func steps() []step {
 		{name: "reschedule within the day", before: booked, do: move(second), was: b, is: b, freed: first},
 		{name: "reschedule to what overlaps", before: booked, do: longer, was: b, is: b},
 		{name: "cancel", before: booked, do: cancel, was: b, is: c, freed: first},
-		{name: "undo a cancellation", before: func(s *scene) { booked(s); s.done(cancel(s, s.h, s.request())) }, was: c, is: b, do: func(s *scene, h *commands.Handler, req commands.Request) (commands.Answer[appointment.State], error) {
-			return h.Undo(s.ctx, req, subject)
-		}},
+		{name: "undo a cancellation", before: func(s *scene) { booked(s); s.done(cancel(s, s.h, s.request())) }, was: c, is: b, do: undo},
+		{name: "undo the cancellation of a request", approval: true, before: func(s *scene) { booked(s); s.done(cancel(s, s.h, s.request())) }, was: c, is: p, do: undo},
+		{name: "undo a refusal", approval: true, before: func(s *scene) {
+			booked(s)
+			s.done(s.h.Decline(s.ctx, s.request(), commands.Refusal{Appointment: subject}))
+		}, was: c, is: p, do: undo},
+		{name: "book who was merged", before: merged, do: book, is: b},
+		{name: "reschedule who was merged", before: func(s *scene) { merged(s); booked(s) }, do: move(tomorrow), was: b, is: b, freed: first},
+		{name: "reschedule what a duplicate has", before: func(s *scene) { booked(s); require.NoError(s.t, s.merge(s.ana, s.carlos)) }, do: move(second), was: b, is: b, freed: first},
 	}
 }
 

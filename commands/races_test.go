@@ -486,11 +486,47 @@ func TestOnlyWhatWasLiveIsRestored(t *testing.T) {
 		_, err = w.h.Book(w.ctx, w.request(), asked)
 		require.NoError(t, err)
 		for _, b := range []commands.Booking{held, asked} {
-			_, err := w.cancel(b.Appointment)
+			_, err := w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: b.Appointment, Initiator: appointment.ByClinic})
 			require.NoError(t, err)
-			_, err = w.h.Undo(w.ctx, w.request(), b.Appointment)
-			require.ErrorIs(t, err, appointment.ErrNoChange)
 		}
+		_, err = w.h.Undo(w.ctx, w.request(), held.Appointment)
+		require.ErrorIs(t, err, appointment.ErrNoChange)
+		again, err := w.h.Undo(w.ctx, w.request(), asked.Appointment)
+		require.NoError(t, err)
+		require.Equal(t, appointment.Pending, again.State.Status, "nobody has approved it")
+		_, err = w.h.Approve(w.ctx, w.request(), asked.Appointment)
+		require.NoError(t, err)
+		_, err = w.h.Undo(w.ctx, w.request(), asked.Appointment)
+		require.ErrorIs(t, err, appointment.ErrApproved)
+		w.audit()
+	})
+}
+
+func TestARefusalIsTakenBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := &scene{world: w}
+		s.terms(policy.Terms{Approval: new(true)})
+		slots := w.open(w.silva, 1)
+		asked, err := w.book(w.ana, slots[1].ID)
+		require.NoError(t, err)
+		id := w.idOf(asked)
+		decline := func() {
+			_, err := w.h.Decline(w.ctx, w.request(), commands.Refusal{Appointment: id})
+			require.NoError(t, err)
+		}
+		decline()
+		for range 2 {
+			again, err := w.h.Undo(w.ctx, w.request(), id)
+			require.NoError(t, err, "twice is once")
+			require.Equal(t, appointment.Pending, again.State.Status)
+		}
+		decline()
+		_, err = w.book(w.boris, slots[1].ID)
+		require.NoError(t, err)
+		_, err = w.h.Undo(w.ctx, w.request(), id)
+		require.ErrorIs(t, err, slot.ErrTaken, "somebody else was faster")
+		s.nothingIsOwed()
 		w.audit()
 	})
 }

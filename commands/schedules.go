@@ -18,11 +18,12 @@ var schedules = aggregate[schedule.State, schedule.Command, schedule.Event]{sche
 
 // Opening reports what became of the days that a schedule reaches.
 type Opening struct {
-	Opened    []schedule.Slot        // new slots
-	Withdrawn []domain.SlotID        // slots that fit no longer; what is booked in them is displaced, not lost
-	Waiting   []schedule.Want        // wanted over time that a booked slot still owns; opened when it is released
-	Overlaps  []schedule.Want        // lost to a pattern that was configured earlier
-	Displaced []domain.AppointmentID // appointments that withdrawn slots had, each once
+	Opened     []schedule.Slot        // new slots
+	Withdrawn  []domain.SlotID        // slots that fit no longer; what is booked in them is displaced, not lost
+	Waiting    []schedule.Want        // wanted over time that a booked slot still owns; opened when it is released
+	Overlaps   []schedule.Want        // lost to a pattern that was configured earlier
+	Reinstated []domain.SlotID        // withdrawn before, and on the schedule again with those who are in them
+	Displaced  []domain.AppointmentID // appointments that withdrawn slots had, each once
 }
 
 // Schedule returns a practitioner's patterns as the stream says. Errors:
@@ -118,7 +119,7 @@ var errUnfenced = errors.New("a day is not fenced")
 //
 //	adopt:           each clinic's zone and calendar    (schedule.clinic-adopted)
 //	fence each day:  withdraw what fits no longer       (schedule.day-opened, slot.withdrawn)
-//	open each day:   over time that no slot owns        (schedule.day-opened)
+//	open each day:   over time that no slot owns        (schedule.day-opened, slot.reinstated)
 //
 // Days on which nothing can have changed are left alone. The others are all
 // fenced before the first is opened, so that two schedules never give the same
@@ -149,13 +150,18 @@ func (h *Handler) OpenDays(ctx context.Context, req Request, id domain.Practitio
 // meanwhile.
 const maxRounds = 50
 
-// alignAll fences all days, and then opens them.
+// alignAll fences all days, and then opens them. Where a day takes slots back,
+// it goes over them again: the slots have to be told, and the day to be done.
 func (h *Handler) alignAll(ctx context.Context, req Request, s survey, all *Opening) error {
-	err := h.eachDay(ctx, req, s, h.fence, all)
-	if err == nil {
-		err = h.eachDay(ctx, req, s, h.open, all)
+	for {
+		before := len(all.Reinstated)
+		if err := h.eachDay(ctx, req, s, h.fence, all); err != nil {
+			return err
+		}
+		if err := h.eachDay(ctx, req, s, h.open, all); err != nil || len(all.Reinstated) == before {
+			return err
+		}
 	}
-	return err
 }
 
 func (h *Handler) eachDay(
@@ -181,6 +187,7 @@ func (o *Opening) add(p Opening) {
 	o.Withdrawn = append(o.Withdrawn, p.Withdrawn...)
 	o.Waiting = append(o.Waiting, p.Waiting...)
 	o.Overlaps = append(o.Overlaps, p.Overlaps...)
+	o.Reinstated = append(o.Reinstated, p.Reinstated...)
 	for _, visit := range p.Displaced {
 		if !slices.Contains(o.Displaced, visit) {
 			o.Displaced = append(o.Displaced, visit)
@@ -304,6 +311,7 @@ type alignment struct {
 	plan     plan
 	wanted   []schedule.Want
 	overlaps []schedule.Want
+	occupied []domain.SlotID             // of those that the day has withdrawn
 	days     map[domain.Day]schedule.Day // the day and its neighbours
 	revision domain.Revision             // of the day's stream
 	opening  Opening
@@ -336,7 +344,7 @@ func (h *Handler) loadDays(ctx context.Context, a *alignment, days ...domain.Day
 func (h *Handler) decide(a *alignment, fence bool, owned []domain.Period) ([]schedule.DayOpened, []Write, error) {
 	events, err := schedule.DecideDay(a.days[a.day], schedule.Open{
 		Practitioner: a.practitioner, Day: a.day, Schedule: a.plan.revision, Fence: fence, Now: a.now, Wanted: a.wanted,
-		Overlaps: a.overlaps, Owned: owned,
+		Overlaps: a.overlaps, Owned: owned, Occupied: a.occupied,
 	})
 	if errors.Is(err, schedule.ErrOvertaken) {
 		return nil, nil, ErrWrongRevision // somebody has seen a schedule that we have not
@@ -347,9 +355,10 @@ func (h *Handler) decide(a *alignment, fence bool, owned []domain.Period) ([]sch
 	return events, []Write{{schedule.DayStream(a.practitioner, a.day), a.revision, stamp(h, a.req, events)}}, nil
 }
 
-// fence withdraws from a day what fits no longer. The day's event says so
-// first, at its exact revision; the slots follow, and are made to follow by
-// whoever comes next should this process die.
+// fence withdraws from a day what fits no longer, and tells its slots also what
+// the day has taken back. The day's event says so first, at its exact revision;
+// the slots follow, and are made to follow by whoever comes next should this
+// process die.
 func (h *Handler) fence(ctx context.Context, a *alignment) error {
 	if err := h.loadDays(ctx, a, a.day); err != nil {
 		return err
@@ -380,7 +389,8 @@ func (h *Handler) fence(ctx context.Context, a *alignment) error {
 }
 
 // slotChanges returns what a day's slots have to be told: that they are
-// withdrawn, or how many places are wanted; and who is displaced by that.
+// withdrawn or reinstated, or how many places are wanted; and who is displaced
+// by that.
 func (h *Handler) slotChanges(ctx context.Context, a *alignment) (writes []Write, displaced []slot.Holder, err error) {
 	d := a.days[a.day]
 	loaded, err := h.loadSlots(ctx, d.Slots)
@@ -412,10 +422,15 @@ func (h *Handler) slotChanges(ctx context.Context, a *alignment) (writes []Write
 
 func (a *alignment) slotCommand(d schedule.Day, s schedule.Slot, state slot.State) slot.Command {
 	terms := slot.Terms{Slot: s.ID, Practitioner: a.practitioner, Clinic: s.Clinic, Period: s.Period}
-	if slices.Contains(d.Withdrawn, s.ID) {
-		return slot.Withdraw{Terms: terms}
+	times, i := d.Withdrawals(s.ID), slices.IndexFunc(a.wanted, s.Is)
+	switch {
+	case slices.Contains(d.Withdrawn, s.ID):
+		return slot.Withdraw{Terms: terms, Times: times}
+	case state.Withdrawn && i < 0:
+		return slot.Reinstate{Terms: terms, Times: times}
+	case state.Withdrawn:
+		return slot.Reinstate{Terms: terms, Times: times, Capacity: a.wanted[i].Capacity}
 	}
-	i := slices.IndexFunc(a.wanted, s.Is)
 	untouched := state.Places == 0 && i >= 0 && a.wanted[i].Capacity == s.Capacity
 	if i < 0 || untouched {
 		return nil
@@ -461,51 +476,76 @@ func (h *Handler) decideOpening(ctx context.Context, a *alignment) ([]Write, err
 	a.opening = Opening{Waiting: a.days[a.day].Waiting, Overlaps: a.overlaps}
 	for _, e := range events {
 		a.days[a.day] = schedule.EvolveDay(a.days[a.day], e)
-		a.opening.Opened, a.opening.Waiting = e.Slots, e.Waiting
+		a.opening.Opened, a.opening.Reinstated, a.opening.Waiting = e.Slots, e.Reinstated, e.Waiting
 	}
 	return writes, nil
 }
 
-// owned returns the time that may not be opened besides the day's own slots:
-// of withdrawn slots that are still occupied, and of the slots of neighbouring
-// days.
+// doubtful is a slot of which its own stream has to say whether it owns its
+// time: one that its day has withdrawn at some time.
+type doubtful struct {
+	schedule.Slot
+	own       bool // of the day that is to be opened
+	withdrawn bool // now, by its day
+	times     int  // how often it was withdrawn, by its day
+}
+
+// owned returns the time that neighbouring days own, and notes which of the
+// day's own withdrawn slots still own theirs. It is too early to say,
+// [errUnfenced], while a slot has not been told what its day decided: somebody
+// could still book it.
 func (h *Handler) owned(ctx context.Context, a *alignment) ([]domain.Period, error) {
-	var owned []domain.Period
-	var withdrawn []schedule.Slot
+	owned, doubts := a.owned()
+	if len(doubts) == 0 {
+		return owned, nil
+	}
+	slots := make([]schedule.Slot, len(doubts))
+	for i, d := range doubts {
+		slots[i] = d.Slot
+	}
+	loaded, err := h.loadSlots(ctx, slots)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range doubts {
+		state := domain.Replay(slot.Evolve, slot.State{}, loaded[slot.Stream(d.ID)])
+		if state.Withdrawn != d.withdrawn || state.Times != d.times {
+			return nil, errUnfenced
+		}
+		if !d.withdrawn {
+			continue
+		}
+		live, _, err := h.countLive(ctx, slot.Stream(d.ID), state.Claims)
+		switch {
+		case err != nil:
+			return nil, err
+		case live > 0 && d.own:
+			a.occupied = append(a.occupied, d.ID)
+		case live > 0:
+			owned = append(owned, d.Period)
+		}
+	}
+	return owned, nil
+}
+
+// owned returns the time that neighbouring days own for sure, and the slots
+// that are doubtful.
+func (a *alignment) owned() (owned []domain.Period, doubts []doubtful) {
 	reach := a.reach()
 	for day, d := range a.days {
 		for _, s := range d.Slots {
+			own, withdrawn, times := day == a.day, slices.Contains(d.Withdrawn, s.ID), d.Withdrawals(s.ID)
 			near := reach.Overlaps(s.Period) && slices.ContainsFunc(a.wanted, func(w schedule.Want) bool { return w.Overlaps(s.Period) })
 			switch {
-			case !near && day != a.day:
-			case slices.Contains(d.Withdrawn, s.ID):
-				withdrawn = append(withdrawn, s)
-			case day != a.day:
+			case !near && !own:
+			case withdrawn, own && times > 0:
+				doubts = append(doubts, doubtful{s, own, withdrawn, times})
+			case !own:
 				owned = append(owned, s.Period)
 			}
 		}
 	}
-	if len(withdrawn) == 0 {
-		return owned, nil
-	}
-	loaded, err := h.loadSlots(ctx, withdrawn)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range withdrawn {
-		state := domain.Replay(slot.Evolve, slot.State{}, loaded[slot.Stream(s.ID)])
-		if !state.Withdrawn {
-			return nil, errUnfenced // somebody could still book it
-		}
-		live, _, err := h.countLive(ctx, slot.Stream(s.ID), state.Claims)
-		if err != nil {
-			return nil, err
-		}
-		if live > 0 {
-			owned = append(owned, s.Period)
-		}
-	}
-	return owned, nil
+	return owned, doubts
 }
 
 // reach returns the period from the first to the last thing wanted.

@@ -114,7 +114,7 @@ func TestABookedSlotOfAnOldPatternKeepsItsTimeUnderANewOne(t *testing.T) {
 	})
 }
 
-func TestAPatternTakenBackDoesNotReviveAWithdrawnSlot(t *testing.T) {
+func TestAPatternTakenBackRevivesTheSlotThatIsBooked(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
 		old := w.open(w.silva, 1)
@@ -123,8 +123,9 @@ func TestAPatternTakenBackDoesNotReviveAWithdrawnSlot(t *testing.T) {
 		w.set(w.silva, w.weekdays("10:00", "12:00", 30, 1, 1))
 		opening := w.set(w.silva, w.weekdays("09:00", "12:00", 30, 1, 1))
 		require.Len(t, opening.Opened, 1, "half past nine, as a new slot")
-		require.Len(t, opening.Waiting, 1, "nine is still ana's")
 		require.NotEqual(t, old[1].ID, opening.Opened[0].ID)
+		require.Equal(t, []domain.SlotID{old[0].ID}, opening.Reinstated, "nine is ana's")
+		require.Empty(t, opening.Waiting)
 		w.audit()
 	})
 }

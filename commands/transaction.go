@@ -58,6 +58,7 @@ type attempt struct {
 	loaded   map[domain.StreamName][]domain.Recorded
 	proposed []NewEvent          // empty when a set goes on that is there
 	merged   bool                // the patient is the duplicate of another one
+	persons  []domain.PatientID  // under which the patient is known besides
 	claims   []Write             // of the arbiters that do not have the claim yet
 	frees    []Write             // of what a replaced set held elsewhere
 	asked    []domain.StreamName // streams that were loaded, with events or without
@@ -158,17 +159,21 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		if a.proposal, err = again(ctx, h, a.state); err != nil {
 			return none, err
 		}
+		a.wish = a.also(a.persons)
 	}
 	if a.refusal != nil {
 		return none, h.unlessResized(ctx, a)
 	}
-	if a.merged && a.existing == 0 {
-		return none, patient.ErrMerged
+	if a.merged && a.existing == 0 && (a.purpose == appointment.ToBook || a.purpose == appointment.ToComplete) {
+		return none, patient.ErrMerged // what a duplicate has may be moved
 	}
 	if err := h.propose(a); err != nil {
 		return none, err
 	}
 	if a.state.Fate(a.set) == claim.Live {
+		if err := a.displaced(); err != nil {
+			return none, err
+		}
 		done := answer(a.state, a.own) // as it was wished already
 		done.Position = max(done.Position, h.tidy(ctx, a.req, a.state))
 		return done, nil
@@ -177,6 +182,21 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		return none, h.abandon(ctx, a, err)
 	}
 	return h.commit(ctx, a)
+}
+
+// displaced refuses a move to where the appointment is already, when the clinic
+// has withdrawn a slot of it: nothing would be mended.
+func (a *attempt) displaced() error {
+	if a.purpose != appointment.ToMove {
+		return nil
+	}
+	for _, id := range a.visit.Slots {
+		stream := slot.Stream(id)
+		if domain.Replay(slot.Evolve, slot.State{}, a.loaded[stream]).Withdrawn {
+			return &Conflict{slot.ErrWithdrawn, stream, last(a.loaded[stream]), time.Time{}}
+		}
+	}
+	return nil
 }
 
 // loadAll loads the appointment and its arbiters, and sees to it that those
@@ -198,7 +218,9 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 			return err
 		}
 		a.checks = append(a.checks, check)
-		a.merged = domain.Replay(patient.Evolve, patient.State{}, loaded[who]).MergedInto != ""
+		if err := h.oneself(ctx, a, domain.Replay(patient.Evolve, patient.State{}, loaded[who])); err != nil {
+			return err
+		}
 	}
 	check, err := exists(loaded, where, clinic.ErrNotFound)
 	if err != nil {
@@ -207,6 +229,14 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	a.loaded, a.checks, a.own = loaded, append(a.checks, check), loaded[a.stream()]
 	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
 	return h.settleWaiting(ctx, a, h.Now())
+}
+
+// oneself notes under which other ids the patient is known.
+func (h *Handler) oneself(ctx context.Context, a *attempt, s patient.State) error {
+	others, checks, err := h.others(ctx, s)
+	a.merged, a.persons, a.checks = s.MergedInto != "", others, append(a.checks, checks...)
+	a.wish = a.also(others)
+	return err
 }
 
 // loadMore loads streams that turned out to matter.
@@ -265,33 +295,26 @@ func (h *Handler) propose(a *attempt) error {
 // now returns the business time as events keep it: UTC, microseconds.
 func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Microsecond) }
 
-// arbiters returns the arbiters of the attempt's set. A set that goes on keeps
-// the claims that it was proposed with.
-func (a *attempt) arbiters() []arbiter {
-	streams := a.state.Sets[a.set-1].Claims
-	all := make([]arbiter, len(streams))
-	for i, stream := range streams {
-		all[i] = a.arbiter(stream)
-	}
-	return all
-}
-
 func (a *attempt) arbiter(stream domain.StreamName) arbiter {
-	return arbiter{wish: a.wish, stream: stream, claim: claim.Claim{Owner: a.stream(), Set: a.set}, tentative: a.tentative(), hold: a.hold}
+	return arbiter{
+		wish: a.wish, stream: stream, claim: claim.Claim{Owner: a.stream(), Set: a.set}, tentative: a.tentative(), hold: a.hold,
+		beside: a.beside(stream),
+	}
 }
 
 // claimAll decides every claim before anything is stored, so that an ordinary
-// refusal leaves nothing behind.
+// refusal leaves nothing behind. A set that goes on keeps the claims that it was
+// proposed with.
 func (h *Handler) claimAll(ctx context.Context, a *attempt) error {
-	all := a.arbiters()
-	if err := h.loadMore(ctx, a, names(all)); err != nil {
+	streams := a.state.Sets[a.set-1].Claims
+	if err := h.loadMore(ctx, a, streams); err != nil {
 		return err
 	}
 	if h.resized(a) {
 		return ErrWrongRevision // the plan is old
 	}
-	for _, arbiter := range all {
-		write, err := h.claim(ctx, a.req, arbiter, a.loaded[arbiter.stream])
+	for _, stream := range streams {
+		write, err := h.claim(ctx, a.req, a.arbiter(stream), a.loaded[stream])
 		if err != nil {
 			return err
 		}
@@ -327,14 +350,6 @@ func (h *Handler) resized(a *attempt) bool {
 		old = h.resize(a.opened[id], a.loaded[slot.Stream(id)]) || old
 	}
 	return old
-}
-
-func names(all []arbiter) []domain.StreamName {
-	streams := make([]domain.StreamName, len(all))
-	for i, a := range all {
-		streams[i] = a.stream
-	}
-	return streams
 }
 
 // dead returns the sets that count for nothing, and may still have claims: those

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  5,
+		Version:  6,
 		Interest: domain.Filter{Categories: []string{appointment.Category, series.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -50,6 +51,7 @@ create table appointment (
 	expected_at   timestamptz,
 	overbooked    boolean          not null,
 	displaced     boolean          not null,
+	withdrawn     text[] collate "C",
 	moves         bigint           not null,
 	booked_at     timestamptz,
 	cancelled_at  timestamptz,
@@ -86,7 +88,8 @@ type appointmentRow struct {
 	Deadline     time.Time             `db:"deadline"`    // of what is held or requested
 	ExpectedAt   time.Time             `db:"expected_at"` // the patient's turn in a session
 	Overbooked   bool                  `db:"overbooked"`
-	Displaced    bool                  `db:"displaced"` // its slot was withdrawn
+	Displaced    bool                  `db:"displaced"` // a slot of its set was withdrawn
+	Withdrawn    []string              `db:"withdrawn"` // set/slot of the claims whose slot was
 	Moves        int                   `db:"moves"`
 	BookedAt     time.Time             `db:"booked_at"`
 	CancelledAt  time.Time             `db:"cancelled_at"`
@@ -101,13 +104,9 @@ func appointmentKeys(r domain.Recorded) []string {
 		visit, _ := appointment.Of(e)
 		return []string{string(visit.Appointment)}
 	case slot.Withdrawn:
-		var keys []string
-		for _, h := range e.Displaced {
-			if key := string(h.Appointment); !slices.Contains(keys, key) {
-				keys = append(keys, key)
-			}
-		}
-		return keys
+		return visitsOf(e.Displaced)
+	case slot.Reinstated:
+		return visitsOf(e.Holders)
 	case series.WasBooked:
 		keys := make([]string, len(e.Visits))
 		for i, v := range e.Visits {
@@ -118,9 +117,23 @@ func appointmentKeys(r domain.Recorded) []string {
 	return nil
 }
 
+// visitsOf returns the appointments of a slot's holders, each once.
+func visitsOf(holders []slot.Holder) []string {
+	var keys []string
+	for _, h := range holders {
+		if key := string(h.Appointment); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appointmentRow, bool) {
-	if withdrawn, ok := r.Event.(slot.Withdrawn); ok {
-		return a.displaced(withdrawn), exists
+	switch e := r.Event.(type) {
+	case slot.Withdrawn:
+		return a.lost(e).displaced(), exists
+	case slot.Reinstated:
+		return a.regained(e.Slot).displaced(), exists
 	}
 	if booked, ok := r.Event.(series.WasBooked); ok {
 		return a.bookedBy(booked, r.RecordedAt), exists
@@ -133,14 +146,15 @@ func evolveAppointment(a appointmentRow, exists bool, r domain.Recorded) (appoin
 	if _, set := appointment.Of(event); set < a.Set && !a.Listed {
 		return a, true // of a set that another has taken the place of
 	}
-	return a.decided(event, r.RecordedAt).lived(event), true
+	return a.decided(event, r.RecordedAt).lived(event).displaced(), true
 }
 
-// displaced notes that the visit's slot was taken off the schedule.
-func (a appointmentRow) displaced(e slot.Withdrawn) appointmentRow {
+// lost notes which sets of the visit had a slot that was taken off the
+// schedule: one that is about to be booked, too, may have lost its slot.
+func (a appointmentRow) lost(e slot.Withdrawn) appointmentRow {
 	for _, h := range e.Displaced {
-		if h.Appointment == a.Appointment && h.Set == a.Set && slices.Contains(a.Slots, e.Slot) {
-			a.Displaced = true
+		if text := claimedSlot(h.Set, e.Slot); h.Appointment == a.Appointment && !slices.Contains(a.Withdrawn, text) {
+			a.Withdrawn = append(slices.Clone(a.Withdrawn), text)
 		}
 	}
 	return a
@@ -154,6 +168,23 @@ func (a appointmentRow) bookedBy(e series.WasBooked, at time.Time) appointmentRo
 			a.Status, a.Listed, a.BookedAt = appointment.Booked, true, at
 		}
 	}
+	return a
+}
+
+// regained notes that a slot is on the schedule again.
+func (a appointmentRow) regained(id domain.SlotID) appointmentRow {
+	kept := slices.DeleteFunc(slices.Clone(a.Withdrawn), func(text string) bool { return strings.HasSuffix(text, "/"+string(id)) })
+	if a.Withdrawn = kept; len(kept) == 0 {
+		a.Withdrawn = nil
+	}
+	return a
+}
+
+func claimedSlot(set int, id domain.SlotID) string { return strconv.Itoa(set) + "/" + string(id) }
+
+// displaced notes whether the visit is where a slot was taken off the schedule.
+func (a appointmentRow) displaced() appointmentRow {
+	a.Displaced = slices.ContainsFunc(a.Withdrawn, func(text string) bool { return strings.HasPrefix(text, strconv.Itoa(a.Set)+"/") })
 	return a
 }
 
@@ -175,6 +206,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 	case appointment.WasRequested:
 		a = a.of(e.Visit, e.Set)
 		a.Status, a.Deadline, a.Listed = appointment.Pending, e.Deadline, true
+		a.CancelledAt, a.Initiator, a.CancelCode, a.CancelReason = time.Time{}, "", "", domain.Sealed{}
 	case appointment.WasBooked:
 		if a.Status == appointment.Booked && e.Set == a.Set {
 			at = a.BookedAt // by its series
@@ -183,7 +215,7 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 			a.Moves++
 		}
 		a = a.of(e.Visit, e.Set)
-		a.Status, a.Listed, a.Deadline, a.Displaced = appointment.Booked, true, time.Time{}, false
+		a.Status, a.Listed, a.Deadline = appointment.Booked, true, time.Time{}
 		a.BookedAt, a.CancelledAt = at, time.Time{}
 		a.ArrivedAt, a.StartedAt, a.FinishedAt = time.Time{}, time.Time{}, time.Time{}
 		a.Initiator, a.CancelCode, a.CancelReason = "", "", domain.Sealed{}

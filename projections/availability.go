@@ -25,13 +25,13 @@ import (
 func AvailabilityModel() engine.Model {
 	return engine.Model{
 		Name:    "availability",
-		Version: 3,
+		Version: 4,
 		Interest: domain.Filter{
 			Categories: []string{appointment.Category, schedule.Category, series.Category, slot.Category},
 			Types: []string{
 				schedule.DayOpened{}.EventType(),
 				slot.Held{}.EventType(), slot.Booked{}.EventType(), slot.Released{}.EventType(), slot.Overbooked{}.EventType(),
-				slot.Withdrawn{}.EventType(), slot.Resized{}.EventType(),
+				slot.Withdrawn{}.EventType(), slot.Reinstated{}.EventType(), slot.Resized{}.EventType(),
 				appointment.WasProposed{}.EventType(), appointment.WasBooked{}.EventType(), appointment.WasRefused{}.EventType(),
 				appointment.WasHeld{}.EventType(), appointment.WasRenewed{}.EventType(), appointment.WasReleased{}.EventType(),
 				appointment.WasRequested{}.EventType(), appointment.WasDeclined{}.EventType(),
@@ -100,6 +100,8 @@ func slotKeys(r domain.Recorded) []string {
 		return []string{string(e.Slot)}
 	case slot.Withdrawn:
 		return []string{string(e.Slot)}
+	case slot.Reinstated:
+		return []string{string(e.Slot)}
 	case slot.Resized:
 		return []string{string(e.Slot)}
 	case slot.Held:
@@ -166,6 +168,8 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 		s = s.released(e.Claim)
 	case slot.Withdrawn:
 		s.Withdrawn = true
+	case slot.Reinstated:
+		s.Withdrawn = false
 	case slot.Resized:
 		s.Places, s.Wanted = e.Places, e.Wanted
 	case appointment.Event:

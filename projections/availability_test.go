@@ -67,6 +67,9 @@ func TestWhatIsFree(t *testing.T) {
 			slotsAre(projections.SlotFilter{}, now, "10:00 free 1/1")(t, e)
 			slotsAre(projections.SlotFilter{Status: projections.BusyUnavailable}, now, "09:00 busy-unavailable 0/1")(t, e)
 		}))
+	t.Run("a slot that is on the schedule again is listed as before",
+		given(pair, proposed(v, 1, deadline), claimed(v, 0, 1, 2), booked(v, 1), displaced(v, 0, 1), reinstated(v, 0, 1)).
+			Then(slotsAre(projections.SlotFilter{}, now, "09:00 free 1/2")))
 	t.Run("a smaller capacity than the claims leaves nothing free, not less",
 		given(pair, proposed(v, 1, deadline), claimed(v, 0, 1, 2), booked(v, 1), proposed(w, 1, deadline), claimed(w, 0, 1, 2), booked(w, 1),
 			resized(ana, 0, nine, 1)).Then(slotsAre(all, now, "09:00 busy 0/1")))

@@ -138,6 +138,14 @@ func TestRequestsInTheListOfVisits(t *testing.T) {
 			require.NotEmpty(t, got.CancelReason.Box)
 			require.Equal(t, appointment.ByPractitioner, got.Initiator)
 		}))
+	t.Run("a declined request that is requested again is as it was", given(proposed(v, 1, deadline), requested(v, 1, until),
+		about(v, appointment.WasDeclined{Visit: v, Set: 1, Code: "full"}), proposed(v, 2, deadline), requested(v, 2, until)).
+		Then(func(t *testing.T, e *engine.Engine) {
+			got := only(t, e, projections.AppointmentFilter{Status: appointment.Pending}, at(8, 0))
+			require.Empty(t, got.CancelCode)
+			require.Empty(t, got.Initiator)
+			require.True(t, got.CancelledAt.IsZero())
+		}))
 	t.Run("an approved request is booked", given(proposed(v, 1, deadline), requested(v, 1, until), booked(v, 1)).
 		Then(func(t *testing.T, e *engine.Engine) {
 			got := only(t, e, projections.AppointmentFilter{Status: appointment.Booked}, until.Add(time.Hour))
@@ -191,6 +199,11 @@ func TestTheLifeOfAVisitInTheList(t *testing.T) {
 		}))
 }
 
+func reinstated(v appointment.Visit, n, set int) fact {
+	t := terms(v.Practitioner, n, v.Period)
+	return on(slot.Stream(t.Slot), slot.Reinstated{Terms: t, Holders: []slot.Holder{holder(v, set)}})
+}
+
 func TestWhoIsDisplaced(t *testing.T) {
 	t.Parallel()
 	v, later := visit(visitA, pat, ana, 0, half(9, 0)), visit(visitA, pat, ana, 1, half(10, 0))
@@ -203,6 +216,21 @@ func TestWhoIsDisplaced(t *testing.T) {
 	}))
 	t.Run("nobody once moved", given(with(displaced(v, 0, 1), proposed(later, 2, at(8, 10)), moved(later, 2, v))...).Then(noVisits(f)))
 	t.Run("nobody who had moved away before", given(with(proposed(later, 2, at(8, 10)), moved(later, 2, v), displaced(v, 0, 1))...).Then(noVisits(f)))
+	t.Run("whose slot was withdrawn while it was about to be booked",
+		given(proposed(v, 1, at(8, 10)), claimed(v, 0, 1, 1), displaced(v, 0, 1), booked(v, 1)).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
+	t.Run("whose new slot was withdrawn while it was moved there",
+		given(with(proposed(later, 2, at(8, 10)), claimed(later, 1, 2, 1), displaced(later, 1, 2), moved(later, 2, v))...).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
+	t.Run("nobody whose slot is on the schedule again", given(with(displaced(v, 0, 1), reinstated(v, 0, 1))...).Then(noVisits(f)))
+	t.Run("who has lost another slot as well, until that is back",
+		given(with(displaced(v, 0, 1), displaced(v, 1, 1), reinstated(v, 0, 1))...).Then(func(t *testing.T, e *engine.Engine) {
+			require.True(t, only(t, e, f, at(8, 0)).Displaced)
+		}))
+	t.Run("whose slot is withdrawn once more", given(with(displaced(v, 0, 1), reinstated(v, 0, 1), displaced(v, 0, 1))...).
+		Then(func(t *testing.T, e *engine.Engine) { require.True(t, only(t, e, f, at(8, 0)).Displaced) }))
 	t.Run("nobody who has cancelled", given(with(displaced(v, 0, 1), cancelled(v, 1))...).Then(noVisits(f)))
 }
 

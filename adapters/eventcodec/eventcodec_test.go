@@ -159,6 +159,7 @@ func samples() []domain.Event {
 		slot.Booked{Terms: terms, Holder: holder, Places: 2},
 		slot.Released{Terms: terms, Holder: holder},
 		slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{holder}},
+		slot.Reinstated{Terms: terms, Holders: []slot.Holder{holder}},
 		slot.Resized{Terms: terms, Places: 3},
 		visittype.Defined{VisitType: "v1", Clinic: "c1", Terms: offer},
 		visittype.Changed{VisitType: "v1", Clinic: "c1", Terms: visittype.Terms{Name: "Check-up", Duration: 45}},

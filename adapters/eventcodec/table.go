@@ -108,6 +108,7 @@ var table = index(
 	event[slot.Booked](),
 	event[slot.Released](),
 	event[slot.Withdrawn](),
+	event[slot.Reinstated](),
 	event[slot.Resized](),
 	event[visittype.Defined](),
 	event[visittype.Changed](),

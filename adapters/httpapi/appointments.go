@@ -137,7 +137,7 @@ func wishRefusals(more ...*domain.Error) []*domain.Error {
 
 // claimRefusals are those of everything that claims slots.
 func claimRefusals(more ...*domain.Error) []*domain.Error {
-	return append(more, clinic.ErrClosed, patient.ErrMerged, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
+	return append(more, clinic.ErrClosed, appointment.ErrPast, slot.ErrTaken, slot.ErrWithdrawn, occupancy.ErrTaken,
 		quota.ErrPractitionerDay, quota.ErrPractitionerWeek, quota.ErrPatientDay, quota.ErrPatientPractitioner, quota.ErrPatientActive)
 }
 
@@ -148,14 +148,14 @@ func (a *api) appointmentRoutes() {
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
-		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
+		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, patient.ErrMerged, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
 	command(a, operation{
 		id: "cancelAppointment", method: http.MethodPost, path: "/v1/appointments/{id}/cancel", tag: "Appointments",
 		summary: "Cancel an appointment", detail: "Cancelling what is cancelled changes nothing and succeeds.",
 		refusals: []*domain.Error{
-			appointment.ErrNotFound, appointment.ErrStatus, appointment.ErrCancelLate, appointment.ErrNoReason, appointment.ErrChanging,
+			appointment.ErrNotFound, appointment.ErrStatus, appointment.ErrCancelLate, appointment.ErrNoReason, appointment.ErrChanging, appointment.ErrHeld,
 		},
 	}, a.cancel)
 	one(a, operation{

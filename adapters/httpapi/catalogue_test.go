@@ -111,15 +111,16 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 	d := w.open(t)
 	mine := "/v1/clinics/" + d.clinic + "/policy"
 	for body, wanted := range map[string]string{
-		`{"minNotice": "tomorrow"}`:  "duration.malformed",
-		`{"minNotice": "P366D"}`:     "policy.duration",
-		`{"undoGrace": "PT90S"}`:     "policy.duration",
-		`{"holdTime": "PT16M"}`:      "policy.duration",
-		`{"patientDay": -1}`:         "policy.limit",
-		`{"holdsShare": 0}`:          "policy.limit",
-		`{"patientMonth": 1}`:        "request.invalid",
-		`{"approval": "yes"}`:        "request.invalid",
-		`{"patientDay": 9000000000}`: "policy.limit",
+		`{"minNotice": "tomorrow"}`:                 "duration.malformed",
+		`{"minNotice": "P366D"}`:                    "policy.duration",
+		`{"undoGrace": "PT90S"}`:                    "policy.duration",
+		`{"holdTime": "PT16M"}`:                     "policy.duration",
+		`{"patientDay": -1}`:                        "policy.limit",
+		`{"minNotice": "PT1H", "horizon": "PT30M"}`: "policy.window",
+		`{"holdsShare": 0}`:                         "policy.limit",
+		`{"patientMonth": 1}`:                       "request.invalid",
+		`{"approval": "yes"}`:                       "request.invalid",
+		`{"patientDay": 9000000000}`:                "policy.limit",
 	} {
 		require.Equal(t, wanted, rule(t, w.call(t, http.MethodPut, mine, body)), body)
 	}

@@ -66,7 +66,7 @@ func (a *api) holdRoutes() {
 		summary: "Keep slots while a person fills a form",
 		detail: "Nobody else can have them meanwhile. What is neither booked nor renewed in time is free again by itself. " +
 			"POST /v1/appointments with holdId and token books it.",
-		refusals: wishRefusals(patient.ErrNotFound, errDuration, commands.ErrHoldTime, quota.ErrHolds),
+		refusals: wishRefusals(patient.ErrNotFound, patient.ErrMerged, errDuration, commands.ErrHoldTime, quota.ErrHolds),
 	}, a.hold)
 	one(a, operation{
 		id: "getHold", method: http.MethodGet, path: "/v1/holds/{id}", tag: "Holds",

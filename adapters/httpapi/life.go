@@ -8,6 +8,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/slot"
 )
 
 // MomentBody says when something happened.
@@ -70,14 +71,14 @@ func step[I commandInput](
 }
 
 func (a *api) lifeRoutes() {
-	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed)
+	step(a, "approve", "Book what was requested", a.approve, appointment.ErrNotRequested, appointment.ErrLapsed, slot.ErrWithdrawn)
 	step(a, "decline", "Refuse what was requested", a.decline, appointment.ErrNotRequested, appointment.ErrLapsed)
-	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly)
-	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder)
-	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder)
+	step(a, "arrive", "Note that the patient is there", a.arrive, appointment.ErrStatus, appointment.ErrTooEarly, appointment.ErrFuture)
+	step(a, "check-in", "Note that the patient is in the room", a.checkIn, appointment.ErrStatus, appointment.ErrOrder, appointment.ErrFuture)
+	step(a, "fulfil", "Note that the visit is done", a.fulfil, appointment.ErrStatus, appointment.ErrOrder, appointment.ErrFuture)
 	step(a, "no-show", "Note that the patient did not come", a.miss, appointment.ErrStatus, appointment.ErrTooEarly)
 	step(a, "undo", "Undo the last change of status", a.undo,
-		claimRefusals(appointment.ErrNoChange, appointment.ErrNotYours, appointment.ErrUndoLate)...)
+		claimRefusals(appointment.ErrNoChange, appointment.ErrApproved, appointment.ErrNotYours, appointment.ErrUndoLate)...)
 	step(a, "reschedule", "Move an appointment: the new time is claimed before the old one is free; its rooms and devices move with it unless resources are named", a.move,
 		wishRefusals(appointment.ErrStatus, appointment.ErrMoveLate, appointment.ErrMoves, appointment.ErrNoReason, appointment.ErrChanging,
 			commands.ErrApproval)...)

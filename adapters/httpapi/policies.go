@@ -78,7 +78,7 @@ func (a *api) policyRoutesOf(kind, path, name, title string, missing *domain.Err
 		id: "set" + name, method: http.MethodPut, path: path, tag: "Policies", summary: "Set " + title,
 		detail: "Replaces the terms as a whole: what the body leaves out is not said any more. A booking that begins in the next second may " +
 			"still be decided under the terms before. What is booked stays as it is.",
-		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, errDuration},
+		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, errDuration},
 	}, func(ctx context.Context, req commands.Request, in *setPolicyInput) (done[PolicyBody], error) {
 		return a.setPolicy(ctx, req, policy.Scope{Kind: kind, ID: in.ID}, in.Body)
 	})

@@ -122,10 +122,6 @@ func anotherJoao(s *stage) string  { return s.joao }
 
 // claims are the hindrances of everything that claims slots.
 var claims = map[string]hindrance{
-	"patient.merged": func(s *stage) string {
-		s.made("patients/"+s.maria+"/merge", `{"into": "`+s.joao+`"}`)
-		return first(s)
-	},
 	"clinic.closed": func(s *stage) string {
 		wanted := first(s)
 		s.made("clinics/"+s.clinic+"/close", "")
@@ -153,6 +149,14 @@ var claims = map[string]hindrance{
 	"quota.patient-day":          limited(`"patientDay": 1`, anotherMaria),
 	"quota.patient-practitioner": limited(`"patientPractitioner": 1`, anotherMaria),
 	"quota.patient-active":       limited(`"patientActive": 1`, anotherMaria),
+}
+
+// newcomers are the hindrances of what begins an appointment.
+var newcomers = map[string]hindrance{
+	"patient.merged": func(s *stage) string {
+		s.made("patients/"+s.maria+"/merge", `{"into": "`+s.joao+`"}`)
+		return first(s)
+	},
 }
 
 // wishes are the hindrances of everything that names slots.
@@ -343,6 +347,9 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive", "check-in")
 			return s.post(s.visit+"/cancel", `{"initiator": "clinic", "code": "other"}`)
 		},
+		"hold.not-yours": func(s *stage) *httptest.ResponseRecorder {
+			return s.post("appointments/"+s.holds()+"/cancel", `{"initiator": "patient"}`)
+		},
 		"appointment.cancel-late": func(s *stage) *httptest.ResponseRecorder {
 			s.policy(`"cancelBefore": "P2D"`)
 			return s.post(s.visit+"/cancel", `{"initiator": "patient"}`)
@@ -352,13 +359,19 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			return s.post(s.visit+"/cancel", `{"initiator": "clinic"}`)
 		},
 	},
-	"approveAppointment": answered("approve"),
+	"approveAppointment": with(answered("approve"), "slot.withdrawn", func(s *stage) *httptest.ResponseRecorder {
+		s.policy(`"approval": true`)
+		id := s.books(0, s.joao)
+		s.afternoonOnly()
+		return s.post("appointments/"+id+"/approve", "")
+	}),
 	"declineAppointment": answered("decline"),
 	"arriveAppointment": {
 		"appointment.not-found": nowhere("arrive"), "appointment.status": after("arrive", "no-show"),
 		"appointment.too-early": func(s *stage) *httptest.ResponseRecorder {
 			return s.post(s.visit+"/arrive", `{"at": "2026-03-02T08:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("arrive"),
 	},
 	"check-inAppointment": {
 		"appointment.not-found": nowhere("check-in"), "appointment.status": after("check-in"),
@@ -366,6 +379,7 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive")
 			return s.post(s.visit+"/check-in", `{"at": "2026-03-03T09:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("check-in", "arrive"),
 	},
 	"fulfilAppointment": {
 		"appointment.not-found": nowhere("fulfil"), "appointment.status": after("fulfil"),
@@ -373,6 +387,7 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 			s.lives("arrive", "check-in")
 			return s.post(s.visit+"/fulfil", `{"at": "2026-03-03T09:00:00Z"}`)
 		},
+		"appointment.future": tomorrow("fulfil", "arrive", "check-in"),
 	},
 	"no-showAppointment": {
 		"appointment.not-found": nowhere("no-show"), "appointment.status": after("no-show", "arrive", "check-in"),
@@ -380,6 +395,12 @@ var provoked = map[string]map[string]func(s *stage) *httptest.ResponseRecorder{
 	},
 	"undoAppointment": {
 		"appointment.not-found": nowhere("undo"), "undo.nothing": after("undo"),
+		"undo.approved": func(s *stage) *httptest.ResponseRecorder {
+			s.policy(`"approval": true`)
+			id := s.books(0, s.joao)
+			require.Equal(s.t, http.StatusOK, s.post("appointments/"+id+"/approve", "").Code)
+			return s.post("appointments/"+id+"/undo", "")
+		},
 		"undo.not-yours": func(s *stage) *httptest.ResponseRecorder {
 			s.lives("arrive")
 			return s.call(s.t, http.MethodPost, "/v1/"+s.visit+"/undo", "", "X-Actor", "another")
@@ -436,6 +457,14 @@ func after(verb string, before ...string) func(s *stage) *httptest.ResponseRecor
 	}
 }
 
+// tomorrow notes something that has not happened yet.
+func tomorrow(verb string, before ...string) func(s *stage) *httptest.ResponseRecorder {
+	return func(s *stage) *httptest.ResponseRecorder {
+		s.lives(before...)
+		return s.post(s.visit+"/"+verb, `{"at": "2026-03-04T11:35:00Z"}`)
+	}
+}
+
 // answered are the refusals of an answer to a request.
 func answered(verb string) map[string]func(s *stage) *httptest.ResponseRecorder {
 	return map[string]func(s *stage) *httptest.ResponseRecorder{
@@ -447,6 +476,14 @@ func answered(verb string) map[string]func(s *stage) *httptest.ResponseRecorder 
 			return s.post("appointments/"+id+"/"+verb, "")
 		},
 	}
+}
+
+// with adds a refusal to those of a route.
+func with(
+	all map[string]func(s *stage) *httptest.ResponseRecorder, rule string, how func(s *stage) *httptest.ResponseRecorder,
+) map[string]func(s *stage) *httptest.ResponseRecorder {
+	all[rule] = how
+	return all
 }
 
 // lives takes Maria's appointment, at half past eleven, through its life.
@@ -496,9 +533,11 @@ func hindered(all map[string]map[string]func(s *stage) *httptest.ResponseRecorde
 			all[operation][rule] = func(s *stage) *httptest.ResponseRecorder { return ask(s, h) }
 		}
 	}
-	for _, from := range []map[string]hindrance{claims, wishes} {
+	for _, from := range []map[string]hindrance{claims, wishes, newcomers} {
 		add("bookAppointment", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.wish("appointments", h(s)) })
 		add("hold", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.wish("holds", h(s)) })
+	}
+	for _, from := range []map[string]hindrance{claims, wishes} {
 		add("rescheduleAppointment", from, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.moves(h(s)) })
 	}
 	add("undoAppointment", claims, func(s *stage, h hindrance) *httptest.ResponseRecorder { return s.undoes(h) })

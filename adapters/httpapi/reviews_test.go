@@ -72,6 +72,8 @@ func (w *world) fulfilled(t testing.TB, d clinicDay, n, stars int, text string) 
 	booked := w.book(t, d.slot(n), d.maria)
 	require.Equal(t, http.StatusCreated, booked.Code, booked.Body.String())
 	visit := booked.Header().Get("Location")
+	defer w.setNow(w.now())
+	w.setNow(at("2026-03-03T09:00:00Z"))
 	for _, step := range []string{"arrive", "check-in", "fulfil"} {
 		answer := w.call(t, http.MethodPost, visit+"/"+step, `{"at": "2026-03-03T09:00:00Z"}`)
 		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())

@@ -68,11 +68,12 @@ type Schedule struct {
 
 // Opening is what became of the days that a change of a schedule reaches.
 type Opening struct {
-	Opened    Report[OpenedSlot] `json:"opened" doc:"New slots"`
-	Withdrawn Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
-	Waiting   Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
-	Overlaps  Report[WantedSlot] `json:"overlaps" doc:"Not opened, because something that was configured earlier has the time"`
-	Displaced Report[string]     `json:"displaced" doc:"Appointments in slots that were withdrawn now: they stay booked until somebody moves or cancels them"`
+	Opened     Report[OpenedSlot] `json:"opened" doc:"New slots"`
+	Withdrawn  Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
+	Waiting    Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
+	Overlaps   Report[WantedSlot] `json:"overlaps" doc:"Not opened, because something that was configured earlier has the time"`
+	Reinstated *Report[string]    `json:"reinstated,omitempty" doc:"Slots that were withdrawn before and are wanted again: what is booked in them is displaced no longer"`
+	Displaced  Report[string]     `json:"displaced" doc:"Appointments in slots that were withdrawn now: they stay booked until somebody moves or cancels them"`
 }
 
 // Report counts things and lists the first of them.
@@ -242,7 +243,11 @@ func (a *api) openingOf(ctx context.Context, answer *commands.Answer[schedule.St
 	s.Opened = report(o.Opened, func(x schedule.Slot) OpenedSlot {
 		return OpenedSlot{string(x.ID), local(schedule.Want{Clinic: x.Clinic, Capacity: x.Capacity, Period: x.Period})}
 	})
-	s.Withdrawn = report(o.Withdrawn, func(id domain.SlotID) string { return string(id) })
+	slotID := func(id domain.SlotID) string { return string(id) }
+	s.Withdrawn = report(o.Withdrawn, slotID)
+	if len(o.Reinstated) > 0 {
+		s.Reinstated = new(report(o.Reinstated, slotID))
+	}
 	s.Waiting, s.Overlaps = report(o.Waiting, local), report(o.Overlaps, local)
 	s.Displaced = report(o.Displaced, func(id domain.AppointmentID) string { return string(id) })
 	return s, err

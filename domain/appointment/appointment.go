@@ -9,7 +9,7 @@
 //	                        |  v    |Commit, Approve                                              |
 //	                        |       v                                                             | Propose (Restore), Commit
 //	                        v     booked                                                          v
-//	                    cancelled                                                               booked
+//	                    cancelled                                                               booked, or pending
 //
 // A set is pending while it is proposed, held by a frontend or requested of
 // the clinic; Undo takes the last change of status back. At most one set is
@@ -137,7 +137,7 @@ type State struct {
 	Moves    int           // how often it was rescheduled
 	OwnMoves int           // how often by the patient, of what the clinic had not withdrawn
 	Change   Change
-	Ended    int       // the set that a cancellation ended, 0 for none
+	Ended    int       // the set that a cancellation or a refusal ended, 0 for none
 	Arrived  time.Time // when the patient came, went in, and was done; zero when unknown
 	Started  time.Time
 	Finished time.Time
@@ -276,7 +276,7 @@ func Evolve(s State, e Event) State {
 	case WasRenewed:
 		s = s.with(e.Set, func(t *Set) { t.Deadline = e.Deadline })
 	case WasRequested:
-		s.Status = Pending
+		s.Status, s.Change, s.Ended = Pending, Change{Undone: s.Ended > 0}, 0
 		s = s.kill(e.Set).with(e.Set, func(t *Set) { t.Phase, t.Deadline = OnRequest, e.Deadline })
 	case WasBooked:
 		s = s.booked(e)
@@ -288,6 +288,7 @@ func Evolve(s State, e Event) State {
 		s = s.died(e.Set)
 	case WasDeclined:
 		s = s.kill(0)
+		s.Change, s.Ended = Change{From: Pending, At: e.At, By: e.By}, e.Set
 		s.Status, s.Decided = Cancelled, true
 	case WasCancelled:
 		s = s.cancelled(e)
@@ -323,10 +324,11 @@ func (s State) booked(e WasBooked) State {
 	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.MissedAt, t.Fate = e.Visit, e.MissedAt, claim.Live })
 }
 
-// cancelled ends the appointment. Only what was booked can be had back.
+// cancelled ends the appointment. Only what was booked or requested can be had
+// back.
 func (s State) cancelled(e WasCancelled) State {
 	s.Change = Change{}
-	if s.live() > 0 {
+	if set, n := s.Latest(); s.live() > 0 || n > 0 && set.Phase == OnRequest && set.Fate == claim.Pending {
 		s.Change = Change{From: s.Status, At: e.At, By: e.By}
 	}
 	s.Status, s.Decided, s.Ended = Cancelled, true, e.Set

@@ -56,6 +56,7 @@ type (
 		Code   string        `json:"code,omitempty"`
 		Reason domain.Sealed `json:"reason,omitzero"`
 		By     string        `json:"by,omitempty"`
+		At     time.Time     `json:"at,omitzero"`
 	}
 	// WasBooked says that a set is live: the commit point of a booking. Every
 	// other set of the appointment is dead from then on.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/claim"
 )
 
 // Initiator is who cancels or moves an appointment.
@@ -50,21 +51,27 @@ const Automatic = "system"
 // having come.
 const earliest = 12 * time.Hour
 
+// ahead is how far the clock of whoever notes something may be ahead.
+const ahead = time.Minute
+
 type (
 	// Arrive says that the patient is there.
 	Arrive struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// CheckIn begins the visit.
 	CheckIn struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// Fulfil ends the visit.
 	Fulfil struct {
-		At time.Time
-		By string
+		At  time.Time
+		Now time.Time // when it is noted
+		By  string
 	}
 	// Miss says that the patient did not come.
 	Miss struct {
@@ -112,12 +119,15 @@ var (
 	ErrBadCode      = domain.Refusal(domain.Invalid, "appointment.code", "the code of a cancellation is one of those that the API lists")
 	ErrStatus       = domain.Refusal(domain.Conflict, "appointment.status", "the appointment's status does not allow this")
 	ErrOrder        = domain.Refusal(domain.Invalid, "appointment.order", "a patient comes, goes in and is done in this order")
+	ErrFuture       = domain.Refusal(domain.Refused, "appointment.future", "what happens is noted when it has happened, not before")
+	ErrHeld         = domain.Refusal(domain.Forbidden, "hold.not-yours", "what is on hold is given back by whoever has its token, or by staff")
 	ErrTooEarly     = domain.Refusal(domain.Refused, "appointment.too-early", "the visit is too far away for this")
 	ErrCancelLate   = domain.Refusal(domain.Refused, "appointment.cancel-late", "it is too late for the patient to cancel; the clinic can, with a reason")
 	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so late the clinic cancels or moves with a reason only")
 	ErrMoveLate     = domain.Refusal(domain.Refused, "appointment.reschedule-late", "it is too late for the patient to reschedule; the clinic can, with a reason")
 	ErrMoves        = domain.Refusal(domain.Refused, "appointment.reschedules", "the appointment has been rescheduled as often as its patient may")
 	ErrNoChange     = domain.Refusal(domain.Conflict, "undo.nothing", "there is nothing to undo")
+	ErrApproved     = domain.Refusal(domain.Conflict, "undo.approved", "an approval is not undone: people rely on it; cancel the appointment, or move it")
 	ErrNotYours     = domain.Refusal(domain.Forbidden, "undo.not-yours", "only whoever made the last change can undo it")
 	ErrUndoLate     = domain.Refusal(domain.Refused, "undo.late", "it is too late to undo the last change")
 )
@@ -140,6 +150,8 @@ func arrive(s State, c Arrive) ([]Event, error) {
 		return nil, nil
 	case s.Status != Booked:
 		return nil, s.errStatus(Booked)
+	case c.At.After(c.Now.Add(ahead)):
+		return nil, ErrFuture
 	case c.At.Before(visit.Start.Add(-earliest)):
 		return nil, ErrTooEarly.Because("a patient arrives at most 12 hours before the visit")
 	}
@@ -152,6 +164,9 @@ func checkIn(s State, c CheckIn) ([]Event, error) {
 	}
 	if s.Status != Arrived {
 		return nil, s.errStatus(Arrived)
+	}
+	if c.At.After(c.Now.Add(ahead)) {
+		return nil, ErrFuture
 	}
 	if c.At.Before(s.Arrived) {
 		return nil, ErrOrder
@@ -167,6 +182,9 @@ func fulfil(s State, c Fulfil) ([]Event, error) {
 	if s.Status != CheckedIn {
 		return nil, s.errStatus(CheckedIn)
 	}
+	if c.At.After(c.Now.Add(ahead)) {
+		return nil, ErrFuture
+	}
 	if c.At.Before(s.Started) {
 		return nil, ErrOrder
 	}
@@ -179,8 +197,8 @@ func miss(s State, c Miss) ([]Event, error) {
 	switch {
 	case s.Status == NoShow:
 		return nil, nil
-	case s.Status != Booked && s.Status != Arrived:
-		return nil, s.errStatus(Booked, Arrived)
+	case s.Status != Booked:
+		return nil, s.errStatus(Booked)
 	case c.At.Before(visit.Start):
 		return nil, ErrTooEarly.Because("nobody has missed a visit that has not started")
 	}
@@ -224,6 +242,8 @@ func cancel(s State, c Cancel) ([]Event, error) {
 		return nil, nil // cancelled is cancelled, whoever asks again
 	case waiting > 0:
 		return nil, ErrChanging
+	case c.Initiator == ByPatient && s.onHold(c.At):
+		return nil, ErrHeld
 	case s.Status == CheckedIn || s.Status == Fulfilled || s.Status == NoShow:
 		return nil, s.errStatus(Booked, Arrived)
 	case late && c.Initiator == ByPatient:
@@ -234,13 +254,23 @@ func cancel(s State, c Cancel) ([]Event, error) {
 	return []Event{WasCancelled{visit.Visit, n, c.Initiator, c.Code, c.Reason, c.At, c.By}}, nil
 }
 
+// onHold reports whether a frontend keeps the appointment for somebody, also
+// while that is about to be booked.
+func (s State) onHold(at time.Time) bool {
+	held, n := s.held()
+	return n > 0 && held.Fate == claim.Pending && at.Before(held.Deadline) && s.live() == 0
+}
+
 // MayUndo returns why the last change of status cannot be undone, or nil.
 func (s State) MayUndo(c Undo) error {
+	current, _ := s.Current()
 	switch {
 	case s.Status == "":
 		return ErrNotFound
-	case s.Change.From == "", s.Status == Cancelled && s.Change.From != Booked && s.Change.From != Arrived && s.Change.From != CheckedIn:
-		return ErrNoChange // only what was live can be again
+	case s.Status == Booked && s.Change == Change{} && current.Phase == OnRequest:
+		return ErrApproved
+	case s.Change.From == "":
+		return ErrNoChange // also of a hold that was given back
 	case s.Change.By != c.By && s.Change.By != Automatic:
 		return ErrNotYours
 	case c.At.After(s.Change.At.Add(c.Grace)):

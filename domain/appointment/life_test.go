@@ -29,12 +29,15 @@ func reverted(to appointment.Status, at time.Time, by string) appointment.WasRev
 
 func TestArrive(t *testing.T) {
 	t.Parallel()
-	arrive := appointment.Arrive{At: came, By: "desk"}
+	arrive := appointment.Arrive{Now: done, At: came, By: "desk"}
 	t.Run("notes when the patient came", spec.Given(proposed, booked).When(arrive).Then(arrived))
-	t.Run("may be noted twelve hours before the visit", spec.Given(proposed, booked).When(appointment.Arrive{At: nine.Add(-12 * time.Hour)}).
+	t.Run("may be noted twelve hours before the visit", spec.Given(proposed, booked).When(appointment.Arrive{Now: done, At: nine.Add(-12 * time.Hour)}).
 		Then(appointment.HasArrived{Visit: visit, Set: 1, At: nine.Add(-12 * time.Hour)}))
 	t.Run("is refused earlier: that is another visit's patient",
-		spec.Given(proposed, booked).When(appointment.Arrive{At: nine.Add(-12*time.Hour - time.Second)}).ThenRefuse(appointment.ErrTooEarly))
+		spec.Given(proposed, booked).When(appointment.Arrive{Now: done, At: nine.Add(-12*time.Hour - time.Second)}).ThenRefuse(appointment.ErrTooEarly))
+	t.Run("is refused before it has happened, but for what clocks differ", spec.Given(proposed, booked).
+		When(appointment.Arrive{Now: came, At: came.Add(time.Minute + time.Second)}).ThenRefuse(appointment.ErrFuture))
+	t.Run("may be noted by a clock that is a minute ahead", spec.Given(proposed, booked).When(appointment.Arrive{Now: came.Add(-time.Minute), At: came, By: "desk"}).Then(arrived))
 	t.Run("is refused while nobody has approved the visit", spec.Given(proposed, requested).When(arrive).ThenRefuse(appointment.ErrStatus))
 	t.Run("is refused of what was cancelled", spec.Given(proposed, booked, gone).When(arrive).ThenRefuse(appointment.ErrStatus))
 	t.Run("is refused of nothing", spec.Given().When(arrive).ThenRefuse(appointment.ErrNotFound))
@@ -42,21 +45,25 @@ func TestArrive(t *testing.T) {
 
 func TestCheckIn(t *testing.T) {
 	t.Parallel()
-	in := appointment.CheckIn{At: nine, By: "desk"}
+	in := appointment.CheckIn{Now: done, At: nine, By: "desk"}
 	t.Run("notes when the patient went in", spec.Given(proposed, booked, arrived).When(in).Then(checkedIn))
+	t.Run("is refused before it has happened",
+		spec.Given(proposed, booked, arrived).When(appointment.CheckIn{Now: came, At: nine}).ThenRefuse(appointment.ErrFuture))
 	t.Run("is refused before the patient has come", spec.Given(proposed, booked).When(in).ThenRefuse(appointment.ErrStatus))
 	t.Run("is refused with a time before that of the arrival",
-		spec.Given(proposed, booked, arrived).When(appointment.CheckIn{At: came.Add(-time.Second)}).ThenRefuse(appointment.ErrOrder))
+		spec.Given(proposed, booked, arrived).When(appointment.CheckIn{Now: done, At: came.Add(-time.Second)}).ThenRefuse(appointment.ErrOrder))
 	t.Run("is refused of nothing", spec.Given().When(in).ThenRefuse(appointment.ErrNotFound))
 }
 
 func TestFulfil(t *testing.T) {
 	t.Parallel()
-	fulfil := appointment.Fulfil{At: done, By: "desk"}
+	fulfil := appointment.Fulfil{Now: done, At: done, By: "desk"}
 	t.Run("notes when the visit was done", spec.Given(proposed, booked, arrived, checkedIn).When(fulfil).Then(fulfilled))
+	t.Run("is refused before it has happened",
+		spec.Given(proposed, booked, arrived, checkedIn).When(appointment.Fulfil{Now: nine, At: done}).ThenRefuse(appointment.ErrFuture))
 	t.Run("is refused before the patient has gone in", spec.Given(proposed, booked, arrived).When(fulfil).ThenRefuse(appointment.ErrStatus))
 	t.Run("is refused with a time before the visit began",
-		spec.Given(proposed, booked, arrived, checkedIn).When(appointment.Fulfil{At: nine.Add(-time.Second)}).ThenRefuse(appointment.ErrOrder))
+		spec.Given(proposed, booked, arrived, checkedIn).When(appointment.Fulfil{Now: done, At: nine.Add(-time.Second)}).ThenRefuse(appointment.ErrOrder))
 	t.Run("is refused of nothing", spec.Given().When(fulfil).ThenRefuse(appointment.ErrNotFound))
 }
 
@@ -64,7 +71,7 @@ func TestMiss(t *testing.T) {
 	t.Parallel()
 	miss := appointment.Miss{At: done, By: "desk"}
 	t.Run("notes who did not come", spec.Given(proposed, booked).When(miss).Then(missed))
-	t.Run("notes who came and did not wait", spec.Given(proposed, booked, arrived).When(miss).Then(missed))
+	t.Run("is refused of who came", spec.Given(proposed, booked, arrived).When(miss).ThenRefuse(appointment.ErrStatus))
 	t.Run("is noted from the start of the visit on",
 		spec.Given(proposed, booked).When(appointment.Miss{At: nine}).Then(appointment.WasMissed{Visit: visit, Set: 1, At: nine}))
 	t.Run("is refused before the visit has started",
@@ -149,6 +156,13 @@ func TestWhoCancelsWhen(t *testing.T) {
 	t.Run("the clinic late, with a code", spec.Given(proposed, booked).When(coded).Then(is(coded)))
 	t.Run("the practitioner late, with a reason", spec.Given(proposed, booked).When(told).Then(is(told)))
 	t.Run("the clinic not late without a reason", spec.Given(proposed, booked).When(by(appointment.ByClinic, late)).ThenRefuse(appointment.ErrNoReason))
+	t.Run("not the patient what is on hold: that takes its token",
+		spec.Given(proposed, held).When(by(appointment.ByPatient, now)).ThenRefuse(appointment.ErrHeld))
+	t.Run("not the patient what is on hold and about to be booked",
+		spec.Given(firstNobody, heldNobody, appointment.WasProposed{Visit: visit, Set: 2, Claims: claims, Deadline: until}).When(by(appointment.ByPatient, now)).ThenRefuse(appointment.ErrHeld))
+	t.Run("the clinic what is on hold", spec.Given(proposed, held).When(by(appointment.ByClinic, now)).Then(is(by(appointment.ByClinic, now))))
+	t.Run("the patient what was on hold until its time was up",
+		spec.Given(proposed, held).When(by(appointment.ByPatient, heldUntil)).Then(is(by(appointment.ByPatient, heldUntil))))
 	t.Run("nobody for a reason that cannot be counted", spec.Given(proposed, booked).When(unknown).ThenRefuse(appointment.ErrBadCode))
 	t.Run("nobody once the visit has begun", spec.Given(proposed, booked, arrived, checkedIn).When(coded).ThenRefuse(appointment.ErrStatus))
 	t.Run("nobody once the visit is done", spec.Given(proposed, booked, arrived, checkedIn, fulfilled).When(coded).ThenRefuse(appointment.ErrStatus))
@@ -200,10 +214,18 @@ func TestWhichCancellationMayBeUndone(t *testing.T) {
 		return after(history...).MayUndo(appointment.Undo{At: now, By: "ana", Grace: time.Minute})
 	}
 	require.NoError(t, may(proposed, booked, ended), "that of a booking")
-	require.ErrorIs(t, may(proposed, requested, ended), appointment.ErrNoChange, "not that of a request: nobody had approved it")
+	require.NoError(t, may(proposed, requested, ended), "that of a request")
 	require.ErrorIs(t, may(proposed, held, ended), appointment.ErrNoChange, "not that of a hold")
 	require.ErrorIs(t, may(proposed, lapsed, ended), appointment.ErrNoChange, "not that of what never came to be")
-	require.ErrorIs(t, may(proposed, requested, declined), appointment.ErrNoChange, "not a refusal by the clinic")
+	require.ErrorIs(t, may(proposed, requested, declined), appointment.ErrNotYours, "a refusal by the clinic only by the clinic")
+	mine := declined
+	mine.By = "ana"
+	require.NoError(t, may(proposed, requested, mine), "a refusal by whoever refused")
+	unsaid := mine
+	unsaid.At = time.Time{}
+	require.ErrorIs(t, may(proposed, requested, unsaid), appointment.ErrUndoLate, "not one of which nobody knows when it was")
+	require.ErrorIs(t, may(proposed, requested, booked), appointment.ErrApproved, "not an approval: people rely on it")
+	require.ErrorIs(t, may(proposed, held, booked), appointment.ErrNoChange, "not the booking of a hold")
 }
 
 func TestRestore(t *testing.T) {
@@ -212,7 +234,27 @@ func TestRestore(t *testing.T) {
 	restore.Purpose = appointment.ToRestore
 	t.Run("claims what was cancelled again, with the next set", spec.Given(proposed, booked, ended).When(restore).Then(wasProposed(2)))
 	t.Run("of what is booked changes nothing", spec.Given(proposed, booked).When(restore).Then())
-	t.Run("of what was declined changes nothing", spec.Given(proposed, requested, declined).When(restore).Then())
+	t.Run("claims what was declined again", spec.Given(proposed, requested, declined).When(restore).Then(wasProposed(2)))
+	t.Run("claims a request that was cancelled again", spec.Given(proposed, requested, ended).When(restore).Then(wasProposed(2)))
+	again := requested
+	again.Set = 2
+	for name, end := range map[string]appointment.Event{"declined": declined, "cancelled": ended} {
+		back := []appointment.Event{proposed, requested, end, wasProposed(2), again}
+		t.Run("of a request that was "+name+" is a request", func(t *testing.T) {
+			t.Parallel()
+			s := after(back...)
+			require.Equal(t, appointment.Pending, s.Status)
+			require.Equal(t, claim.Dead, s.Fate(1))
+			require.Equal(t, claim.Pending, s.Fate(2))
+		})
+		t.Run("of a request that was "+name+" is once", spec.Given(back...).When(appointment.Undo{At: now, By: "ana"}).Then())
+		t.Run("of a request that was "+name+" may be approved", spec.Given(back...).When(appointment.Approve{At: now}).
+			Then(appointment.WasBooked{Visit: visit, Set: 2}))
+		t.Run("of a request that was "+name+" may be declined again", spec.Given(back...).When(appointment.Decline{At: now, By: "desk"}).
+			Then(appointment.WasDeclined{Visit: visit, Set: 2, At: now, By: "desk"}))
+		t.Run("of a request that was "+name+" closes nothing that a booking could open",
+			spec.Given(back...).When(propose(answerBy)).ThenRefuse(appointment.ErrExists))
+	}
 	late := restore
 	late.At = nine
 	t.Run("is refused once the visit would have started", spec.Given(proposed, booked, ended).When(late).ThenRefuse(appointment.ErrPast))

@@ -187,7 +187,7 @@ func anew(s State, last Set, c Propose) (bool, error) {
 	switch {
 	case len(s.Sets) == 0 || last.Fate == claim.Dead && !s.Decided:
 		return true, nil
-	case last.Fate == claim.Pending && !c.At.Before(last.Deadline):
+	case last.Fate == claim.Pending && !s.Decided && !c.At.Before(last.Deadline):
 		return true, nil // a hold or a request that nobody has ended
 	case s.Status == Booked && s.Moves == 0 && s.set(s.live()).Same(c.Visit):
 		return false, nil // the same visit, booked
@@ -391,5 +391,5 @@ func decline(s State, c Decline) ([]Event, error) {
 	case set.Fate == claim.Dead || !c.At.Before(set.Deadline):
 		return nil, ErrLapsed
 	}
-	return []Event{WasDeclined{set.Visit, n, c.Code, c.Reason, c.By}}, nil
+	return []Event{WasDeclined{set.Visit, n, c.Code, c.Reason, c.By, c.At}}, nil
 }

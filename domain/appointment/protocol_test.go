@@ -19,7 +19,7 @@ var (
 	answerBy    = now.Add(8 * time.Hour)
 	held        = appointment.WasHeld{Visit: visit, Set: 1, Deadline: heldUntil, Ceiling: ceiling}
 	requested   = appointment.WasRequested{Visit: visit, Set: 1, Deadline: answerBy}
-	declined    = appointment.WasDeclined{Visit: visit, Set: 1, Code: "full", By: "desk"}
+	declined    = appointment.WasDeclined{Visit: visit, Set: 1, Code: "full", By: "desk", At: now}
 	givenBack   = appointment.WasReleased{Visit: visit, Set: 1}
 	nobody      = visitOf("")
 	heldNobody  = appointment.WasHeld{Visit: nobody, Set: 1, Deadline: heldUntil, Ceiling: ceiling}

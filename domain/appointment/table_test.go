@@ -19,7 +19,7 @@ const table = `
 propose-other  x    1    1    1    1    1    1    1    1    1    x    1
 complete       2    -    -    2    2    2    2    2    2    2    2    2
 move           6    9    3    3    x    3    3    3    3    3    3    3
-restore        -    -    -    -    -    -    -    -    x    -    -    -
+restore        -    -    -    -    -    -    -    -    x    x    -    -
 commit         4    x    x    x    -    -    -    -    4    4    4    -
 refuse         -    x    x    x    -    -    -    -    -    -    -    -
 lapse          -    5    5    5    -    -    -    -    -    -    -    -
@@ -32,7 +32,7 @@ decline        6    7    7    x    7    7    7    7    7    -    7    7
 arrive         6    3    3    3    x    -    3    3    3    3    3    3
 check-in       6    3    3    3    3    x    -    3    3    3    3    3
 fulfil         6    3    3    3    3    3    x    -    3    3    3    3
-miss           6    3    3    3    x    x    3    3    3    3    3    -
+miss           6    3    3    3    x    3    3    3    3    3    3    -
 give-up        6    3    3    3    5    3    3    3    3    3    3    -
 cancel         6    x    x    x    x    x    3    3    -    -    x    3
 undo           6    8    8    8    8    x    x    x    8    8    8    x`
@@ -53,14 +53,14 @@ func TestEveryCommandOfEveryStatus(t *testing.T) {
 		"lapse": appointment.Lapse{Set: 1, At: now}, "hold": appointment.Hold{Set: 1, Until: heldUntil, Ceiling: ceiling, At: now},
 		"renew":   appointment.Renew{Until: ceiling, At: now},
 		"release": appointment.Release{}, "request": appointment.Request{Set: 1, Until: answerBy, At: now}, "approve": appointment.Approve{At: now},
-		"decline": appointment.Decline{At: now}, "arrive": appointment.Arrive{At: came}, "check-in": appointment.CheckIn{At: nine},
-		"fulfil": appointment.Fulfil{At: done}, "miss": appointment.Miss{At: done}, "give-up": appointment.GiveUp{Set: 1, At: done},
+		"decline": appointment.Decline{At: now}, "arrive": appointment.Arrive{Now: done, At: came}, "check-in": appointment.CheckIn{Now: done, At: nine},
+		"fulfil": appointment.Fulfil{Now: done, At: done}, "miss": appointment.Miss{At: done}, "give-up": appointment.GiveUp{Set: 1, At: done},
 		"cancel": appointment.Cancel{Initiator: appointment.ByClinic, At: now}, "undo": appointment.Undo{At: done, By: "desk", Grace: done.Sub(came)},
 	}
 	histories := map[string][]appointment.Event{
 		"new": {}, "prop": {proposed}, "held": {proposed, held}, "req": {proposed, requested}, "book": {proposed, booked},
 		"arr": {proposed, booked, arrived}, "in": {proposed, booked, arrived, checkedIn}, "done": {proposed, booked, arrived, checkedIn, fulfilled},
-		"canc": {proposed, booked, appointment.WasCancelled{Visit: visit, Set: 1, At: came, By: "desk"}}, "decl": {proposed, requested, declined}, "lost": {proposed, refused}, "miss": {proposed, booked, missed},
+		"canc": {proposed, booked, appointment.WasCancelled{Visit: visit, Set: 1, At: came, By: "desk"}}, "decl": {proposed, requested, appointment.WasDeclined{Visit: visit, Set: 1, At: came, By: "desk"}}, "lost": {proposed, refused}, "miss": {proposed, booked, missed},
 	}
 	lines := strings.Split(strings.TrimSpace(table), "\n")
 	statuses := strings.Fields(lines[0])

@@ -60,6 +60,11 @@ func TestBounds(t *testing.T) {
 	} {
 		t.Run(name, spec.Given().When(set(terms)).ThenRefuse(policy.ErrDuration))
 	}
+	t.Run("nobody is to ask earlier than the clinic books ahead",
+		spec.Given().When(set(policy.Terms{MinNotice: new(60), Horizon: new(30)})).ThenRefuse(policy.ErrWindow))
+	both, ahead := policy.Terms{MinNotice: new(60), Horizon: new(60)}, policy.Terms{MinNotice: new(60), Horizon: new(0)}
+	t.Run("a notice may be as long as the horizon", spec.Given().When(set(both)).Then(wasSet(both)))
+	t.Run("a horizon of nothing is none", spec.Given().When(set(ahead)).Then(wasSet(ahead)))
 	for name, terms := range map[string]policy.Terms{
 		"a limit is not negative":                    {Reschedules: new(-1)},
 		"a day's limit is ten thousand at most":      {PractitionerDay: new(10_001)},

@@ -76,6 +76,7 @@ type (
 		Counted Counted
 		Maximum int         // owners that are counted at most; 0 = no limit
 		Fates   claim.Fates // of foreign claims, as far as looked up
+		Beside  []Counted   // what counts for the same subject and is told elsewhere
 	}
 	// Release counts a claim no longer.
 	Release struct {
@@ -171,7 +172,7 @@ func decideClaim(s State, c Claim) ([]Event, error) {
 // the fates do not call dead.
 func (c Claim) full(s State, fates claim.Fates) bool {
 	others := map[domain.StreamName]bool{}
-	for _, counted := range s.Claims {
+	for _, counted := range c.all(s) {
 		if counted.Owner != c.Counted.Owner && fates[counted.Claim] != claim.Dead {
 			others[counted.Owner] = true
 		}
@@ -179,9 +180,17 @@ func (c Claim) full(s State, fates claim.Fates) bool {
 	return c.Maximum > 0 && len(others) >= c.Maximum
 }
 
+// all returns what is counted, here and elsewhere.
+func (c Claim) all(s State) []Counted {
+	if len(c.Beside) == 0 {
+		return s.Claims
+	}
+	return slices.Concat(s.Claims, c.Beside)
+}
+
 func (c Claim) inTheWay(s State) []claim.Claim {
 	var by []claim.Claim
-	for _, counted := range s.Claims {
+	for _, counted := range c.all(s) {
 		if counted.Owner != c.Counted.Owner && c.Fates[counted.Claim] != claim.Dead {
 			by = append(by, counted.Claim)
 		}

@@ -60,6 +60,16 @@ func TestClaim(t *testing.T) {
 		spec.Given(booked(ana, 2), booked(ana2, 2)).When(claims(boris, 2)).Then(booked(boris, 2)))
 	t.Run("an appointment whose older set is dead still counts by its newer one",
 		spec.Given(booked(ana, 1), booked(ana2, 1)).When(claims(boris, 1, ana)).ThenRefuse(quota.ErrPractitionerDay))
+	beside := func(c quota.Claim, counted ...quota.Counted) quota.Claim {
+		c.Beside = counted
+		return c
+	}
+	t.Run("what counts for the same subject elsewhere is counted",
+		spec.Given(booked(ana, 2)).When(beside(claims(carlos, 2), boris)).ThenRefuse(quota.ErrPractitionerDay))
+	t.Run("what counts here and elsewhere counts once",
+		spec.Given(booked(ana, 2)).When(beside(claims(boris, 2), ana)).Then(booked(boris, 2)))
+	t.Run("what is dead elsewhere is not counted, and not released here",
+		spec.Given(booked(ana, 2)).When(beside(claims(carlos, 2, boris), boris)).Then(booked(carlos, 2)))
 	t.Run("a lower maximum refuses newcomers",
 		spec.Given(booked(ana, 2), booked(boris, 2)).When(claims(carlos, 1)).ThenRefuse(quota.ErrPractitionerDay))
 	t.Run("a lower maximum leaves those who are counted",

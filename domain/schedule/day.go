@@ -53,6 +53,7 @@ type Day struct {
 	Schedule  domain.Revision // the latest revision of the schedule that the day is for
 	Slots     []Slot          // every slot that was ever opened
 	Withdrawn []domain.SlotID // those that the day has withdrawn, or is about to
+	Returned  []domain.SlotID // those that it withdrew and took back, as often as it did
 	Waiting   []Want          // wanted over time that a slot owned
 	Fenced    bool            // it was fenced and is still to be opened
 }
@@ -69,17 +70,19 @@ type Open struct {
 	Now          time.Time       // slots that have started stay
 	Wanted       []Want
 	Overlaps     []Want          // lost to a pattern that was configured earlier
-	Owned        []domain.Period // time that withdrawn slots and neighbouring days own
+	Owned        []domain.Period // time that neighbouring days own
+	Occupied     []domain.SlotID // the day's withdrawn slots that own their time, being still occupied
 }
 
-// DayOpened says which slots a day opened and withdrew, and what it could not
-// open.
+// DayOpened says which slots a day opened, withdrew and took back, and what it
+// could not open. It is fenced until what it took back has reached the slots.
 type DayOpened struct {
 	Practitioner domain.PractitionerID `json:"practitioner"`
 	Day          domain.Day            `json:"day"`
 	Schedule     domain.Revision       `json:"schedule"`
 	Slots        []Slot                `json:"slots,omitempty"`
 	Withdrawn    []domain.SlotID       `json:"withdrawn,omitempty"`
+	Reinstated   []domain.SlotID       `json:"reinstated,omitempty"` // withdrawn before, and wanted again while occupied
 	Waiting      []Want                `json:"waiting,omitempty"`
 	Fenced       bool                  `json:"fenced,omitempty"`
 	Overlaps     []Want                `json:"overlaps,omitempty"`
@@ -107,8 +110,9 @@ func DecideDay(d Day, c Open) ([]DayOpened, error) {
 		return []DayOpened{e}, nil
 	}
 	e.Overlaps = c.Overlaps
-	e.Slots, e.Waiting = d.open(c)
-	changed := len(e.Slots) > 0 || !slices.EqualFunc(e.Waiting, d.Waiting, Want.equal)
+	e.Slots, e.Reinstated, e.Waiting = d.open(c)
+	e.Fenced = len(e.Reinstated) > 0
+	changed := len(e.Slots) > 0 || e.Fenced || !slices.EqualFunc(e.Waiting, d.Waiting, Want.equal)
 	if changed || !d.Opened || d.Schedule < c.Schedule || d.Fenced {
 		return []DayOpened{e}, nil
 	}
@@ -144,21 +148,47 @@ func (d Day) misfits(c Open) []domain.SlotID {
 }
 
 // open returns a slot for everything that is wanted and not there, over time
-// that nothing owns; the rest waits.
-func (d Day) open(c Open) (opened []Slot, waiting []Want) {
+// that nothing owns. Where the owner is a withdrawn slot that is exactly what is
+// wanted, that slot is taken back; the rest waits.
+func (d Day) open(c Open) (opened []Slot, back []domain.SlotID, waiting []Want) {
 	kept := d.Kept()
 	id := slotID(c.Practitioner, c.Day)
 	for _, w := range c.Wanted {
-		owned := slices.ContainsFunc(c.Owned, w.Overlaps) || slices.ContainsFunc(kept, func(s Slot) bool { return s.Overlaps(w.Period) })
+		overlaps := func(s Slot) bool { return s.Overlaps(w.Period) }
+		owned := slices.ContainsFunc(c.Owned, w.Overlaps) || slices.ContainsFunc(kept, overlaps)
+		occupied := slices.DeleteFunc(c.occupied(d), func(s Slot) bool { return !overlaps(s) })
 		switch {
 		case slices.ContainsFunc(kept, func(s Slot) bool { return s.Is(w) }):
-		case owned:
-			waiting = append(waiting, w)
-		default:
+		case !owned && len(occupied) == 0:
 			opened = append(opened, Slot{id(len(d.Slots) + len(opened)), w.Clinic, w.Capacity, w.Period})
+		case !owned && len(occupied) == 1 && occupied[0].Is(w):
+			back = append(back, occupied[0].ID)
+		default:
+			waiting = append(waiting, w)
 		}
 	}
-	return opened, waiting
+	return opened, back, waiting
+}
+
+// occupied returns the slots of the day that are withdrawn and occupied.
+func (c Open) occupied(d Day) []Slot {
+	if len(c.Occupied) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(d.Slots), func(s Slot) bool { return !slices.Contains(c.Occupied, s.ID) })
+}
+
+// Withdrawals returns how often the day has withdrawn a slot.
+func (d Day) Withdrawals(id domain.SlotID) int {
+	n := 0
+	for _, ids := range [][]domain.SlotID{d.Withdrawn, d.Returned} {
+		for _, other := range ids {
+			if other == id {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Is reports whether the slot is what is wanted, its capacity aside.
@@ -169,5 +199,9 @@ func EvolveDay(d Day, e DayOpened) Day {
 	d.Opened, d.Schedule, d.Waiting, d.Fenced = true, e.Schedule, e.Waiting, e.Fenced
 	d.Slots = append(slices.Clone(d.Slots), e.Slots...)
 	d.Withdrawn = append(slices.Clone(d.Withdrawn), e.Withdrawn...)
+	if len(e.Reinstated) > 0 {
+		d.Withdrawn = slices.DeleteFunc(d.Withdrawn, func(id domain.SlotID) bool { return slices.Contains(e.Reinstated, id) })
+		d.Returned = append(slices.Clone(d.Returned), e.Reinstated...)
+	}
 	return d
 }

@@ -11,7 +11,8 @@
 // The schedule is an intent; a day is what was made of it. A slot belongs to
 // the UTC day of its start. A slot owns its practitioner's time until it is
 // withdrawn and has no live claim, so a day opens new slots only over time
-// that no slot owns; what is wanted over owned time waits for the release.
+// that no slot owns; what is wanted over owned time waits for the release. A
+// withdrawn slot that is occupied and wanted again exactly is taken back.
 //
 // Days are ordered by the revision of the schedule's own stream. So what a
 // clinic decides, its zone and its calendar, counts for a practitioner from

@@ -334,7 +334,7 @@ func TestDecideDay(t *testing.T) {
 		t.Parallel()
 		c := open(want(9), want(10))
 		withdrawn := schedule.DayOpened{Schedule: 1, Withdrawn: []domain.SlotID{first}}
-		c.Owned = []domain.Period{at(9)} // it is still occupied
+		c.Owned = []domain.Period{at(9)} // by a neighbouring day
 		d := schedule.EvolveDay(opened, withdrawn)
 		events := decide(t, d, c)
 		require.Equal(t, []schedule.Want{want(9)}, events[0].Waiting)
@@ -346,6 +346,85 @@ func TestDecideDay(t *testing.T) {
 		require.Len(t, events[0].Slots, 1)
 		require.Equal(t, schedule.SlotID("p", "2026-06-01", 2), events[0].Slots[0].ID, "a slot's id is never used again")
 		require.Empty(t, events[0].Waiting)
+	})
+}
+
+func TestAWithdrawnSlotThatIsWantedAgainIsReinstated(t *testing.T) {
+	t.Parallel()
+	at := func(hour int) domain.Period {
+		start := time.Date(2026, 6, 1, hour, 0, 0, 0, time.UTC)
+		return domain.Period{Start: start, End: start.Add(time.Hour)}
+	}
+	want := func(hour int) schedule.Want { return schedule.Want{Clinic: "c", Capacity: 1, Period: at(hour)} }
+	first, second := schedule.SlotID("p", "2026-06-01", 0), schedule.SlotID("p", "2026-06-01", 1)
+	slots := []schedule.Slot{{ID: first, Clinic: "c", Capacity: 1, Period: at(9)}, {ID: second, Clinic: "c", Capacity: 1, Period: at(10)}}
+	withdrawn := domain.Fold(schedule.EvolveDay, schedule.Day{}, schedule.DayOpened{Schedule: 1, Slots: slots}, schedule.DayOpened{Schedule: 2, Withdrawn: []domain.SlotID{first}})
+	open := schedule.Open{Practitioner: "p", Day: "2026-06-01", Schedule: 3, Wanted: []schedule.Want{want(9), want(10)}, Occupied: []domain.SlotID{first}}
+	back := schedule.DayOpened{Practitioner: "p", Day: "2026-06-01", Schedule: 3, Reinstated: []domain.SlotID{first}, Fenced: true}
+	decide := func(t *testing.T, d schedule.Day, c schedule.Open) []schedule.DayOpened {
+		t.Helper()
+		events, err := schedule.DecideDay(d, c)
+		require.NoError(t, err)
+		return events
+	}
+	t.Run("while it is occupied, and its day is done once the slot knows", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []schedule.DayOpened{back}, decide(t, withdrawn, open))
+		d := schedule.EvolveDay(withdrawn, back)
+		require.Len(t, d.Kept(), 2)
+		require.Equal(t, 1, d.Withdrawals(first))
+		c := open
+		c.Occupied = nil
+		done := decide(t, d, c)
+		require.Equal(t, []schedule.DayOpened{{Practitioner: "p", Day: "2026-06-01", Schedule: 3}}, done)
+		require.Empty(t, decide(t, schedule.EvolveDay(d, done[0]), c), "twice is once")
+	})
+	t.Run("and may be withdrawn again", func(t *testing.T) {
+		t.Parallel()
+		c := open
+		c.Fence, c.Schedule, c.Wanted = true, 4, []schedule.Want{want(10)}
+		d := schedule.EvolveDay(withdrawn, back)
+		events := decide(t, d, c)
+		require.Equal(t, []domain.SlotID{first}, events[0].Withdrawn)
+		require.Equal(t, 2, schedule.EvolveDay(d, events[0]).Withdrawals(first))
+	})
+	t.Run("not by a fence", func(t *testing.T) {
+		t.Parallel()
+		c := open
+		c.Fence = true
+		require.Empty(t, decide(t, withdrawn, c)[0].Reinstated)
+	})
+	t.Run("but opened anew when nobody is in it", func(t *testing.T) {
+		t.Parallel()
+		c := open
+		c.Occupied = nil
+		require.Equal(t, schedule.SlotID("p", "2026-06-01", 2), decide(t, withdrawn, c)[0].Slots[0].ID)
+	})
+	t.Run("not when another clinic wants the time, or another length", func(t *testing.T) {
+		t.Parallel()
+		other, long := want(9), want(9)
+		other.Clinic, long.End = "d", long.End.Add(-time.Minute)
+		for _, w := range []schedule.Want{other, long} {
+			c := open
+			c.Wanted = []schedule.Want{w, want(10)}
+			events := decide(t, withdrawn, c)
+			require.Empty(t, events[0].Reinstated)
+			require.Equal(t, []schedule.Want{w}, events[0].Waiting)
+		}
+	})
+	t.Run("not while somebody else owns its time", func(t *testing.T) {
+		t.Parallel()
+		c := open
+		c.Owned = []domain.Period{at(9)}
+		require.Equal(t, []schedule.Want{want(9)}, decide(t, withdrawn, c)[0].Waiting)
+	})
+	t.Run("with as many places as are wanted now", func(t *testing.T) {
+		t.Parallel()
+		more := want(9)
+		more.Capacity = 2
+		c := open
+		c.Wanted = []schedule.Want{more, want(10)}
+		require.Equal(t, []schedule.DayOpened{back}, decide(t, withdrawn, c), "the slot is told how many")
 	})
 }
 

@@ -3,8 +3,8 @@
 //	(opened by its day) --Claim--> held, booked --Release--> free again
 //	        |                        |
 //	     Withdraw                 Withdraw
-//	        v                        v
-//	       gone <-----Release---- displaced: no new claim, the old ones stay
+//	        v                        v   Reinstate: as before
+//	       gone <-----Release---- displaced: no new claim; what is booked stays, what is held comes to nothing
 //
 // A slot's stream begins with its first claim or its withdrawal; its terms
 // come from the day that opened it. Claims never exceed the places (I1).
@@ -39,6 +39,7 @@ type State struct {
 	Places    int // 0 until the stream says; then the capacity in force
 	Wanted    int // what the schedule wants, less than Places while more are taken; 0 = Places
 	Withdrawn bool
+	Times     int           // how often it was withdrawn
 	Claims    []Holder      // in the order in which they were made
 	Firm      []claim.Claim // those that were booked, not only held
 	Shares    []Share       // of the claims that share the slot's time with others
@@ -80,8 +81,19 @@ type (
 	}
 	// Release gives a place back.
 	Release struct{ Claim claim.Claim }
-	// Withdraw takes the slot off the schedule. It is always accepted.
-	Withdraw struct{ Terms Terms }
+	// Withdraw takes the slot off the schedule. It is always accepted, and says
+	// so also of a slot whose reinstatement has not come through: whoever still
+	// holds one in hand finds the stream at another revision.
+	Withdraw struct {
+		Terms Terms
+		Times int // how often the day has withdrawn the slot; 0 = 1
+	}
+	// Reinstate puts a withdrawn slot back on the schedule.
+	Reinstate struct {
+		Terms    Terms
+		Times    int // which withdrawal it takes back; a later one stands
+		Capacity int // wanted places; 0 = as many as there are
+	}
 	// Resize changes the number of places; those that are taken stay.
 	Resize struct {
 		Terms    Terms
@@ -89,10 +101,11 @@ type (
 	}
 )
 
-func (Claim) command()    {}
-func (Release) command()  {}
-func (Withdraw) command() {}
-func (Resize) command()   {}
+func (Claim) command()     {}
+func (Release) command()   {}
+func (Withdraw) command()  {}
+func (Reinstate) command() {}
+func (Resize) command()    {}
 
 // Event is a fact about a slot.
 //
@@ -132,6 +145,12 @@ type (
 		Terms
 		Displaced []Holder `json:"displaced,omitempty"`
 	}
+	// Reinstated says that the slot takes claims again. Holders are those that it
+	// has, whom its withdrawal had displaced.
+	Reinstated struct {
+		Terms
+		Holders []Holder `json:"holders,omitempty"`
+	}
 	// Resized says how many places there are from now on. Wanted is fewer while
 	// more are taken: each release then takes a place away.
 	Resized struct {
@@ -156,6 +175,9 @@ func (Released) EventType() string { return "slot.released" }
 // EventType returns "slot.withdrawn".
 func (Withdrawn) EventType() string { return "slot.withdrawn" }
 
+// EventType returns "slot.reinstated".
+func (Reinstated) EventType() string { return "slot.reinstated" }
+
 // EventType returns "slot.resized".
 func (Resized) EventType() string { return "slot.resized" }
 
@@ -164,6 +186,7 @@ func (Overbooked) slotEvent() {}
 func (Booked) slotEvent()     {}
 func (Released) slotEvent()   {}
 func (Withdrawn) slotEvent()  {}
+func (Reinstated) slotEvent() {}
 func (Resized) slotEvent()    {}
 
 // The refusals of a slot.
@@ -181,10 +204,12 @@ func Decide(s State, c Command) ([]Event, error) {
 	case Release:
 		return release(s, c), nil
 	case Withdraw:
-		if s.Withdrawn {
+		if s.Times >= max(1, c.Times) {
 			return nil, nil
 		}
 		return []Event{Withdrawn{c.Terms, slices.Clone(s.Claims)}}, nil
+	case Reinstate:
+		return reinstate(s, c), nil
 	case Resize:
 		return resize(s, c), nil
 	}
@@ -193,14 +218,16 @@ func Decide(s State, c Command) ([]Event, error) {
 
 func decideClaim(s State, c Claim) ([]Event, error) {
 	places := cmp.Or(s.Wanted, s.Places, c.Capacity) // fewer places refuse newcomers
-	if h, held := s.holder(c.Holder.Claim); held {
-		if c.Tentative || slices.Contains(s.Firm, h.Claim) {
-			return nil, nil // the same appointment and set: the same claim
-		}
+	h, held := s.holder(c.Holder.Claim)
+	switch {
+	case held && slices.Contains(s.Firm, h.Claim):
+		return nil, nil // the same appointment and set: the same claim
+	case s.Withdrawn:
+		return nil, ErrWithdrawn // also of what was held before
+	case held && c.Tentative:
+		return nil, nil
+	case held:
 		return []Event{Booked{s.Terms, h, s.Places}}, nil
-	}
-	if s.Withdrawn {
-		return nil, ErrWithdrawn
 	}
 	if len(owners(s.Claims, c.Holder.Owner, nil)) < places {
 		return []Event{s.take(c, places)}, nil
@@ -308,6 +335,18 @@ func release(s State, c Release) []Event {
 	return nil
 }
 
+func reinstate(s State, c Reinstate) []Event {
+	if !s.Withdrawn || s.Times != c.Times {
+		return nil
+	}
+	back := Reinstated{c.Terms, slices.Clone(s.Claims)}
+	events := []Event{back}
+	if c.Capacity > 0 {
+		events = append(events, resize(Evolve(s, back), Resize{c.Terms, c.Capacity})...)
+	}
+	return events
+}
+
 // resize never removes an occupied place: a smaller capacity than the claims
 // keeps as many places as there are claims.
 func resize(s State, c Resize) []Event {
@@ -374,7 +413,9 @@ func Evolve(s State, e Event) State {
 		s.Shares = slices.DeleteFunc(slices.Clone(s.Shares), func(share Share) bool { return share.Claim == e.Claim })
 		s.Beyond = slices.DeleteFunc(slices.Clone(s.Beyond), func(id domain.AppointmentID) bool { return id == e.Appointment })
 	case Withdrawn:
-		s.Withdrawn, s.Terms = true, e.Terms
+		s.Withdrawn, s.Terms, s.Times = true, e.Terms, s.Times+1
+	case Reinstated:
+		s.Withdrawn, s.Terms = false, e.Terms
 	case Resized:
 		s.Places, s.Wanted, s.Terms = e.Places, e.Wanted, e.Terms
 	case Overbooked:

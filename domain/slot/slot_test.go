@@ -91,6 +91,11 @@ func TestHold(t *testing.T) {
 	t.Run("stands in the way of others", spec.Given(held).When(book(boris, 1)).ThenRefuse(slot.ErrTaken))
 	t.Run("becomes a booking in its own place", spec.Given(held).When(book(ana, 1)).Then(booked(ana, 1)))
 	t.Run("of what is booked changes nothing", spec.Given(booked(ana, 1)).When(hold).Then())
+	t.Run("of what the clinic has withdrawn becomes no booking",
+		spec.Given(held, slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(book(ana, 1)).ThenRefuse(slot.ErrWithdrawn))
+	t.Run("of what the clinic has withdrawn becomes no request",
+		spec.Given(held, slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(hold).ThenRefuse(slot.ErrWithdrawn))
+	t.Run("twice is once", spec.Given(held).When(hold).Then())
 	t.Run("that was given back leaves the place free", spec.Given(held).When(slot.Release{Claim: ana.Claim}).Then(slot.Released{Terms: terms, Holder: ana}))
 }
 
@@ -183,8 +188,34 @@ func TestWithdraw(t *testing.T) {
 	t.Parallel()
 	t.Run("is always accepted",
 		spec.Given().When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms}))
+	t.Run("leaves what is booked booked",
+		spec.Given(booked(ana, 1), slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}).When(book(ana, 1)).Then())
 	t.Run("names those who are displaced",
 		spec.Given(booked(ana, 1)).When(slot.Withdraw{Terms: terms}).Then(slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}))
+}
+
+func TestReinstate(t *testing.T) {
+	t.Parallel()
+	withdrawn := slot.Withdrawn{Terms: terms, Displaced: []slot.Holder{ana}}
+	reinstated := slot.Reinstated{Terms: terms, Holders: []slot.Holder{ana}}
+	reinstate := slot.Reinstate{Terms: terms, Times: 1, Capacity: 1}
+	t.Run("gives a withdrawn slot back to who has it", spec.Given(booked(ana, 1), withdrawn).When(reinstate).Then(reinstated))
+	t.Run("twice is once", spec.Given(booked(ana, 1), withdrawn, reinstated).When(reinstate).Then())
+	t.Run("does nothing to a slot that is on the schedule", spec.Given(booked(ana, 1)).When(reinstate).Then())
+	t.Run("makes as many places as are wanted", spec.Given(booked(ana, 1), withdrawn).When(slot.Reinstate{Terms: terms, Times: 1, Capacity: 2}).
+		Then(reinstated, slot.Resized{Terms: terms, Places: 2}))
+	t.Run("keeps the places that are taken", spec.Given(booked(ana, 2), booked(at(boris, 1), 2), withdrawn).When(reinstate).
+		Then(slot.Reinstated{Terms: terms, Holders: []slot.Holder{ana, at(boris, 1)}}, slot.Resized{Terms: terms, Places: 2, Wanted: 1}))
+	t.Run("leaves the places alone where nothing is said of them", spec.Given(booked(ana, 2), withdrawn).When(slot.Reinstate{Terms: terms, Times: 1}).Then(reinstated))
+	t.Run("lets others claim it again", spec.Given(booked(ana, 2), withdrawn, reinstated).When(book(boris, 2)).Then(booked(at(boris, 1), 2)))
+	t.Run("lets what is held be booked again",
+		spec.Given(slot.Held{Terms: terms, Holder: ana, Places: 1}, withdrawn, reinstated).When(book(ana, 1)).Then(booked(ana, 1)))
+	t.Run("of a withdrawal does nothing after the next one, whether or not it came through",
+		spec.Given(booked(ana, 1), withdrawn, withdrawn).When(reinstate).Then())
+	t.Run("may be followed by another withdrawal", spec.Given(booked(ana, 1), withdrawn, reinstated).When(slot.Withdraw{Terms: terms, Times: 2}).Then(withdrawn))
+	t.Run("that did not come through is shut out by the next withdrawal",
+		spec.Given(booked(ana, 1), withdrawn).When(slot.Withdraw{Terms: terms, Times: 2}).Then(withdrawn))
+	t.Run("is not undone by a withdrawal from before", spec.Given(booked(ana, 1), withdrawn, reinstated).When(slot.Withdraw{Terms: terms, Times: 1}).Then())
 }
 
 func TestResize(t *testing.T) {

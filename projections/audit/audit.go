@@ -186,6 +186,10 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 		if p := a.slots[e.Slot]; p != nil {
 			p.withdrawn = true
 		}
+	case slot.Reinstated:
+		if p := a.slots[e.Slot]; p != nil {
+			p.withdrawn = false
+		}
 	}
 }
 
@@ -219,7 +223,7 @@ func (a *Auditor) hold(stream domain.StreamName, c claim.Claim) {
 }
 
 func (a *Auditor) free(stream domain.StreamName, c claim.Claim) {
-	if s := a.sets[c]; s != nil && s.fate == claim.Live {
+	if s := a.sets[c]; s != nil && s.fate == claim.Live && slices.Contains(needed(s.visit), stream) {
 		a.find("I3", fmt.Sprintf("a claim of the live set %d of %s was released", c.Set, c.Owner), s.outcome)
 	}
 	delete(a.held[stream], c)

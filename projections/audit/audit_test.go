@@ -152,6 +152,10 @@ func TestAudit(t *testing.T) {
 		{"a set booked an hour after its deadline", newLog().proposed(ana).claimed(ana).at(nine.Add(time.Hour)).booked(ana), "I4"},
 		{"two live sets of one appointment", newLog().all(ana).all(newVisit("a", "ana", "p", "s1", 9).second()), "I4"},
 		{"a claim on a withdrawn slot", newLog().add("slot-s1", slot.Withdrawn{Terms: slot.Terms{Slot: "s1"}}).all(ana), "I1"},
+		{
+			"a claim on a slot that is on the schedule again",
+			newLog().add("slot-s1", slot.Withdrawn{Terms: slot.Terms{Slot: "s1"}}).add("slot-s1", slot.Reinstated{Terms: slot.Terms{Slot: "s1"}}).all(ana), "",
+		},
 		{"an event that cannot be read", newLog().proposed(ana).claimed(ana).add(ana.stream(), domain.Undecodable{Type: "appointment.booked"}), "log"},
 		{"a set booked that nobody proposed", newLog().booked(ana), "I4"},
 	}
