@@ -111,6 +111,32 @@ func TestAnAbsenceMayLeaveVisitsToBeMoved(t *testing.T) {
 	})
 }
 
+func TestAnAbsenceReachesAVisitByThePartOfItsPractitioner(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		silvas, souzas := w.open(w.silva, 1), w.open(w.souza, 1)
+		done, err := w.h.Book(w.ctx, w.request(), commands.Booking{
+			Appointment: domain.AppointmentID(domain.NewID("two")), Patient: w.ana, Slots: []domain.SlotID{silvas[0].ID, souzas[1].ID},
+		})
+		require.NoError(t, err)
+		away := func(slots []schedule.Slot, from, to int) commands.Answer[commands.Absences] {
+			t.Helper()
+			absence, err := w.h.Absent(w.ctx, w.request(), commands.Absence{
+				Practitioner: w.souza, Period: domain.Period{Start: slots[from].Start, End: slots[to].End}, Code: appointment.StaffUnavailable,
+				Appointments: []domain.AppointmentID{w.idOf(done)},
+			})
+			require.NoError(t, err)
+			return absence
+		}
+		require.Empty(t, outcomes(away(souzas, 0, 0)), "only Silva sees the patient then")
+		_, _, err = w.h.Block(w.ctx, w.request(), schedule.BlockTime{Practitioner: w.souza, Block: schedule.Block{
+			ID: "before", Period: souzas[1].Period, Reason: "ill",
+		}})
+		require.NoError(t, err)
+		require.Equal(t, []string{"cancelled"}, outcomes(away(souzas, 1, 2)), "also when a block has displaced it before")
+	})
+}
+
 func TestADryRunOfAnAbsenceStoresNothing(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
