@@ -14,7 +14,6 @@ type Wish struct {
 	Practitioner domain.PractitionerID
 	Clinic       domain.ClinicID
 	Start        time.Time
-	Duration     time.Duration // of the slot; 0 is any
 }
 
 // Nearest returns up to n free slots that start after now, those that suit
@@ -26,15 +25,11 @@ type Wish struct {
 func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
 	args := slotArguments(now)
 	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
-	duration := ""
-	if w.Duration > 0 {
-		args["duration"], duration = w.Duration, "\n\tand s.\"end\" - s.start = @duration"
-	}
 	var nearest []Slot
 	_, err := a.views.View(ctx, 0, []string{"availability", "directory"}, func(r engine.Reader) error {
 		nearest = nil
 		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
-			slots, err := querySlots(ctx, r, around(slotQuery+duration+suits), args)
+			slots, err := querySlots(ctx, r, around(slotQuery+suits), args)
 			if err != nil {
 				return err
 			}

@@ -98,15 +98,19 @@ func (a *api) bookSeries(ctx context.Context, req commands.Request, in *seriesIn
 	}
 	body := seriesOf(answer.State)
 	for i, missed := range answer.State.Missed {
-		body.Refused[i].Alternative = a.instead(ctx, answer.State, missed)
+		body.Refused[i].Alternative = a.instead(ctx, answer.State, wish, missed)
 	}
 	return finish(answer, body, "/v1/series/"+body.ID), err
 }
 
-// instead returns the free slot that is nearest to a date that was refused.
-func (a *api) instead(ctx context.Context, s series.State, missed series.Miss) *Slot {
-	const usual = 30 * time.Minute
-	free := a.near(ctx, projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: missed.Start, Duration: usual}, "")
+// instead returns the free slot that is nearest to a date that was refused and
+// can be had instead of the slot of that date, if there was one.
+func (a *api) instead(ctx context.Context, s series.State, wish commands.SeriesBooking, missed series.Miss) *Slot {
+	w := commands.Instead{Booking: commands.Booking{VisitType: wish.VisitType, Patient: wish.Patient, By: wish.By}}
+	if id, err := a.Commands.SlotAt(ctx, s.Practitioner, missed.Start); err == nil {
+		w.Slots = []domain.SlotID{id}
+	}
+	free := a.near(ctx, w, projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: missed.Start}, itemTries)
 	if len(free) == 0 {
 		return nil
 	}

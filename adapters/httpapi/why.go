@@ -84,9 +84,6 @@ func showReason(r commands.Reason) WhyReason {
 	return shown
 }
 
-// tries is how many free slots are asked whether they can be booked.
-const tries = 40
-
 // nearestFor returns the nearest free slot of the practitioner whose booking
 // nothing refuses, nil when none of those that are near is one.
 func (a *api) nearestFor(ctx context.Context, q commands.Question, e commands.Explanation) (*Slot, error) {
