@@ -71,7 +71,7 @@ type appointmentRow struct {
 	Listed       bool                  `db:"listed"`
 	Status       appointment.Status    `db:"status"`
 	Revision     domain.Revision       `db:"revision"`
-	Patient      domain.PatientID      `db:"patient"` // "" of a hold for nobody yet
+	Patient      domain.PatientID      `db:"patient"`      // "" of a hold for nobody yet
 	Practitioner domain.PractitionerID `db:"practitioner"` // of the first slot
 	Also         []string              `db:"also"`         // the practitioners of the other slots
 	Clinic       domain.ClinicID       `db:"clinic"`
@@ -281,8 +281,8 @@ func (a Appointment) Cursor() TimeCursor { return TimeCursor{a.Start, string(a.I
 
 // AppointmentFilter says which visits a list has; zero fields do not narrow it.
 type AppointmentFilter struct {
-	Patient      domain.PatientID // and those merged into them
-	Family       bool             // with Patient: the patient's dependents, too
+	Patient      domain.PatientID      // and those merged into them
+	Family       bool                  // with Patient: the patient's dependents, too
 	Practitioner domain.PractitionerID // any of the visit's
 	Clinic       domain.ClinicID
 	From         time.Time // the first start

@@ -275,6 +275,7 @@ func (a *api) withAlternatives(ctx context.Context, w commands.Instead, refusal 
 // many that are asked. None is no reason to fail.
 func (a *api) near(ctx context.Context, w commands.Instead, wish projections.Wish, most int) []Slot {
 	found := []Slot{}
+	wish.VisitType, wish.Staff = w.VisitType, w.By == appointment.ByPractitioner || w.By == appointment.ByClinic
 	free, err := a.Slots.Nearest(ctx, wish, a.Now(), most)
 	if err != nil {
 		return found

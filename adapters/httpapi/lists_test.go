@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/domain"
 )
 
@@ -162,5 +164,46 @@ func TestARefusedDateOfASeriesHasAnAlternativeThatCanBeHad(t *testing.T) {
 		require.Len(t, booked.Refused, 1)
 		require.Equal(t, want, booked.Refused[0].Alternative.ID)
 		s.made("appointments/"+taken+"/cancel", `{"initiator": "patient"}`)
+	}
+}
+
+// TestTheListOfFreeSlotsAndTheBookingAgree asks of every slot whether it is
+// listed as free, whether it is free by itself, and whether it can be booked.
+func TestTheListOfFreeSlotsAndTheBookingAgree(t *testing.T) {
+	t.Parallel()
+	for reason, terms := range map[string]string{
+		"policy.notice": `"minNotice": "PT26H"`, "policy.horizon": `"horizon": "PT26H"`,
+		"quota.practitioner-day": `"practitionerDay": 1`, "quota.practitioner-week": `"practitionerWeek": 1`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			s := newThirds(t)
+			if strings.HasPrefix(reason, "quota") {
+				s.policy(terms)
+			}
+			s.books(0, s.joao)
+			s.policy(terms)
+			s.setNow(s.now().Add(2 * time.Second)) // a policy may be a second old
+			listed := map[string]httpapi.Slot{}
+			for _, slot := range asked[struct{ Items []httpapi.Slot }](t, s.world, "/v1/slots?status=any&limit=100&practitionerId="+s.practitioner).Items {
+				listed[slot.ID] = slot
+			}
+			require.Len(t, listed, 18)
+			unavailable := 0
+			for id, slot := range listed {
+				one := asked[httpapi.Slot](t, s.world, "/v1/slots/"+id)
+				require.Equal(t, slot, one)
+				answer := s.post("appointments?dryRun=true", `{"slotId": "`+id+`", "patientId": "`+s.maria+`"}`)
+				require.Equal(t, slot.Status == "free", answer.Code == http.StatusOK, answer.Body.String())
+				if slot.Status == "busy-unavailable" {
+					unavailable++
+					require.Equal(t, reason, slot.Reason)
+					require.Equal(t, reason, rule(t, answer))
+					require.Zero(t, slot.Free)
+				}
+			}
+			require.Positive(t, unavailable)
+			require.Len(t, asked[ids](t, s.world, "/v1/slots?limit=100&practitionerId="+s.practitioner).Items, 17-unavailable)
+		})
 	}
 }

@@ -97,7 +97,8 @@ func (a *api) nearestFor(ctx context.Context, q commands.Question, e commands.Ex
 	if !e.Latest.IsZero() && start.After(e.Latest) {
 		start = e.Latest
 	}
-	free, err := a.Slots.Nearest(ctx, projections.Wish{Practitioner: q.Practitioner, Clinic: e.Clinic, Start: start}, a.Now(), tries)
+	wish := projections.Wish{Practitioner: q.Practitioner, Clinic: e.Clinic, Start: start, VisitType: q.VisitType}
+	free, err := a.Slots.Nearest(ctx, wish, a.Now(), tries)
 	if err != nil {
 		return nil, err
 	}
