@@ -108,6 +108,18 @@ func TestAnAbsenceMayLeaveVisitsToBeMoved(t *testing.T) {
 		now, err := w.h.Appointment(w.ctx, booked[0])
 		require.NoError(t, err)
 		require.Equal(t, appointment.Booked, now.State.Status)
+		displaced := func(id domain.AppointmentID) bool {
+			now, err := w.h.Appointment(w.ctx, id)
+			require.NoError(t, err)
+			is, err := w.h.Displaced(w.ctx, now.State)
+			require.NoError(t, err)
+			return is
+		}
+		require.True(t, displaced(booked[0]))
+		require.False(t, displaced(booked[3]))
+		_, err = w.cancel(booked[0])
+		require.NoError(t, err)
+		require.False(t, displaced(booked[0]))
 	})
 }
 

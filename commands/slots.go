@@ -144,6 +144,26 @@ func (h *Handler) Appointment(ctx context.Context, id domain.AppointmentID) (Ans
 	return read(ctx, h, appointment.Stream(id), appointment.Evolve, appointment.ErrNotFound)
 }
 
+// Displaced reports whether the clinic has withdrawn a slot of an appointment
+// that is still to come, so that it is to be moved or cancelled.
+func (h *Handler) Displaced(ctx context.Context, s appointment.State) (bool, error) {
+	current, set := s.Current()
+	if s.Status != appointment.Booked && s.Status != appointment.Arrived {
+		return false, nil
+	}
+	names := make([]domain.StreamName, len(current.Slots))
+	for i, id := range current.Slots {
+		names[i] = slot.Stream(id)
+	}
+	loaded, err := h.Store.Load(ctx, names...)
+	own := claim.Claim{Owner: appointment.Stream(current.Appointment), Set: set}
+	return slices.ContainsFunc(names, func(name domain.StreamName) bool {
+		state := domain.Replay(slot.Evolve, slot.State{}, loaded[name])
+		_, held := state.Place(own)
+		return state.Withdrawn && held
+	}), err
+}
+
 // History returns every event of an appointment, in order. Errors:
 // [appointment.ErrNotFound].
 func (h *Handler) History(ctx context.Context, id domain.AppointmentID) ([]domain.Recorded, error) {

@@ -41,7 +41,7 @@ type Appointment struct {
 	Deadline       *time.Time  `json:"deadline,omitempty" doc:"Until when a request is to be answered, or a hold to be booked"`
 	ExpectedAt     *time.Time  `json:"expectedAt,omitempty" doc:"In a session of several patients: when this one's turn is"`
 	Overbooked     bool        `json:"overbooked,omitempty" doc:"Staff took it in beyond what there is"`
-	Displaced      bool        `json:"displaced,omitempty" doc:"The clinic has withdrawn its slot: it is to be moved or cancelled; lists say so"`
+	Displaced      bool        `json:"displaced,omitempty" doc:"The clinic has withdrawn its slot: it is to be moved or cancelled; absent in the answers of commands"`
 	Reschedules    int         `json:"reschedules,omitempty" doc:"How often it was moved"`
 	ArrivedAt      *time.Time  `json:"arrivedAt,omitempty" doc:"When the patient came"`
 	StartedAt      *time.Time  `json:"startedAt,omitempty" doc:"When the patient went into the room"`
@@ -328,6 +328,9 @@ func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointmen
 		return single[Appointment]{}, err
 	}
 	body, err := a.appointmentOf(ctx, answer)
+	if err == nil {
+		body.Displaced, err = a.Commands.Displaced(ctx, answer.State)
+	}
 	return single[Appointment]{body, etag(answer.Revision), answer.Position}, err
 }
 

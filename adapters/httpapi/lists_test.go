@@ -138,6 +138,8 @@ func TestAlternativesCanBeHad(t *testing.T) {
 			}](t, s.world, "/v1/appointments?displaced=true")
 			require.Len(t, displaced.Items, 1)
 			require.Equal(t, taken, displaced.Items[0].ID)
+			require.True(t, asked[httpapi.Appointment](t, s.world, "/v1/appointments/"+taken).Displaced)
+			require.False(t, asked[httpapi.Appointment](t, s.world, "/v1/appointments/"+hers).Displaced)
 			require.Len(t, displaced.Items[0].Alternatives, 3)
 			for _, a := range displaced.Items[0].Alternatives {
 				answer := s.post("appointments/"+taken+"/reschedule?dryRun=true", `{`+want(a.ID)+`, "initiator": "clinic", "note": "late"}`)
