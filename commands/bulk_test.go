@@ -283,3 +283,25 @@ func TestWhyAnInstantCannotBeBooked(t *testing.T) {
 		require.ErrorIs(t, err, patient.ErrNotFound)
 	})
 }
+
+func TestWhyTimeThatWaitsForADisplacedVisitCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots, _ := w.busyMorning()
+		w.set(w.silva, w.weekdays("09:00", "12:00", 20, 1, 1))
+		e, err := w.h.Why(w.ctx, commands.Question{Practitioner: w.silva, At: slots[0].Start})
+		require.NoError(t, err)
+		require.Equal(t, []string{"slot.withdrawn", "schedule.waiting"}, rules(e))
+	})
+}
+
+func TestWhyTheLastDayOfAllCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.open(w.silva, 1)
+	for _, at := range []time.Time{time.Date(9999, 12, 31, 10, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 0, 0, time.UTC)} {
+		e, err := w.h.Why(w.ctx, commands.Question{Practitioner: w.silva, At: at})
+		require.NoError(t, err)
+		require.Equal(t, []string{"slot.not-found", "schedule.not-open"}, rules(e))
+	}
+}
