@@ -159,12 +159,16 @@ func (h *Handler) absent(
 	}
 	current, _ := now.State.Current()
 	own, err := h.cancelledBy(ctx, c.of(req, string(id)), id)
+	meant := slices.Contains(c.displaced, id)
+	if err == nil && !meant {
+		meant, err = h.hasPart(ctx, current.Visit, c)
+	}
 	switch s := now.State.Status; {
 	case err != nil:
 		return current.Visit, OutcomeRefused, err
 	case own:
 		return current.Visit, OutcomeCancelled, nil // by an earlier run
-	case !current.Overlaps(c.Period) && !slices.Contains(c.displaced, id), s == appointment.Cancelled, s == appointment.Fulfilled, s == appointment.NoShow,
+	case !meant, s == appointment.Cancelled, s == appointment.Fulfilled, s == appointment.NoShow,
 		s == appointment.Proposed, s == appointment.Pending && current.Phase != appointment.OnRequest:
 		return current.Visit, "", nil
 	case s == appointment.CheckedIn:
@@ -182,6 +186,21 @@ func (h *Handler) absent(
 	}
 	done.Position, done.Replayed = max(done.Position, answer.Position), done.Replayed && answer.Replayed
 	return current.Visit, OutcomeCancelled, nil
+}
+
+// hasPart reports whether a visit takes a slot of the practitioner in the
+// period: one of several practitioners may take those of another.
+func (h *Handler) hasPart(ctx context.Context, v appointment.Visit, c Absence) (bool, error) {
+	for _, id := range v.Slots {
+		o, err := h.openedSlot(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if o.terms.Practitioner == c.Practitioner && o.terms.Overlaps(c.Period) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // cancelledBy reports whether a step of the same absence has cancelled the

@@ -108,6 +108,44 @@ func TestAnAbsenceMayLeaveVisitsToBeMoved(t *testing.T) {
 		now, err := w.h.Appointment(w.ctx, booked[0])
 		require.NoError(t, err)
 		require.Equal(t, appointment.Booked, now.State.Status)
+		displaced := func(id domain.AppointmentID) bool {
+			now, err := w.h.Appointment(w.ctx, id)
+			require.NoError(t, err)
+			is, err := w.h.Displaced(w.ctx, now.State)
+			require.NoError(t, err)
+			return is
+		}
+		require.True(t, displaced(booked[0]))
+		require.False(t, displaced(booked[3]))
+		_, err = w.cancel(booked[0])
+		require.NoError(t, err)
+		require.False(t, displaced(booked[0]))
+	})
+}
+
+func TestAnAbsenceReachesAVisitByThePartOfItsPractitioner(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		silvas, souzas := w.open(w.silva, 1), w.open(w.souza, 1)
+		done, err := w.h.Book(w.ctx, w.request(), commands.Booking{
+			Appointment: domain.AppointmentID(domain.NewID("two")), Patient: w.ana, Slots: []domain.SlotID{silvas[0].ID, souzas[1].ID},
+		})
+		require.NoError(t, err)
+		away := func(slots []schedule.Slot, from, to int) commands.Answer[commands.Absences] {
+			t.Helper()
+			absence, err := w.h.Absent(w.ctx, w.request(), commands.Absence{
+				Practitioner: w.souza, Period: domain.Period{Start: slots[from].Start, End: slots[to].End}, Code: appointment.StaffUnavailable,
+				Appointments: []domain.AppointmentID{w.idOf(done)},
+			})
+			require.NoError(t, err)
+			return absence
+		}
+		require.Empty(t, outcomes(away(souzas, 0, 0)), "only Silva sees the patient then")
+		_, _, err = w.h.Block(w.ctx, w.request(), schedule.BlockTime{Practitioner: w.souza, Block: schedule.Block{
+			ID: "before", Period: souzas[1].Period, Reason: "ill",
+		}})
+		require.NoError(t, err)
+		require.Equal(t, []string{"cancelled"}, outcomes(away(souzas, 1, 2)), "also when a block has displaced it before")
 	})
 }
 
@@ -244,4 +282,26 @@ func TestWhyAnInstantCannotBeBooked(t *testing.T) {
 		_, err := w.h.Why(w.ctx, commands.Question{Practitioner: w.silva, At: monday, Patient: "nobody"})
 		require.ErrorIs(t, err, patient.ErrNotFound)
 	})
+}
+
+func TestWhyTimeThatWaitsForADisplacedVisitCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots, _ := w.busyMorning()
+		w.set(w.silva, w.weekdays("09:00", "12:00", 20, 1, 1))
+		e, err := w.h.Why(w.ctx, commands.Question{Practitioner: w.silva, At: slots[0].Start})
+		require.NoError(t, err)
+		require.Equal(t, []string{"slot.withdrawn", "schedule.waiting"}, rules(e))
+	})
+}
+
+func TestWhyTheLastDayOfAllCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.open(w.silva, 1)
+	for _, at := range []time.Time{time.Date(9999, 12, 31, 10, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 0, 0, time.UTC)} {
+		e, err := w.h.Why(w.ctx, commands.Question{Practitioner: w.silva, At: at})
+		require.NoError(t, err)
+		require.Equal(t, []string{"slot.not-found", "schedule.not-open"}, rules(e))
+	}
 }

@@ -73,7 +73,15 @@ func (h *Handler) ShowReview(ctx context.Context, req Request, id domain.Appoint
 }
 
 // Review returns the review of an appointment as its stream says. Errors:
-// [review.ErrNotFound].
+// [review.ErrNotFound], also when the visit did not take place after all.
 func (h *Handler) Review(ctx context.Context, id domain.AppointmentID) (Answer[review.State], error) {
-	return read(ctx, h, review.Stream(id), review.Evolve, review.ErrNotFound)
+	found, err := read(ctx, h, review.Stream(id), review.Evolve, review.ErrNotFound)
+	if err != nil {
+		return found, err
+	}
+	visit, err := h.Appointment(ctx, id)
+	if err == nil && visit.State.Status != appointment.Fulfilled {
+		err = review.ErrNotFound
+	}
+	return found, err
 }

@@ -1,9 +1,10 @@
 package commands_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/commands"
@@ -33,13 +34,12 @@ func TestOnlyAVisitThatTookPlaceIsReviewed(t *testing.T) {
 func TestAReviewIsHiddenShownAndWithdrawn(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		id := domain.AppointmentID(domain.NewID("a"))
+		id := w.reviewable()
 		_, err := w.h.Review(w.ctx, id)
 		require.ErrorIs(t, err, review.ErrNotFound)
 		_, err = w.h.WithdrawReview(w.ctx, w.request(), id)
 		require.ErrorIs(t, err, review.ErrNotFound)
-		written := review.WasWritten{Visit: review.Visit{Appointment: id, Patient: w.ana, Practitioner: w.silva, Clinic: w.clinic}, Stars: 5}
-		_, err = w.store.Append(w.ctx, commands.Write{Stream: review.Stream(id), Expected: domain.NoStream, Events: []commands.NewEvent{{ID: uuid.NewString(), Event: written}}})
+		_, err = w.h.WriteReview(w.ctx, w.request(), commands.Reviewing{Appointment: id, Stars: 5})
 		require.NoError(t, err)
 
 		_, err = w.h.HideReview(w.ctx, w.request(), id, "too honest")
@@ -58,5 +58,39 @@ func TestAReviewIsHiddenShownAndWithdrawn(t *testing.T) {
 		answer, err = w.h.Review(w.ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, review.Withdrawn, answer.State.Status)
+	})
+}
+
+// reviewable is an appointment of Ana's that took place.
+func (w *world) reviewable() domain.AppointmentID {
+	s := w.open(w.silva, 1)[0]
+	done, err := w.book(w.ana, s.ID)
+	require.NoError(w.t, err)
+	id := w.idOf(done)
+	w.clock.t = s.End
+	for _, step := range []func(context.Context, commands.Request, domain.AppointmentID, time.Time) (commands.Answer[appointment.State], error){
+		w.h.Arrive, w.h.CheckIn, w.h.Fulfil,
+	} {
+		_, err = step(w.ctx, w.request(), id, time.Time{})
+		require.NoError(w.t, err)
+	}
+	return id
+}
+
+func TestAReviewOfAVisitThatDidNotTakePlaceAfterAllIsNotThere(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		id := w.reviewable()
+		_, err := w.h.WriteReview(w.ctx, w.request(), commands.Reviewing{Appointment: id, Stars: 5})
+		require.NoError(t, err)
+		_, err = w.h.Undo(w.ctx, w.request(), id)
+		require.NoError(t, err)
+		_, err = w.h.Review(w.ctx, id)
+		require.ErrorIs(t, err, review.ErrNotFound)
+		_, err = w.h.Fulfil(w.ctx, w.request(), id, time.Time{})
+		require.NoError(t, err)
+		found, err := w.h.Review(w.ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, 5, found.State.Stars)
 	})
 }

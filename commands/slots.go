@@ -185,6 +185,16 @@ func (h *Handler) Appointment(ctx context.Context, id domain.AppointmentID) (Ans
 	})
 }
 
+// Displaced reports whether the clinic has withdrawn a slot of an appointment
+// that is still to come, so that it is to be moved or cancelled.
+func (h *Handler) Displaced(ctx context.Context, s appointment.State) (bool, error) {
+	current, _ := s.Current()
+	if s.Status != appointment.Booked && s.Status != appointment.Arrived {
+		return false, nil
+	}
+	return h.displaced(ctx, current)
+}
+
 // History returns every event of an appointment, in order. Errors:
 // [appointment.ErrNotFound].
 func (h *Handler) History(ctx context.Context, id domain.AppointmentID) ([]domain.Recorded, error) {

@@ -107,7 +107,7 @@ func (h *Handler) closedBy(ctx context.Context, q Question) ([]Reason, error) {
 	}
 	reasons, err := g.reasons()
 	return slices.DeleteFunc(reasons, func(r Reason) bool {
-		return !slices.Contains([]*domain.Error{WhyBlocked, WhyClosed, WhyDayOff, WhyBreak, WhyOutside}, r.Refusal)
+		return !slices.Contains([]*domain.Error{WhyBlocked, WhyClosed, WhyDayOff, WhyBreak, WhyOutside, WhyWaiting}, r.Refusal)
 	}), err
 }
 
@@ -362,7 +362,7 @@ type gap struct {
 func (g gap) reasons() ([]Reason, error) {
 	var all []Reason
 	for _, b := range g.state.Blocks {
-		if !b.Lifted && holds(b.Period, g.at) {
+		if !b.Lifted && b.Holds(g.at) {
 			all = append(all, Reason{Refusal: WhyBlocked, Fact: latest(g.recorded, func(e domain.Event) bool {
 				blocked, ok := e.(schedule.Blocked)
 				return ok && blocked.ID == b.ID
@@ -393,29 +393,42 @@ func (g gap) reasons() ([]Reason, error) {
 	return all, nil
 }
 
-func holds(p domain.Period, t time.Time) bool { return !t.Before(p.Start) && t.Before(p.End) }
-
-// unwanted returns why a clinic's schedule wants no slot at the instant: its
-// calendar, then the exceptions of the date, then the pattern.
+// unwanted returns why a clinic's schedule wants no slot at the instant.
 func (g gap) unwanted(p schedule.Pattern) (Reason, error) {
-	zone, err := domain.Zone(p.Zone)
+	said, date, err := g.state.At(p.Clinic, g.at, g.now)
 	if err != nil {
 		return Reason{}, err
 	}
-	date := domain.LocalDay(g.at, zone)
-	open := g.state.Calendar(p.Clinic).Openings(date, date, zone)
-	if !slices.ContainsFunc(open, func(o domain.Period) bool { return holds(o, g.at) }) {
-		return Reason{Refusal: WhyClosed, Fact: latest(g.recorded, func(e domain.Event) bool {
-			adopted, ok := e.(schedule.ClinicAdopted)
-			return ok && adopted.Clinic == p.Clinic
-		})}, nil
-	}
-	refusal, day := g.hours(p, date, zone)
-	r := Reason{Refusal: refusal, Fact: g.setBy(p.Clinic)}
-	if set := g.exceptionOn(day, p.Clinic); set != nil {
+	r := Reason{Refusal: whyUnwanted(said), Fact: g.setBy(p.Clinic)}
+	if set := g.exceptionOn(date, p.Clinic); set != nil {
 		r.Fact = set
 	}
+	if said == schedule.Closed {
+		r.Fact = latest(g.recorded, func(e domain.Event) bool {
+			adopted, ok := e.(schedule.ClinicAdopted)
+			return ok && adopted.Clinic == p.Clinic
+		})
+	}
 	return r, nil
+}
+
+// whyUnwanted returns the reason that follows from what a schedule says of an
+// instant without a slot: one that is wanted is about to be opened.
+func whyUnwanted(said schedule.Said) *domain.Error {
+	switch said {
+	case schedule.Starts, schedule.OutOfReach:
+		return WhyNotOpen
+	case schedule.NoneStarts:
+		return WhyNoStart
+	case schedule.InBreak:
+		return WhyBreak
+	case schedule.OffDay:
+		return WhyDayOff
+	case schedule.Closed:
+		return WhyClosed
+	case schedule.OutOfHours:
+	}
+	return WhyOutside
 }
 
 // setBy returns the event that set a clinic's pattern.
@@ -430,89 +443,21 @@ func (g gap) setBy(clinic domain.ClinicID) *domain.Recorded {
 // when it is like others. A day off of all clinics counts first.
 func (g gap) exceptionOn(date domain.Day, clinic domain.ClinicID) *domain.Recorded {
 	for _, at := range []domain.ClinicID{"", clinic} {
-		if g.exception(date, at).Kind != "" {
-			return latest(g.recorded, func(e domain.Event) bool {
-				set, ok := e.(schedule.ExceptionSet)
-				return ok && set.Date == date && set.Clinic == at
-			})
+		said := latest(g.recorded, func(e domain.Event) bool {
+			switch e := e.(type) {
+			case schedule.ExceptionSet:
+				return e.Date == date && e.Clinic == at
+			case schedule.ExceptionRemoved:
+				return e.Date == date && e.Clinic == at
+			}
+			return false
+		})
+		if said == nil {
+			continue
+		}
+		if _, set := said.Event.(schedule.ExceptionSet); set {
+			return said
 		}
 	}
 	return nil
-}
-
-func (g gap) exception(date domain.Day, clinic domain.ClinicID) schedule.Exception {
-	for _, e := range g.state.Exceptions {
-		if e.Date == date && e.Clinic == clinic {
-			return e
-		}
-	}
-	return schedule.Exception{}
-}
-
-// hours returns which hours, or want of hours, leave the instant without a slot,
-// and the date that they are of: hours that begin the day before may reach it.
-func (g gap) hours(p schedule.Pattern, date domain.Day, zone *time.Location) (*domain.Error, domain.Day) {
-	for _, d := range []domain.Day{date, date.Add(-1)} {
-		for _, i := range g.on(p, d) {
-			if !holds(domain.Period{Start: i.From.On(d, zone), End: i.To.Following(i.From).On(d, zone)}, g.at) {
-				continue
-			}
-			switch {
-			case i.pausedAt(g.at, d, zone):
-				return WhyBreak, d
-			case d >= domain.LocalDay(g.now, zone).Add(p.HorizonDays):
-				return WhyNotOpen, d
-			}
-			return g.unopened(p.Clinic), d
-		}
-	}
-	if g.exception(date, "").Kind == schedule.DayOff || g.exception(date, p.Clinic).Kind == schedule.DayOff {
-		return WhyDayOff, date
-	}
-	return WhyOutside, date
-}
-
-// unopened tells a slot that is about to be opened from a time at which none
-// starts.
-func (g gap) unopened(clinic domain.ClinicID) *domain.Error {
-	wants, err := g.state.Wanted(domain.DayOf(g.at), 1, g.now)
-	if err == nil && slices.ContainsFunc(wants[0].Slots, func(w schedule.Want) bool { return w.Clinic == clinic && w.Start.Equal(g.at) }) {
-		return WhyNotOpen
-	}
-	return WhyNoStart
-}
-
-// shift is an interval of a date.
-type shift struct{ schedule.Interval }
-
-// on returns the intervals that begin on a date at a clinic.
-func (g gap) on(p schedule.Pattern, d domain.Day) []shift {
-	own := g.exception(d, p.Clinic)
-	if own.Kind == schedule.DayOff || g.exception(d, "").Kind == schedule.DayOff {
-		return nil
-	}
-	var all []shift
-	for _, i := range own.Intervals {
-		all = append(all, shift{i})
-	}
-	if own.Kind == schedule.ChangedHours || d < p.ValidFrom || p.ValidUntil != "" && d > p.ValidUntil {
-		return all
-	}
-	for _, i := range p.Weekly {
-		if time.Weekday(i.Weekday) == d.Weekday() {
-			all = append(all, shift{i})
-		}
-	}
-	return all
-}
-
-// pausedAt reports whether an instant lies in a break.
-func (i shift) pausedAt(t time.Time, d domain.Day, zone *time.Location) bool {
-	return slices.ContainsFunc(i.Breaks, func(b schedule.Break) bool {
-		from := b.From
-		if from < i.From {
-			from += 24 * 60 // on the next day
-		}
-		return holds(domain.Period{Start: from.On(d, zone), End: b.To.Following(from).On(d, zone)}, t)
-	})
 }

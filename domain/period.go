@@ -42,6 +42,9 @@ func (p Period) Days() []Day {
 // Contains reports whether q lies wholly inside p.
 func (p Period) Contains(q Period) bool { return !q.Start.Before(p.Start) && !q.End.After(p.End) }
 
+// Holds reports whether an instant lies in the period.
+func (p Period) Holds(t time.Time) bool { return !t.Before(p.Start) && t.Before(p.End) }
+
 // Join returns the time of all the periods, in order: those that touch or
 // overlap are one, those that are empty are none.
 func Join(periods []Period) []Period {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -22,7 +23,7 @@ import (
 func AppointmentsModel() engine.Model {
 	return engine.Model{
 		Name:     "appointments",
-		Version:  6,
+		Version:  7,
 		Interest: domain.Filter{Categories: []string{appointment.Category, series.Category, slot.Category}},
 		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
 	}
@@ -36,6 +37,7 @@ create table appointment (
 	revision      bigint           not null,
 	patient       text collate "C",          -- null while a hold names nobody
 	practitioner  text collate "C" not null,
+	also          text[] collate "C",        -- the other practitioners; null when there is none, as nearly always
 	clinic        text collate "C" not null,
 	slots         text[],
 	start         timestamptz      not null,
@@ -61,6 +63,7 @@ create table appointment (
 ) with (fillfactor = 90);
 create index appointment_patient on appointment (patient, start, appointment);
 create index appointment_practitioner on appointment (practitioner, start, appointment);
+create index appointment_also on appointment using gin (also) where also is not null;
 create index appointment_clinic on appointment (clinic, start, appointment);
 create index appointment_start on appointment (start, appointment);
 create index appointment_displaced on appointment (start, appointment) where displaced`
@@ -72,8 +75,9 @@ type appointmentRow struct {
 	Listed       bool                  `db:"listed"`
 	Status       appointment.Status    `db:"status"`
 	Revision     domain.Revision       `db:"revision"`
-	Patient      domain.PatientID      `db:"patient"` // "" of a hold for nobody yet
-	Practitioner domain.PractitionerID `db:"practitioner"`
+	Patient      domain.PatientID      `db:"patient"`      // "" of a hold for nobody yet
+	Practitioner domain.PractitionerID `db:"practitioner"` // of the first slot
+	Also         []string              `db:"also"`         // the practitioners of the other slots
 	Clinic       domain.ClinicID       `db:"clinic"`
 	Slots        []domain.SlotID       `db:"slots"`
 	Start        time.Time             `db:"start"`
@@ -281,9 +285,15 @@ func (a appointmentRow) reverted(to appointment.Status) appointmentRow {
 func (a appointmentRow) of(v appointment.Visit, set int) appointmentRow {
 	a.Patient, a.Practitioner, a.Clinic, a.Set = v.Patient, v.Practitioner, v.Clinic, set
 	a.Start, a.End, a.VisitType, a.Overbooked = v.Start, v.End, v.VisitType, v.Overbooked
-	a.Slots, a.Uses, a.ExpectedAt = nil, nil, time.Time{}
+	a.Slots, a.Also, a.Uses, a.ExpectedAt = nil, nil, nil, time.Time{}
 	if len(v.Slots) > 0 {
 		a.Slots = v.Slots
+	}
+	for _, id := range v.Slots {
+		other, _, err := schedule.DayOfSlot(id)
+		if err == nil && other != v.Practitioner && !slices.Contains(a.Also, string(other)) {
+			a.Also = append(a.Also, string(other))
+		}
 	}
 	for _, u := range v.Uses {
 		a.Uses = append(a.Uses, UseText(u))
@@ -344,9 +354,9 @@ func (a Appointment) Cursor() TimeCursor { return TimeCursor{a.Start, string(a.I
 
 // AppointmentFilter says which visits a list has; zero fields do not narrow it.
 type AppointmentFilter struct {
-	Patient      domain.PatientID // and those merged into them
-	Family       bool             // with Patient: the patient's dependents, too
-	Practitioner domain.PractitionerID
+	Patient      domain.PatientID      // and those merged into them
+	Family       bool                  // with Patient: the patient's dependents, too
+	Practitioner domain.PractitionerID // any of the visit's
 	Clinic       domain.ClinicID
 	From         time.Time // the first start
 	To           time.Time // starts lie before it
@@ -375,16 +385,26 @@ select a.appointment as id, a.status, a.revision, coalesce(a.patient, '') as pat
 	coalesce(a.booked_at, '0001-01-01T00:00:00Z') as booked_at, coalesce(a.cancelled_at, '0001-01-01T00:00:00Z') as cancelled_at,
 	coalesce(a.arrived_at, '0001-01-01T00:00:00Z') as arrived_at, coalesce(a.started_at, '0001-01-01T00:00:00Z') as started_at,
 	coalesce(a.finished_at, '0001-01-01T00:00:00Z') as finished_at
-from (
+from (` + appointmentNow + `
+) a
+left join clinic c on c.clinic = a.clinic
+where true`
+
+const appointmentNow = `
 	select appointment, revision, patient, practitioner, clinic, slots, start, "end", visit_type, uses, reason, initiator, cancel_code,
 		cancel_reason, deadline, expected_at, overbooked, displaced, moves, booked_at, cancelled_at, arrived_at, started_at, finished_at,
 		case when status = 'pending' and deadline <= @expired then 'cancelled' else status end as status,
 		status in ('booked', 'arrived') as lives
 	from appointment
-	where listed
-) a
-left join clinic c on c.clinic = a.clinic
-where true`
+	where listed`
+
+// ofPractitioner is appointmentNow of the visits that a practitioner has a part
+// in. The many in which it is the first, and the few in which it is another,
+// come each from an index of their own.
+const ofPractitioner = appointmentNow + `
+		and practitioner = @practitioner
+	union all` + appointmentNow + `
+		and also @> array[@practitioner::text]`
 
 // List returns the visits of the filter in the order of start and id. Visits
 // that never came to be booked, because a race was lost or the time to complete
@@ -398,7 +418,9 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	}
 	narrow(f.Patient != "" && !f.Family, "patient", f.Patient, "a.patient in ("+PatientAndMerged+")")
 	narrow(f.Patient != "" && f.Family, "patient", f.Patient, "a.patient in ("+PatientAndFamily+")")
-	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "a.practitioner = @practitioner")
+	if f.Practitioner != "" {
+		sql, args["practitioner"] = strings.Replace(sql, appointmentNow, ofPractitioner, 1), f.Practitioner
+	}
 	narrow(f.Clinic != "", "clinic", f.Clinic, "a.clinic = @clinic")
 	narrow(f.Status != "", "status", f.Status, "a.status = @status")
 	narrow(f.Displaced, "displaced", true, "a.displaced = @displaced and a.lives")

@@ -25,7 +25,7 @@ import (
 func AvailabilityModel() engine.Model {
 	return engine.Model{
 		Name:    "availability",
-		Version: 4,
+		Version: 5,
 		Interest: domain.Filter{
 			Categories: []string{appointment.Category, schedule.Category, series.Category, slot.Category},
 			Types: []string{
@@ -320,7 +320,7 @@ const (
 	Free            SlotStatus = "free"             // a place can be had
 	Busy            SlotStatus = "busy"             // every place is taken for good
 	BusyTentative   SlotStatus = "busy-tentative"   // every place is taken, some only until a deadline
-	BusyUnavailable SlotStatus = "busy-unavailable" // withdrawn by the clinic
+	BusyUnavailable SlotStatus = "busy-unavailable" // withdrawn by the clinic, or not to be booked now
 	AnyStatus       SlotStatus = "any"              // of a filter only: all of these
 )
 
@@ -332,8 +332,9 @@ type Slot struct {
 	Zone         string // the clinic's, an IANA name; empty while the clinic is unknown
 	domain.Period
 	Places int // in all
-	Free   int // that can be had; 0 when withdrawn
+	Free   int // that can be had; 0 when the slot is unavailable
 	Status SlotStatus
+	Reason string // the rule that makes it unavailable; "" in any other status
 }
 
 // Cursor returns the slot's place in a list.
@@ -343,10 +344,11 @@ func (s Slot) Cursor() TimeCursor { return TimeCursor{s.Start, string(s.ID)} }
 type SlotFilter struct {
 	Practitioner domain.PractitionerID
 	Clinic       domain.ClinicID
-	Specialty    string     // of the practitioner
-	From         time.Time  // the first start
-	To           time.Time  // starts lie before it
-	Status       SlotStatus // "" is Free
+	Specialty    string             // of the practitioner
+	VisitType    domain.VisitTypeID // whose policy counts, too; it leaves no slot out by itself
+	From         time.Time          // the first start
+	To           time.Time          // starts lie before it
+	Status       SlotStatus         // "" is Free
 	After        TimeCursor
 	Limit        int // 0 is 50; at most 1000
 }
@@ -354,15 +356,26 @@ type SlotFilter struct {
 // Availability answers what is free.
 type Availability struct{ views Viewer }
 
-// NewAvailability returns the queries over the models availability and directory.
+// NewAvailability returns the queries over the models availability, directory,
+// policies and appointments.
 func NewAvailability(v Viewer) Availability { return Availability{v} }
 
-// slotQuery gives every slot as it is at a time. A claim counts until
-// ClockSlack after its deadline: @expired is that much before the time.
-const slotQuery = `
+// slotQuery gives every slot as its claims say that it is at a time. A claim
+// counts until ClockSlack after its deadline: @expired is that much before the
+// time.
+const slotQuery = slotColumns + `
+cross join (select '' as refusal) r
+where true`
+
+// judgedSlotQuery gives every slot as anybody can have it at a time: one that
+// is free, but not to be booked now, is unavailable.
+const judgedSlotQuery = slotColumns + judged + `
+where true`
+
+const slotColumns = `
 select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
 	case
-		when s.withdrawn then 0
+		when s.withdrawn or r.refusal <> '' then 0
 		else greatest(coalesce(nullif(s.wanted, 0), s.places) - (
 			select count(distinct split_part(claim.owner, '/', 1))
 			from unnest(s.taken_by, s.taken_until) as claim (owner, until)
@@ -373,18 +386,31 @@ select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.s
 		when s.withdrawn then 'busy-unavailable'
 		when s.full_until > @expired and s.full_until < @forever then 'busy-tentative'
 		when s.full_until > @expired then 'busy'
+		when r.refusal <> '' then 'busy-unavailable'
 		else 'free'
-	end as status
+	end as status,
+	case
+		when s.withdrawn then 'slot.withdrawn'
+		when s.full_until > @expired then ''
+		else r.refusal
+	end as reason
 from slot s
-left join clinic c on c.clinic = s.clinic
-where true`
+left join clinic c on c.clinic = s.clinic`
 
-const free = `
+const (
+	untaken = `
 	and not s.withdrawn
 	and (s.full_until is null or s.full_until <= @expired)`
 
+	// The planner takes a case for true of half the rows, and an equality for
+	// true of a few, which would make it read all rows and sort them.
+	free = untaken + `
+	and case r.refusal when '' then true else false end`
+)
+
 // ofStatus returns the condition that a slot has the status. It repeats what
-// slotQuery says, in a form that costs little for the slots that are left out.
+// judgedSlotQuery says, in a form that costs little for the slots that are left
+// out.
 func ofStatus(status SlotStatus) string {
 	switch status {
 	case "", Free:
@@ -394,21 +420,27 @@ func ofStatus(status SlotStatus) string {
 	case BusyTentative:
 		return "\n\tand not s.withdrawn\n\tand s.full_until > @expired\n\tand s.full_until < @forever"
 	case BusyUnavailable:
-		return "\n\tand s.withdrawn"
+		return "\n\tand (s.withdrawn or (s.full_until is null or s.full_until <= @expired) and r.refusal <> '')"
 	case AnyStatus:
 		return ""
 	}
 	return "\n\tand false"
 }
 
+// judgedModels returns the models that judgedSlotQuery is over.
+func judgedModels() []string {
+	return []string{"availability", "directory", "policies", "appointments"}
+}
+
 func slotArguments(now time.Time) pgx.NamedArgs {
-	return pgx.NamedArgs{"forever": forever(), "expired": now.Add(-appointment.ClockSlack), "now": now}
+	return pgx.NamedArgs{"forever": forever(), "expired": now.Add(-appointment.ClockSlack), "now": now, "visit_type": ""}
 }
 
 // List returns the slots of the filter as they are at an instant, in the order
 // of start and id.
 func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
-	sql, args := slotQuery+ofStatus(f.Status), slotArguments(now)
+	sql, args := judgedSlotQuery+ofStatus(f.Status), slotArguments(now)
+	args["visit_type"] = string(f.VisitType)
 	narrow := func(wanted bool, name string, value any, condition string) {
 		if wanted {
 			sql, args[name] = sql+"\n\tand "+condition, value
@@ -435,7 +467,7 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 
 func (a Availability) slots(ctx context.Context, sql string, args pgx.NamedArgs, least domain.Position) ([]Slot, domain.Position, error) {
 	var slots []Slot
-	at, err := a.views.View(ctx, least, []string{"availability", "directory"}, func(r engine.Reader) (err error) {
+	at, err := a.views.View(ctx, least, judgedModels(), func(r engine.Reader) (err error) {
 		slots, err = querySlots(ctx, r, sql, args)
 		return err
 	})

@@ -79,6 +79,66 @@ func TestWhoComesWhen(t *testing.T) {
 			}))
 }
 
+func TestAVisitWithTwoPractitioners(t *testing.T) {
+	t.Parallel()
+	v := visit(visitA, pat, ana, 0, half(9, 0))
+	v.Slots = append(v.Slots, slotID(bo, 0))
+	alone := visit(visitA, pat, ana, 1, half(10, 0))
+	w := visit(visitB, quinn, bo, 1, half(8, 0))
+	facts := []fact{proposed(v, 1, at(8, 10)), booked(v, 1), proposed(w, 1, at(8, 10)), booked(w, 1)}
+	listed := func(t *testing.T, e *engine.Engine, f projections.AppointmentFilter) (ids []domain.AppointmentID) {
+		t.Helper()
+		visits, err := projections.NewAppointments(e).List(t.Context(), f, at(8, 0), 0)
+		require.NoError(t, err)
+		for _, a := range visits.Items {
+			ids = append(ids, a.ID)
+		}
+		return ids
+	}
+	t.Run("is in the list of either, in the order of starts, once", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		require.Equal(t, []domain.AppointmentID{visitA}, listed(t, e, projections.AppointmentFilter{Practitioner: ana}))
+		require.Equal(t, []domain.AppointmentID{visitB, visitA}, listed(t, e, projections.AppointmentFilter{Practitioner: bo}))
+		require.Equal(t, []domain.AppointmentID{visitA}, listed(t, e, projections.AppointmentFilter{
+			Practitioner: bo, After: projections.TimeCursor{Start: w.Start, ID: string(visitB)},
+		}))
+	}))
+	t.Run("is among those displaced of either", given(append(facts, displaced(v, 0, 1))...).Then(func(t *testing.T, e *engine.Engine) {
+		require.Equal(t, []domain.AppointmentID{visitA}, listed(t, e, projections.AppointmentFilter{Practitioner: bo, Displaced: true}))
+	}))
+	t.Run("leaves the list of one who has no part in it any more",
+		given(append(facts, proposed(alone, 2, at(8, 10)), moved(alone, 2, v))...).Then(func(t *testing.T, e *engine.Engine) {
+			require.Equal(t, []domain.AppointmentID{visitB}, listed(t, e, projections.AppointmentFilter{Practitioner: bo}))
+		}))
+	t.Run("is found by two indexes", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		plan := explained(t, e, []string{"appointments"}, `
+			select appointment, start
+			from (
+				select appointment, start from appointment where listed and practitioner = 'p'
+				union all
+				select appointment, start from appointment where listed and also @> array['p']
+			) a
+			order by start, appointment
+			limit 50`)
+		require.Contains(t, plan, "appointment_practitioner")
+		require.Contains(t, plan, "appointment_also")
+	}))
+}
+
+// explained returns the plan of a query over tables that are few rows long.
+func explained(t *testing.T, e *engine.Engine, models []string, sql string, args ...any) (plan string) {
+	t.Helper()
+	_, err := e.View(t.Context(), 0, models, func(r engine.Reader) error {
+		var set string
+		require.NoError(t, r.QueryRow(t.Context(), "select set_config('enable_seqscan', 'off', true) || set_config('enable_sort', 'off', true)").Scan(&set))
+		rows, _ := r.Query(t.Context(), "explain (costs off)"+sql, args...)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		plan = strings.Join(lines, "\n")
+		return err
+	})
+	require.NoError(t, err)
+	return plan
+}
+
 func TestVisitsThatStartTogetherAreReadOneByOneInTheOrderOfTheirIDs(t *testing.T) {
 	t.Parallel()
 	ids := []domain.AppointmentID{visitA, visitB, visitC}
@@ -244,7 +304,9 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
 		names = append(names, m.Schema())
 	}
-	require.Equal(t, []string{"availability_v4", "appointments_v6", "directory_v3", "patients_v2", "catalogue_v1", "reviews_v1", "due_v1"}, names)
+	require.Equal(t, []string{
+		"availability_v5", "appointments_v7", "directory_v3", "patients_v2", "catalogue_v1", "reviews_v1", "due_v1", "policies_v1",
+	}, names)
 }
 
 // A hold for nobody yet is in no list, and when it is booked with its patient,

@@ -14,10 +14,11 @@ type Wish struct {
 	Practitioner domain.PractitionerID
 	Clinic       domain.ClinicID
 	Start        time.Time
-	Duration     time.Duration // of the slot; 0 is any
+	VisitType    domain.VisitTypeID // whose policy counts, too
+	Staff        bool               // who wants it is staff: the policy does not count
 }
 
-// Nearest returns up to n free slots that start after now, those that suit
+// Nearest returns up to n slots that are free and to be booked now, that start after now, those that suit
 // best first: of the same practitioner, then of others at the same clinic who
 // share a specialty with the practitioner (anybody there, when the practitioner
 // has none), then of others elsewhere who share one; among each, by the distance of
@@ -26,15 +27,16 @@ type Wish struct {
 func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
 	args := slotArguments(now)
 	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
-	duration := ""
-	if w.Duration > 0 {
-		args["duration"], duration = w.Duration, "\n\tand s.\"end\" - s.start = @duration"
+	args["visit_type"] = string(w.VisitType)
+	query := judgedSlotQuery
+	if w.Staff {
+		query = slotQuery
 	}
 	var nearest []Slot
-	_, err := a.views.View(ctx, 0, []string{"availability", "directory"}, func(r engine.Reader) error {
+	_, err := a.views.View(ctx, 0, judgedModels(), func(r engine.Reader) error {
 		nearest = nil
 		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
-			slots, err := querySlots(ctx, r, around(slotQuery+duration+suits), args)
+			slots, err := querySlots(ctx, r, around(query+suits), args)
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@
 //	catalogue      visit types, rooms and devices by clinic
 //	patients       patients by a part of their name or telephone number; whose they are
 //	due            what is to be done when, by the worker of deadlines
+//	policies       what clinics, practitioners and visit types allow
 //	reviews        what patients say of visits, by practitioner and clinic
 //
 // A row holds facts and instants. What depends on the time of asking, such as
@@ -37,7 +38,9 @@ type Viewer interface {
 // All returns every read model, in a fixed order. open opens sealed text for
 // the search of patients, as [PatientsModel] says.
 func All(open func(domain.Sealed) string) []engine.Model {
-	return []engine.Model{AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel(), ReviewsModel(), DueModel()}
+	return []engine.Model{
+		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel(), ReviewsModel(), DueModel(), PoliciesModel(),
+	}
 }
 
 // List is a stretch of a list.

@@ -141,33 +141,38 @@ func (r Rating) Hundredths() int {
 // Reviews answers what patients say.
 type Reviews struct{ views Viewer }
 
-// NewReviews returns the queries over the model reviews.
+// NewReviews returns the queries over the models reviews and appointments.
 func NewReviews(v Viewer) Reviews { return Reviews{v} }
+
+// reviewed is the reviews that were not withdrawn, of visits that took place: a
+// visit may turn out not to have, after it was reviewed.
+const reviewed = `
+from review r
+join appointment a on a.appointment = r.appointment and a.status = 'fulfilled'
+where not r.withdrawn`
 
 // List returns the reviews of the filter, the newest first and then by id
 // backwards. Those that were withdrawn are not listed.
 func (r Reviews) List(ctx context.Context, f ReviewFilter, least domain.Position) (List[Review], error) {
 	limit := limited(f.Limit)
 	sql := `
-select appointment, patient, practitioner, clinic, stars, coalesce(text, 'null')::json as text, written_at,
-	coalesce(edited_at, '0001-01-01T00:00:00Z') as edited_at, coalesce(hidden, '') as hidden
-from review
-where not withdrawn`
+select r.appointment, r.patient, r.practitioner, r.clinic, r.stars, coalesce(r.text, 'null')::json as text, r.written_at,
+	coalesce(r.edited_at, '0001-01-01T00:00:00Z') as edited_at, coalesce(r.hidden, '') as hidden` + reviewed
 	args := pgx.NamedArgs{"after_id": f.After.ID, "limit": limit + 1}
 	narrow := func(wanted bool, name string, value any, condition string) {
 		if wanted {
 			sql, args[name] = sql+"\n\tand "+condition, value
 		}
 	}
-	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "practitioner = @practitioner")
-	narrow(f.Clinic != "", "clinic", f.Clinic, "clinic = @clinic")
-	narrow(f.After.ID != "", "after", f.After.Start, "(written_at, appointment) < (@after, @after_id)")
+	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "r.practitioner = @practitioner")
+	narrow(f.Clinic != "", "clinic", f.Clinic, "r.clinic = @clinic")
+	narrow(f.After.ID != "", "after", f.After.Start, "(r.written_at, r.appointment) < (@after, @after_id)")
 	if !f.Hidden {
-		sql += "\n\tand hidden is null"
+		sql += "\n\tand r.hidden is null"
 	}
 	var reviews []Review
-	at, err := r.views.View(ctx, least, []string{"reviews"}, func(reader engine.Reader) (err error) {
-		rows, _ := reader.Query(ctx, sql+"\norder by written_at desc, appointment desc\nlimit @limit", args)
+	at, err := r.views.View(ctx, least, []string{"reviews", "appointments"}, func(reader engine.Reader) (err error) {
+		rows, _ := reader.Query(ctx, sql+"\norder by r.written_at desc, r.appointment desc\nlimit @limit", args)
 		reviews, err = pgx.CollectRows(rows, pgx.RowToStructByName[Review])
 		return err
 	})
@@ -193,13 +198,13 @@ func (r Reviews) OfClinic(ctx context.Context, id domain.ClinicID, least domain.
 
 func (r Reviews) rating(ctx context.Context, condition, id string, least domain.Position) (Rating, domain.Position, error) {
 	var rating Rating
-	at, err := r.views.View(ctx, least, []string{"reviews"}, func(reader engine.Reader) error {
+	at, err := r.views.View(ctx, least, []string{"reviews", "appointments"}, func(reader engine.Reader) error {
 		rows, err := reader.Query(ctx, `
-select stars, count(*)
-from review
-where not withdrawn and hidden is null and `+condition+`
-group by stars
-order by stars`, pgx.NamedArgs{"id": id})
+select r.stars, count(*)`+reviewed+`
+	and r.hidden is null
+	and r.`+condition+`
+group by r.stars
+order by r.stars`, pgx.NamedArgs{"id": id})
 		if err != nil {
 			return err
 		}

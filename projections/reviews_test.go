@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/review"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -21,7 +22,14 @@ func reviewOf(id domain.AppointmentID, with domain.PractitionerID, stars int) re
 func TestWhatPatientsSay(t *testing.T) {
 	t.Parallel()
 	a, b, c := reviewOf(visitA, ana, 5), reviewOf(visitB, bo, 4), reviewOf(visitC, ana, 4)
-	all := []fact{on(review.Stream(visitA), a), on(review.Stream(visitB), b), on(review.Stream(visitC), c)}
+	var all []fact
+	v := visit(visitA, pat, ana, 0, half(9, 0))
+	for _, done := range []appointment.Visit{v, visit(visitB, pat, bo, 0, half(10, 0)), visit(visitC, pat, ana, 1, half(11, 0))} {
+		all = append(all, proposed(done, 1, at(8, 10)), booked(done, 1), about(done, appointment.WasFulfilled{Visit: done, Set: 1, At: done.End}))
+	}
+	undone := about(v, appointment.WasReverted{Visit: v, Set: 1, Status: appointment.CheckedIn, At: at(12, 0)})
+	again := about(v, appointment.WasFulfilled{Visit: v, Set: 1, At: at(12, 1)})
+	all = append(all, on(review.Stream(visitA), a), on(review.Stream(visitB), b), on(review.Stream(visitC), c))
 	and := func(more ...fact) projectionstest.Sentence { return given(append(all, more...)...) }
 	edited := review.WasEdited{Visit: a.Visit, Stars: 1}
 	hidden := on(review.Stream(visitA), review.WasHidden{Visit: a.Visit, Reason: review.Spam})
@@ -93,6 +101,13 @@ func TestWhatPatientsSay(t *testing.T) {
 		and(hidden, on(review.Stream(visitA), review.WasShown{Visit: a.Visit})).Then(func(t *testing.T, e *engine.Engine) {
 			rated(t, e, projections.Rating{Counts: [5]int{0, 0, 0, 1, 1}})
 		}))
+	t.Run("a review of a visit that did not take place after all is in no list, and does not count", and(undone).Then(func(t *testing.T, e *engine.Engine) {
+		require.Equal(t, []domain.AppointmentID{visitC}, listed(t, e, projections.ReviewFilter{Practitioner: ana, Hidden: true}))
+		rated(t, e, projections.Rating{Counts: [5]int{0, 0, 0, 1, 0}})
+	}))
+	t.Run("until it did", and(undone, again).Then(func(t *testing.T, e *engine.Engine) {
+		rated(t, e, projections.Rating{Counts: [5]int{0, 0, 0, 1, 1}})
+	}))
 	t.Run("a withdrawn review is in no list", and(withdrawn).Then(func(t *testing.T, e *engine.Engine) {
 		require.Equal(t, []domain.AppointmentID{visitC}, listed(t, e, projections.ReviewFilter{Practitioner: ana, Hidden: true}))
 		rated(t, e, projections.Rating{Counts: [5]int{0, 0, 0, 1, 0}})

@@ -41,7 +41,7 @@ type Appointment struct {
 	Deadline       *time.Time  `json:"deadline,omitempty" doc:"Until when a request is to be answered, or a hold to be booked"`
 	ExpectedAt     *time.Time  `json:"expectedAt,omitempty" doc:"In a session of several patients: when this one's turn is"`
 	Overbooked     bool        `json:"overbooked,omitempty" doc:"Staff took it in beyond what there is"`
-	Displaced      bool        `json:"displaced,omitempty" doc:"The clinic has withdrawn its slot: it is to be moved or cancelled; lists say so"`
+	Displaced      bool        `json:"displaced,omitempty" doc:"The clinic has withdrawn its slot: it is to be moved or cancelled; absent in the answers of commands"`
 	Reschedules    int         `json:"reschedules,omitempty" doc:"How often it was moved"`
 	ArrivedAt      *time.Time  `json:"arrivedAt,omitempty" doc:"When the patient came"`
 	StartedAt      *time.Time  `json:"startedAt,omitempty" doc:"When the patient went into the room"`
@@ -146,7 +146,7 @@ func (a *api) appointmentRoutes() {
 		id: "bookAppointment", method: http.MethodPost, path: "/v1/appointments", tag: "Appointments", creates: true,
 		summary: "Book slots for a patient, or request them where the clinic approves",
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
-			"lists the nearest free slots of the same practitioner. With holdId and token it books what is on hold. Where the policy wants " +
+			"lists the nearest free slots that the visit can have instead, those of the same practitioner first. With holdId and token it books what is on hold. Where the policy wants " +
 			"approval the status is pending, and deadline says until when it is answered.",
 		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, patient.ErrMerged, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
@@ -183,7 +183,7 @@ func (a *api) book(ctx context.Context, req commands.Request, in *bookInput) (do
 	b.Beyond = in.Body.Overbook
 	answer, err := a.Commands.Book(ctx, req, b)
 	if err != nil {
-		return done[Appointment]{}, a.withAlternatives(ctx, b.Slots[0], err)
+		return done[Appointment]{}, a.withAlternatives(ctx, commands.Instead{Booking: b}, err)
 	}
 	return a.booked(ctx, req, answer)
 }
@@ -246,45 +246,69 @@ func (w WishBody) slots() (slots []domain.SlotID, named bool, err error) {
 // nearest is how many free slots a refused booking is offered.
 const nearest = 3
 
-// withAlternatives adds the nearest free slots to the refusal of a slot. That
-// they cannot be had is no reason to hide the refusal.
-func (a *api) withAlternatives(ctx context.Context, id domain.SlotID, refusal error) error {
+// How many free slots are asked whether they can be booked: for one answer, and
+// for each item of a list.
+const (
+	tries     = 40
+	itemTries = 15
+)
+
+// withAlternatives adds to the refusal of a slot the nearest ones that the visit
+// can have. That they cannot be found is no reason to hide the refusal.
+func (a *api) withAlternatives(ctx context.Context, w commands.Instead, refusal error) error {
 	if _, ok := errors.AsType[*commands.Conflict](refusal); !ok || errors.Is(refusal, commands.ErrStale) {
 		return refusal
 	}
 	p := problemOf(ctx, refusal)
 	p.Alternatives = []Slot{}
-	wanted, err := a.Commands.Slot(ctx, id)
+	wanted, err := a.Commands.Slot(ctx, w.Slots[0])
 	if err != nil {
 		return p
 	}
+	if w.Move && w.VisitType == "" {
+		now, err := a.Commands.Appointment(ctx, w.Appointment)
+		if err != nil {
+			return p
+		}
+		current, _ := now.State.Current()
+		w.VisitType = domain.VisitTypeID(current.VisitType)
+	}
 	s := wanted.State
-	p.Alternatives = a.near(ctx, projections.Wish{
-		Practitioner: s.Practitioner, Clinic: s.Clinic, Start: s.Start, Duration: s.End.Sub(s.Start),
-	}, id)
+	p.Alternatives = a.near(ctx, w, projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: s.Start}, tries)
 	return p
 }
 
-// near returns the nearest free slots but one. None is no reason to fail.
-func (a *api) near(ctx context.Context, wish projections.Wish, but domain.SlotID) []Slot {
+// near returns the nearest free slots with which a visit can begin, out of so
+// many that are asked. None is no reason to fail.
+func (a *api) near(ctx context.Context, w commands.Instead, wish projections.Wish, most int) []Slot {
 	found := []Slot{}
-	free, err := a.Slots.Nearest(ctx, wish, a.Now(), nearest+1) // one more: the list may still show the refused slot
+	wish.VisitType, wish.Staff = w.VisitType, w.By == appointment.ByPractitioner || w.By == appointment.ByClinic
+	free, err := a.Slots.Nearest(ctx, wish, a.Now(), most)
 	if err != nil {
 		return found
 	}
 	for _, f := range free {
-		if shown, err := a.slotOf(ctx, f); err == nil && f.ID != but && len(found) < nearest {
+		if err := a.Commands.MayHave(ctx, w, f.ID); domain.RuleOf(err) == nil && err != nil {
+			return found
+		} else if err != nil {
+			continue
+		}
+		if shown, err := a.slotOf(ctx, f); err == nil {
 			found = append(found, shown)
+		}
+		if len(found) == nearest {
+			break
 		}
 	}
 	return found
 }
 
-// nearestTo returns the free slots that are nearest to an appointment's.
+// nearestTo returns the nearest free slots that an appointment can be moved to.
 func (a *api) nearestTo(ctx context.Context, v projections.Appointment) []Slot {
-	return a.near(ctx, projections.Wish{
-		Practitioner: v.Practitioner, Clinic: v.Clinic, Start: v.Start, Duration: v.End.Sub(v.Start),
-	}, "")
+	w := commands.Instead{Move: true, Booking: commands.Booking{
+		Appointment: v.ID, Slots: v.Slots, VisitType: domain.VisitTypeID(v.VisitType), Patient: v.Patient,
+	}}
+	return a.near(ctx, w, projections.Wish{Practitioner: v.Practitioner, Clinic: v.Clinic, Start: v.Start}, itemTries)
 }
 
 func (a *api) cancel(ctx context.Context, req commands.Request, in *cancelInput) (done[Appointment], error) {
@@ -311,6 +335,9 @@ func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointmen
 		return single[Appointment]{}, err
 	}
 	body, err := a.appointmentOf(ctx, answer)
+	if err == nil {
+		body.Displaced, err = a.Commands.Displaced(ctx, answer.State)
+	}
 	return single[Appointment]{body, etag(answer.Revision), answer.Position}, err
 }
 

@@ -31,15 +31,18 @@ func (s sheets) Day(context.Context, projections.DayFilter, time.Time, domain.Po
 // views are those of an engine that comes later.
 type views struct{ *engine.Engine }
 
-// newFoldedWorld is the API over the memory store and the real read model of
-// day sheets, followed while the test runs.
+// newFoldedWorld is the API over the memory store and the real read models of
+// slots, appointments, day sheets and reviews, followed while the test runs.
 func newFoldedWorld(t *testing.T) *world {
 	t.Helper()
 	v := &views{}
-	w := newWorld(t, func(c *httpapi.Config) { c.Days = projections.NewDaySheets(v) })
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v), projections.NewAppointments(v)
+		c.Reviews = projections.NewReviews(v)
+	})
 	v.Engine = engine.New(engine.Config{
 		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,
-		Models: []engine.Model{projections.AvailabilityModel(), projections.AppointmentsModel(), projections.DirectoryModel()},
+		Models: projections.All(func(domain.Sealed) string { return "" }),
 	})
 	require.NoError(t, v.Prepare(t.Context()))
 	follow(t, v.Run)

@@ -101,7 +101,7 @@ func (a *api) hold(ctx context.Context, req commands.Request, in *holdInput) (do
 	}
 	answer, err := a.Commands.Hold(ctx, req, wish)
 	if err != nil {
-		return done[Hold]{}, a.withAlternatives(ctx, b.Slots[0], err)
+		return done[Hold]{}, a.withAlternatives(ctx, commands.Instead{Booking: wish.Booking}, err)
 	}
 	body, err := a.holdOf(ctx, answer)
 	return finish(answer, body, "/v1/appointments/"+body.ID), err

@@ -385,10 +385,14 @@ func (l foldedAppointments) List(
 		return err
 	})
 	return cut(visits, func(v projections.Appointment) bool {
-		return (f.Practitioner == "" || v.Practitioner == f.Practitioner) && (f.Patient == "" || v.Patient == f.Patient) &&
+		return (f.Practitioner == "" || slices.ContainsFunc(v.Slots, of(f.Practitioner))) && (f.Patient == "" || v.Patient == f.Patient) &&
 			(f.Status == "" || f.Status == v.Status) && !v.Start.Before(f.From) && (f.To.IsZero() || v.Start.Before(f.To)) &&
 			(f.After.ID == "" || byTime(v.Cursor(), f.After) > 0)
 	}, f.Limit, head, func(a, b projections.Appointment) int { return byTime(a.Cursor(), b.Cursor()) }), err
+}
+
+func of(id domain.PractitionerID) func(domain.SlotID) bool {
+	return func(s domain.SlotID) bool { return strings.HasPrefix(string(s), string(id)+".") }
 }
 
 // Clinics lists clinics.

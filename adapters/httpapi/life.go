@@ -125,7 +125,7 @@ func (a *api) move(ctx context.Context, req commands.Request, in *moveInput) (do
 	b.By = appointment.Initiator(in.Body.Initiator)
 	answer, err := a.Commands.Reschedule(ctx, req, commands.Move{Booking: b, Note: in.Body.Note})
 	if err != nil {
-		return done[Appointment]{}, a.withAlternatives(ctx, b.Slots[0], err)
+		return done[Appointment]{}, a.withAlternatives(ctx, commands.Instead{Booking: b, Move: true}, err)
 	}
 	return a.changed(ctx)(answer, nil)
 }

@@ -113,7 +113,8 @@ func (a *api) reviewRoutes() {
 	}, a.withdrawReview)
 	one(a, operation{
 		id: "getReview", method: http.MethodGet, path: path, tag: "Reviews",
-		summary: "Get the review of an appointment", refusals: []*domain.Error{review.ErrNotFound},
+		summary: "Get the review of an appointment", detail: "There is none while it is not fulfilled, as after the undoing of that.",
+		refusals: []*domain.Error{review.ErrNotFound},
 	}, a.review)
 	command(a, operation{
 		id: "hideReview", method: http.MethodPost, path: path + "/hide", tag: "Reviews",
@@ -125,7 +126,7 @@ func (a *api) reviewRoutes() {
 	}, a.showReview)
 	list(a, operation{
 		id: "listReviews", method: http.MethodGet, path: "/v1/reviews", tag: "Reviews",
-		summary: "List reviews, the newest first", detail: "Reviews that were withdrawn are not listed.",
+		summary: "List reviews, the newest first", detail: "Reviews that were withdrawn are not listed, nor those of visits that did not take place after all.",
 	}, a.reviews)
 	one(a, operation{
 		id: "getPractitionerRating", method: http.MethodGet, path: "/v1/practitioners/{id}/rating", tag: "Reviews",

@@ -102,28 +102,32 @@ func (a *api) bookSeries(ctx context.Context, req commands.Request, in *seriesIn
 	answer, err := a.Commands.BookSeries(ctx, req, wish)
 	if refused, ok := errors.AsType[*commands.SeriesRefused](err); ok {
 		p := problemOf(ctx, err)
-		p.Refused = a.missed(ctx, refused.Series)
+		p.Refused = a.missed(ctx, refused.Series, wish)
 		return done[Series]{}, p
 	}
 	if err != nil {
 		return done[Series]{}, err
 	}
 	body := seriesOf(answer.State)
-	body.Refused = a.missed(ctx, answer.State)
+	body.Refused = a.missed(ctx, answer.State, wish)
 	return finish(answer, body, "/v1/series/"+body.ID), err
 }
 
 // missed shows the dates that cannot be had, with what is free instead.
-func (a *api) missed(ctx context.Context, s series.State) []SeriesMissed {
+func (a *api) missed(ctx context.Context, s series.State, wish commands.SeriesBooking) []SeriesMissed {
 	return mapped(s.Missed, func(m series.Miss) SeriesMissed {
-		return SeriesMissed{string(m.Day), m.Start.UTC(), m.Rule, a.instead(ctx, s, m)}
+		return SeriesMissed{string(m.Day), m.Start.UTC(), m.Rule, a.instead(ctx, s, wish, m)}
 	})
 }
 
-// instead returns the free slot that is nearest to a date that was refused.
-func (a *api) instead(ctx context.Context, s series.State, missed series.Miss) *Slot {
-	const usual = 30 * time.Minute
-	free := a.near(ctx, projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: missed.Start, Duration: usual}, "")
+// instead returns the free slot that is nearest to a date that was refused and
+// can be had instead of the slot of that date, if there was one.
+func (a *api) instead(ctx context.Context, s series.State, wish commands.SeriesBooking, missed series.Miss) *Slot {
+	w := commands.Instead{Booking: commands.Booking{VisitType: wish.VisitType, Patient: wish.Patient, By: wish.By}}
+	if id, err := a.Commands.SlotAt(ctx, s.Practitioner, missed.Start); err == nil {
+		w.Slots = []domain.SlotID{id}
+	}
+	free := a.near(ctx, w, projections.Wish{Practitioner: s.Practitioner, Clinic: s.Clinic, Start: missed.Start}, itemTries)
 	if len(free) == 0 {
 		return nil
 	}

@@ -84,9 +84,6 @@ func showReason(r commands.Reason) WhyReason {
 	return shown
 }
 
-// tries is how many free slots are asked whether they can be booked.
-const tries = 40
-
 // nearestFor returns the nearest free slot of the practitioner whose booking
 // nothing refuses, nil when none of those that are near is one.
 func (a *api) nearestFor(ctx context.Context, q commands.Question, e commands.Explanation) (*Slot, error) {
@@ -100,7 +97,8 @@ func (a *api) nearestFor(ctx context.Context, q commands.Question, e commands.Ex
 	if !e.Latest.IsZero() && start.After(e.Latest) {
 		start = e.Latest
 	}
-	free, err := a.Slots.Nearest(ctx, projections.Wish{Practitioner: q.Practitioner, Clinic: e.Clinic, Start: start}, a.Now(), tries)
+	wish := projections.Wish{Practitioner: q.Practitioner, Clinic: e.Clinic, Start: start, VisitType: q.VisitType}
+	free, err := a.Slots.Nearest(ctx, wish, a.Now(), tries)
 	if err != nil {
 		return nil, err
 	}
