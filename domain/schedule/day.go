@@ -54,6 +54,7 @@ type Day struct {
 	Slots     []Slot          // every slot that was ever opened
 	Withdrawn []domain.SlotID // those that the day has withdrawn, or is about to
 	Waiting   []Want          // wanted over time that a slot owned
+	Overlaps  []Want          // lost to a pattern that was configured earlier, as the day was last opened
 	Fenced    bool            // it was fenced and is still to be opened
 }
 
@@ -132,6 +133,11 @@ func (d Day) Lacks(wanted []Want) bool {
 	})
 }
 
+// NewlyLost returns what of that which loses its time did not lose it before.
+func (d Day) NewlyLost(overlaps []Want) []Want {
+	return slices.DeleteFunc(slices.Clone(overlaps), func(w Want) bool { return slices.ContainsFunc(d.Overlaps, w.equal) })
+}
+
 // misfits returns the slots ahead that are no longer wanted.
 func (d Day) misfits(c Open) []domain.SlotID {
 	var ids []domain.SlotID
@@ -169,5 +175,8 @@ func EvolveDay(d Day, e DayOpened) Day {
 	d.Opened, d.Schedule, d.Waiting, d.Fenced = true, e.Schedule, e.Waiting, e.Fenced
 	d.Slots = append(slices.Clone(d.Slots), e.Slots...)
 	d.Withdrawn = append(slices.Clone(d.Withdrawn), e.Withdrawn...)
+	if !e.Fenced {
+		d.Overlaps = e.Overlaps
+	}
 	return d
 }
