@@ -21,7 +21,7 @@ type Opening struct {
 	Opened     []schedule.Slot        // new slots
 	Withdrawn  []domain.SlotID        // slots that fit no longer; what is booked in them is displaced, not lost
 	Waiting    []schedule.Want        // wanted over time that a booked slot still owns; opened when it is released
-	Overlaps   []schedule.Want        // lost to a pattern that was configured earlier
+	Overlaps   []schedule.Want        // lost to a pattern that was configured earlier, and not before
 	Reinstated []domain.SlotID        // withdrawn before, and on the schedule again with those who are in them
 	Displaced  []domain.AppointmentID // appointments that withdrawn slots had, each once
 }
@@ -167,7 +167,7 @@ func (h *Handler) alignAll(ctx context.Context, req Request, s survey, all *Open
 func (h *Handler) eachDay(
 	ctx context.Context, req Request, s survey, step func(context.Context, *alignment) error, all *Opening,
 ) error {
-	all.Waiting, all.Overlaps = nil, nil
+	all.Waiting = nil
 	for _, day := range s.unsettled {
 		opening, err := again(ctx, h, func(ctx context.Context) (Opening, error) {
 			a := &alignment{req: req, practitioner: s.practitioner, day: day, now: h.Now().UTC()}
@@ -473,7 +473,7 @@ func (h *Handler) decideOpening(ctx context.Context, a *alignment) ([]Write, err
 	if err != nil {
 		return nil, err
 	}
-	a.opening = Opening{Waiting: a.days[a.day].Waiting, Overlaps: a.overlaps}
+	a.opening = Opening{Waiting: a.days[a.day].Waiting, Overlaps: a.days[a.day].NewlyLost(a.overlaps)}
 	for _, e := range events {
 		a.days[a.day] = schedule.EvolveDay(a.days[a.day], e)
 		a.opening.Opened, a.opening.Reinstated, a.opening.Waiting = e.Slots, e.Reinstated, e.Waiting

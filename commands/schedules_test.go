@@ -164,6 +164,17 @@ func TestTwoClinicsNeverShareAPractitionersTime(t *testing.T) {
 		opening := w.set(w.silva, madrid)
 		require.Len(t, opening.Opened, 2)
 		require.Len(t, opening.Overlaps, 1)
+		_, opening, err = w.h.Block(w.ctx, w.request(), schedule.BlockTime{Practitioner: w.silva, Block: schedule.Block{
+			ID: "early", Period: domain.Period{Start: monday, End: monday.Add(90 * time.Minute)}, Reason: "a meeting",
+		}})
+		require.NoError(t, err)
+		require.NotEmpty(t, opening.Withdrawn)
+		require.Empty(t, opening.Overlaps, "it was lost before")
+		madrid = w.weekdays("12:00", "14:00", 30, 1, 1)
+		madrid.Clinic = second
+		lost := w.set(w.silva, madrid).Overlaps
+		require.Len(t, lost, 1)
+		require.Equal(t, 10, lost[0].Start.UTC().Hour(), "what was lost before is not told again")
 
 		_, _, err = w.h.SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.souza, Pattern: madrid})
 		require.ErrorIs(t, err, practitioner.ErrElsewhere)

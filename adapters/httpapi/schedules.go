@@ -71,7 +71,7 @@ type Opening struct {
 	Opened     Report[OpenedSlot] `json:"opened" doc:"New slots"`
 	Withdrawn  Report[string]     `json:"withdrawn" doc:"Slots that fit no longer; what is booked in them stays booked"`
 	Waiting    Report[WantedSlot] `json:"waiting" doc:"Wanted over time that a booked slot still owns; opened when it is released"`
-	Overlaps   Report[WantedSlot] `json:"overlaps" doc:"Not opened, because something that was configured earlier has the time"`
+	Overlaps   Report[WantedSlot] `json:"overlaps" doc:"Not opened, because something that was configured earlier has the time; what lost its time before this change is not listed"`
 	Reinstated *Report[string]    `json:"reinstated,omitempty" doc:"Slots that were withdrawn before and are wanted again: what is booked in them is displaced no longer"`
 	Displaced  Report[string]     `json:"displaced" doc:"Appointments in slots that were withdrawn now: they stay booked until somebody moves or cancels them"`
 }

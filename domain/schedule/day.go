@@ -55,6 +55,7 @@ type Day struct {
 	Withdrawn []domain.SlotID // those that the day has withdrawn, or is about to
 	Returned  []domain.SlotID // those that it withdrew and took back, as often as it did
 	Waiting   []Want          // wanted over time that a slot owned
+	Overlaps  []Want          // lost to a pattern that was configured earlier, as the day was last opened
 	Fenced    bool            // it was fenced and is still to be opened
 }
 
@@ -136,6 +137,11 @@ func (d Day) Lacks(wanted []Want) bool {
 	})
 }
 
+// NewlyLost returns what of that which loses its time did not lose it before.
+func (d Day) NewlyLost(overlaps []Want) []Want {
+	return slices.DeleteFunc(slices.Clone(overlaps), func(w Want) bool { return slices.ContainsFunc(d.Overlaps, w.equal) })
+}
+
 // misfits returns the slots ahead that are no longer wanted.
 func (d Day) misfits(c Open) []domain.SlotID {
 	var ids []domain.SlotID
@@ -202,6 +208,9 @@ func EvolveDay(d Day, e DayOpened) Day {
 	if len(e.Reinstated) > 0 {
 		d.Withdrawn = slices.DeleteFunc(d.Withdrawn, func(id domain.SlotID) bool { return slices.Contains(e.Reinstated, id) })
 		d.Returned = append(slices.Clone(d.Returned), e.Reinstated...)
+	}
+	if !e.Fenced {
+		d.Overlaps = e.Overlaps
 	}
 	return d
 }
