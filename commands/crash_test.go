@@ -13,6 +13,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
 )
@@ -192,44 +193,91 @@ func TestACancellationThatCrashedIsFinishedByAnybody(t *testing.T) {
 	}
 }
 
-// TestNoSequenceOfCommandsAndCrashesBreaksTheInvariants lets random clients
-// book, cancel, change schedules and die, on both stores.
+// TestNoSequenceOfCommandsAndCrashesBreaksTheInvariants lets random clients hold,
+// renew, release, complete, request, approve, decline, book, move, cancel, undo,
+// change schedules, wait and die, on both stores.
 func TestNoSequenceOfCommandsAndCrashesBreaksTheInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.Bool().Draw(t, "step by step"))
 		slots := append(w.open(w.silva, rapid.IntRange(1, 2).Draw(t, "capacity")), w.open(w.souza, 1)...)
+		w.limit(policy.Terms{Approval: new(rapid.Bool().Draw(t, "approval")), PatientActive: new(rapid.IntRange(0, 2).Draw(t, "active"))})
 		people := []domain.PatientID{w.ana, w.boris, w.carlos}
 		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			var store commands.Store = w.store
 			if rapid.Bool().Draw(t, "crash") {
 				store = &crashing{Store: w.store, appends: rapid.IntRange(0, 4).Draw(t, "at"), after: rapid.Bool().Draw(t, "after")}
 			}
-			b := w.booking(rapid.SampledFrom(people).Draw(t, "who"), rapid.SampledFrom(slots).Draw(t, "slot").ID)
-			slots = append(slots, act(t, w, w.handler(store), b)...)
+			b := w.booking(rapid.SampledFrom(people).Draw(t, "who"), rapid.SampledFrom(slots[:min(4, len(slots))]).Draw(t, "slot").ID)
+			do := rapid.SampledFrom([]string{"book", "move", "cancel", "undo", "hold", "go on", "go on", "answer", "wait", "open"}).Draw(t, "do")
+			if do == "move" {
+				b.Slots[0] = rapid.SampledFrom(slots).Draw(t, "to").ID
+			}
+			slots = append(slots, act(t, w, w.handler(store), do, b)...)
 			w.audit()
 		}
 	})
 }
 
-// act does one random thing and returns the slots that it opened.
-func act(t *rapid.T, w *world, h *commands.Handler, b commands.Booking) []schedule.Slot {
-	switch rapid.SampledFrom([]string{"book", "book", "book", "cancel", "wait", "change", "open"}).Draw(t, "do") {
+// act does one random thing and returns the slots that it opened. Whether a
+// command succeeds is the auditor's business.
+func act(t *rapid.T, w *world, h *commands.Handler, do string, b commands.Booking) []schedule.Slot {
+	switch do {
 	case "book":
-		_, _ = h.Book(w.ctx, w.request(), b) // whether it succeeds is the auditor's business
+		b.By = rapid.SampledFrom([]appointment.Initiator{"", appointment.ByClinic}).Draw(t, "by")
+		_, _ = h.Book(w.ctx, w.request(), b)
+	case "move":
+		b.By = appointment.ByClinic
+		_, _ = h.Reschedule(w.ctx, w.request(), commands.Move{Booking: b})
 	case "cancel":
 		_, _ = h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: b.Appointment, Initiator: appointment.ByPatient})
+	case "undo":
+		_, _ = h.Undo(w.ctx, w.request(), b.Appointment)
+	case "hold":
+		lasts := time.Duration(rapid.IntRange(1, 15).Draw(t, "lasts")) * time.Second
+		if !rapid.Bool().Draw(t, "for somebody") {
+			b.Patient = ""
+		}
+		_, _ = h.Hold(w.ctx, w.request(), commands.Holding{Booking: b, For: lasts, Session: "one"})
+	case "go on":
+		goOn(t, w, h, b)
+	case "answer":
+		if rapid.Bool().Draw(t, "approves") {
+			_, _ = h.Approve(w.ctx, w.request(), b.Appointment)
+		} else {
+			_, _ = h.Decline(w.ctx, w.request(), commands.Refusal{Appointment: b.Appointment})
+		}
 	case "wait":
-		w.clock.advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "seconds")) * time.Second)
-	case "change":
+		w.clock.advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "seconds")) * rapid.SampledFrom([]time.Duration{time.Second, time.Minute}).Draw(t, "unit"))
+	case "open":
+		return opening(t, w, h)
+	}
+	return nil
+}
+
+// goOn renews, releases or completes what is on hold.
+func goOn(t *rapid.T, w *world, h *commands.Handler, b commands.Booking) {
+	token := w.h.Token(b.Appointment, rapid.IntRange(1, 3).Draw(t, "set"))
+	switch rapid.SampledFrom([]string{"renew", "release", "complete", "complete", "complete"}).Draw(t, "hold") {
+	case "renew":
+		_, _ = h.Renew(w.ctx, w.request(), b.Appointment, token, 10*time.Second)
+	case "release":
+		_, _ = h.Release(w.ctx, w.request(), b.Appointment, token)
+	case "complete":
+		who := rapid.SampledFrom([]domain.PatientID{b.Patient, w.ana}).Draw(t, "patient")
+		_, _ = h.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: token, Patient: who})
+	}
+}
+
+// opening changes a schedule, or opens what it has left to open.
+func opening(t *rapid.T, w *world, h *commands.Handler) []schedule.Slot {
+	if rapid.Bool().Draw(t, "change") {
 		pattern := w.weekdays(rapid.SampledFrom([]string{"09:00", "09:15"}).Draw(t, "from"), "12:00", rapid.SampledFrom([]int{30, 45}).Draw(t, "minutes"), rapid.IntRange(1, 2).Draw(t, "places"), 1)
 		_, opening, _ := h.SetSchedule(w.ctx, w.request(), schedule.Set{Practitioner: w.silva, Pattern: pattern})
 		return opening.Opened
-	case "open":
-		opening, _ := h.OpenDays(w.ctx, w.request(), w.silva)
-		return opening.Opened
 	}
-	return nil
+	opening, _ := h.OpenDays(w.ctx, w.request(), w.silva)
+	return opening.Opened
 }
 
 // TestTheSameRandomHistoryIsTheSameOnBothStores compares the two logs stream

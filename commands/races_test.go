@@ -647,6 +647,24 @@ func TestASlotIsReadWhileAnotherProcessEndsWhatIsOverdue(t *testing.T) {
 	})
 }
 
+func TestASlotIsNotFreeWhileWhatIsOnHoldIsBooked(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.open(w.silva, 1)[0].ID
+		b := w.booking("", s)
+		_, err := w.h.Hold(w.ctx, w.request(), commands.Holding{Booking: b})
+		require.NoError(t, err)
+		other := &overtaken{Store: w.store, at: 2, meanwhile: func() { // after the reader has loaded the slot, before its holder
+			_, err := w.h.Complete(w.ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: w.h.Token(b.Appointment, 1), Patient: w.ana})
+			require.NoError(t, err)
+		}}
+		answer, err := w.handler(other).Slot(w.ctx, s)
+		require.NoError(t, err)
+		require.Equal(t, 0, answer.State.Free())
+		require.Less(t, other.at, 0, "it was overtaken")
+	})
+}
+
 // overtaken is a store on which something happens before the n-th load.
 type overtaken struct {
 	commands.Store

@@ -140,7 +140,22 @@ func (h *Handler) slotNow(ctx context.Context, id domain.SlotID) (Answer[Slot], 
 	s.Wanted = cmp.Or(state.Wanted, s.Places)
 	reader, _ := h.rehearse() // a read ends no set that is overdue; it only counts as if it did
 	s.Taken, s.Until, err = reader.countLive(ctx, stream, state.Claims)
+	if err == nil && s.Taken < len(state.Claims) {
+		err = h.unchanged(ctx, stream, last(loaded[stream]))
+	}
 	return answer(s, loaded[stream]), err
+}
+
+// unchanged sees to it that what was found out about a stream's claims is about
+// the stream as it is: whose claim was dead by then may have got another one
+// since the stream was loaded, as when a hold is booked. It returns
+// [ErrWrongRevision] when there is more to read.
+func (h *Handler) unchanged(ctx context.Context, stream domain.StreamName, since domain.Revision) error {
+	loaded, err := h.Store.Load(ctx, stream)
+	if err == nil && last(loaded[stream]) != since {
+		err = ErrWrongRevision
+	}
+	return err
 }
 
 // countLive counts the owners whose claims on a slot are live, or pending in

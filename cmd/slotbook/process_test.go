@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
-	"github.com/slotbook/slotbook/domain"
 )
 
 // asProgram makes the test binary be the program, so that tests start real
@@ -216,5 +215,3 @@ func audited(t *testing.T, url string) string {
 	require.Contains(t, string(out), "I1 to I5 hold")
 	return string(out)
 }
-
-func newUUID(parts ...string) string { return domain.NewID(parts...) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 	"github.com/slotbook/slotbook/commands/historytest"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/slot"
 )
 
 // twoServers starts two processes on one database.
@@ -76,82 +80,151 @@ func TestSixtyFourClientsOverTwoProcesses(t *testing.T) {
 	})
 }
 
-// TestTheHTTPHistoryOfASlotIsLinearizable lets clients of two processes book,
-// cancel and read by id; some give up before the answer comes.
-func TestTheHTTPHistoryOfASlotIsLinearizable(t *testing.T) {
+// TestTheHTTPHistoryOfTwoSlotsIsLinearizable lets clients of two processes hold,
+// renew, release, complete, request, approve, decline, book, move, cancel, undo
+// and read by id; some give up before the answer comes. Holds last a second:
+// once what is held at the end has lapsed, the clients go on.
+func TestTheHTTPHistoryOfTwoSlotsIsLinearizable(t *testing.T) {
 	t.Parallel()
 	url, servers := twoServers(t)
-	_, slots := clinicWith(servers[0], 1, 1)
-	patients := servers[0].patients(8)
-	history := historytest.New()
-	var clients sync.WaitGroup
-	for n, patient := range patients {
-		clients.Go(func() {
-			c := &httpHistorian{name: n, server: servers[n%2], slot: slots[0], patient: patient, random: rand.New(rand.NewPCG(uint64(n), 3))}
-			for step := range 30 {
-				c.do(history, step)
-			}
-		})
+	f := newHTTPFight(servers)
+	history := historytest.New(f.config)
+	clients := make([]*historytest.Client, 6)
+	for n := range clients {
+		clients[n] = f.client(history, n)
 	}
-	clients.Wait()
-	require.Equal(t, 240, history.Check(t))
+	act := func(times int) {
+		var all sync.WaitGroup
+		for _, c := range clients {
+			all.Go(func() {
+				for range times {
+					c.Act()
+				}
+			})
+		}
+		all.Wait()
+	}
+	act(20)
+	lapsed := time.Now().Add(time.Second + appointment.ClockSlack)
+	until(t, "what is held has lapsed", func() bool { return time.Now().After(lapsed) })
+	act(10)
+	clients[0].Sweep()
+	counts := history.Check(t)
+	require.Positive(t, counts[historytest.Hold][historytest.Done])
+	t.Log(counts)
 	audited(t, url)
 }
 
-type httpHistorian struct {
-	name    int
-	server  *server
-	slot    string
-	patient string
-	random  *rand.Rand
-	booked  string
+// httpFight is what clients of several processes fight for.
+type httpFight struct {
+	servers  []*server
+	config   historytest.Config
+	slots    []string
+	patients []string
 }
 
-// timeout is short for every sixth request: its outcome is unknown then.
-func (c *httpHistorian) timeout() time.Duration {
-	if c.random.IntN(6) == 0 {
-		return time.Duration(c.random.IntN(3000)) * time.Microsecond
+// newHTTPFight makes two slots that start at once: one of one place, and one of two
+// whose practitioner approves.
+func newHTTPFight(servers []*server) *httpFight {
+	s, f := servers[0], &httpFight{servers: servers}
+	clinic, slots := clinicWith(s, 1, 1)
+	f.patients = s.patients(4)
+	p := s.post("/v1/practitioners", map[string]any{"name": "Dr. Two", "clinicIds": []string{clinic}, "specialties": []string{"cardiology"}})
+	require.Equal(s.t, http.StatusCreated, p.status, p.text)
+	f.slots = slices.Concat(slots, s.openWeek(p.field("id"), clinic, 2))
+	policies := map[string]map[string]any{"/v1/clinics/" + clinic: {"holdsShare": 100}, "/v1/practitioners/" + p.field("id"): {"approval": true}}
+	for path, terms := range policies {
+		set := s.call(patience, http.MethodPut, path+"/policy", terms)
+		require.Equal(s.t, http.StatusOK, set.status, set.text)
 	}
-	return patience
+	f.config = historytest.Config{
+		Slots: []historytest.Slot{{Capacity: 1}, {Capacity: 2, Approval: true}}, Undo: 10 * time.Minute, Late: patience,
+		Now: func() (least, most time.Time) { now := time.Now(); return now, now },
+	}
+	return f
 }
 
-func (c *httpHistorian) do(history *historytest.Recorder, step int) {
-	switch {
-	case c.random.IntN(3) == 0:
-		history.Do(c.name, historytest.Read, "", func() historytest.Outcome {
-			r := c.server.call(c.timeout(), http.MethodGet, "/v1/slots/"+c.slot, nil)
-			switch {
-			case r.status != http.StatusOK:
-				return historytest.Unknown
-			case r.field("status") == "free":
-				return historytest.Free
-			}
-			return historytest.Taken
-		})
-	case c.booked != "":
-		done := history.Do(c.name, historytest.Cancel, c.booked, func() historytest.Outcome {
-			return c.outcome(c.server.call(c.timeout(), http.MethodPost, "/v1/appointments/"+c.booked+"/cancel", map[string]any{"initiator": "patient"}))
-		})
-		if done == historytest.Done {
-			c.booked = ""
+func (f *httpFight) client(history *historytest.Recorder, n int) *historytest.Client {
+	c := &historytest.Client{Recorder: history, Name: n, Patients: f.patients, Seconds: 1, Random: rand.New(rand.NewPCG(uint64(n), 3))}
+	c.Perform = func(op historytest.Op) historytest.Answer {
+		timeout := patience
+		if c.Random.IntN(6) == 0 {
+			timeout = time.Duration(c.Random.IntN(3000)) * time.Microsecond // its outcome is unknown then
 		}
+		method, path, body := f.request(op)
+		return f.answer(op, f.servers[n%len(f.servers)].call(timeout, method, path, body))
+	}
+	return c
+}
+
+// request returns the request that performs an operation.
+func (f *httpFight) request(op historytest.Op) (method, path string, body map[string]any) {
+	one := "/v1/appointments/" + op.Appointment
+	wish := map[string]any{"id": op.Appointment, "slotId": f.slots[op.Slot], "patientId": op.Patient}
+	owner := map[string]any{"token": op.Token}
+	switch op.Kind {
+	case historytest.Read:
+		return http.MethodGet, "/v1/slots/" + f.slots[op.Slot], nil
+	case historytest.Book:
+		wish["by"] = "clinic"
+		return http.MethodPost, "/v1/appointments", wish
+	case historytest.Request:
+		return http.MethodPost, "/v1/appointments", wish
+	case historytest.Hold:
+		delete(wish, "id")
+		wish["duration"], wish["session"] = "PT1S", op.Appointment
+		return http.MethodPost, "/v1/holds", wish
+	case historytest.Renew:
+		owner["duration"] = "PT1S"
+		return http.MethodPost, "/v1/holds/" + op.Appointment + "/renew", owner
+	case historytest.Release:
+		return http.MethodPost, "/v1/holds/" + op.Appointment + "/release", owner
+	case historytest.Complete:
+		return http.MethodPost, "/v1/appointments", map[string]any{"holdId": op.Appointment, "token": op.Token, "patientId": op.Patient}
+	case historytest.Move:
+		return http.MethodPost, one + "/reschedule", map[string]any{"slotId": f.slots[op.Slot], "initiator": "clinic"}
+	case historytest.Cancel:
+		return http.MethodPost, one + "/cancel", map[string]any{"initiator": "patient"}
+	case historytest.Approve, historytest.Decline, historytest.Undo:
+		return http.MethodPost, one + "/" + op.Kind.String(), map[string]any{}
+	case historytest.Look, historytest.Lapse:
+	}
+	return http.MethodGet, one, nil
+}
+
+// answer tells what became of an operation.
+func (f *httpFight) answer(op historytest.Op, r reply) historytest.Answer {
+	var a historytest.Answer
+	switch rule := r.field("rule"); {
+	case r.status == http.StatusOK || r.status == http.StatusCreated:
+	case op.Kind == historytest.Look && r.status == http.StatusNotFound:
+		return a
+	case r.status == http.StatusConflict && (rule == slot.ErrTaken.Rule || rule == occupancy.ErrTaken.Rule):
+		a.Outcome = historytest.Taken
+		return a
+	case r.status >= http.StatusBadRequest && r.status < http.StatusInternalServerError:
+		a.Outcome = historytest.Refused
+		return a
 	default:
-		id := newUUID("history", c.slot, fmt.Sprint(c.name, step))
-		done := history.Do(c.name, historytest.Book, id, func() historytest.Outcome {
-			return c.outcome(c.server.call(c.timeout(), http.MethodPost, "/v1/appointments", map[string]any{"id": id, "slotId": c.slot, "patientId": c.patient}))
-		})
-		if done == historytest.Done {
-			c.booked = id
+		a.Outcome = historytest.Unknown
+		return a
+	}
+	a.Free = r.field("status") == "free"
+	switch appointment.Status(r.field("status")) {
+	case appointment.Pending:
+		a.Status = historytest.Pending
+	case appointment.Booked:
+		a.Status = historytest.Booked
+	default:
+	}
+	a.Slot = slices.Index(f.slots, r.field("slotId"))
+	if op.Kind == historytest.Hold {
+		a.Appointment, a.Token = r.field("id"), r.field("token")
+	}
+	for _, name := range []string{"deadline", "expiresAt"} {
+		if at, err := time.Parse(time.RFC3339Nano, r.field(name)); err == nil {
+			a.Deadline = at
 		}
 	}
-}
-
-func (c *httpHistorian) outcome(r reply) historytest.Outcome {
-	switch {
-	case r.status == http.StatusCreated || r.status == http.StatusOK:
-		return historytest.Done
-	case r.status == http.StatusConflict && r.field("rule") == "slot.taken":
-		return historytest.Refused
-	}
-	return historytest.Unknown
+	return a
 }
