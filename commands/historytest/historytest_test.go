@@ -76,6 +76,13 @@ func TestWhatNoOrderExplains(t *testing.T) {
 			{0, Op{Kind: Decline, Appointment: "a"}, ok},
 			{0, Op{Kind: Approve, Appointment: "a"}, ok},
 		}, false, porcupine.Illegal},
+		"what was requested is had back as booked": {[]told{
+			{0, Op{Kind: Request, Appointment: "a", Patient: "p", Slot: 1}, Answer{Deadline: at(60)}},
+			{0, Op{Kind: Cancel, Appointment: "a"}, ok},
+			{0, Op{Kind: Undo, Appointment: "a"}, Answer{Deadline: at(60)}},
+			{0, Op{Kind: Look, Appointment: "a"}, Answer{Status: Booked, Slot: 1}},
+		}, false, porcupine.Illegal},
+		"a patient cancels what is on hold": {[]told{hold, {4, Op{Kind: Cancel, Appointment: "a"}, ok}}, false, porcupine.Illegal},
 		"what was answered too late is approved": {[]told{
 			{0, Op{Kind: Request, Appointment: "a", Patient: "p", Slot: 1}, Answer{Deadline: at(60)}}, {60, Op{Kind: Approve, Appointment: "a"}, ok},
 		}, false, porcupine.Illegal},

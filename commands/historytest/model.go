@@ -27,6 +27,7 @@ const (
 type visit struct {
 	id       string
 	phase    phase
+	was      phase // before it was cancelled: requested or booked
 	slot     int
 	patient  string
 	from, to int64
@@ -181,7 +182,7 @@ func (r rules) effect(s state, o *record) (state, bool) {
 	case Move:
 		return s.with(wish), there && v.phase == booked && r.fits(s, wish)
 	case Undo:
-		if v.phase == booked {
+		if v.phase == booked || v.phase == requested {
 			return s, there // it was undone before
 		}
 		return s.with(wish), there && v.phase == cancelled && o.before <= v.to && r.fits(s, wish)
@@ -194,17 +195,17 @@ func (r rules) effect(s state, o *record) (state, bool) {
 		return s, true
 	case Cancel:
 		switch {
-		case there && v.phase == booked:
+		case there && v.phase == held: // is for its owner to release
+			return s.without(v.id), v.tooLate(o)
+		case there && v.phase != cancelled:
 			return s.with(wish), true
-		case there && v.pending():
-			return s.without(v.id), true
 		}
 		return s, true
 	case Approve:
 		return s.with(wish), there && (v.phase == booked || v.phase == requested && v.inTime(o))
 	case Decline:
 		if there && v.phase == requested {
-			return s.without(v.id), v.inTime(o)
+			return s.with(wish), v.inTime(o)
 		}
 		return s, !there || v.phase == cancelled // twice is once
 	case Lapse, Read, Look: // what is overdue was ended before the step
@@ -230,11 +231,11 @@ func (r rules) wish(v visit, o *record) visit {
 		if o.Kind == Renew && o.Outcome == Unknown {
 			w.from, w.to = max(v.from, w.from), max(v.to, w.to)
 		}
-	case o.Kind == Request || o.Kind == Complete && r.Slots[v.slot].Approval:
+	case o.Kind == Request || o.Kind == Complete && r.Slots[v.slot].Approval || o.Kind == Undo && v.was == requested:
 		w.phase = requested
 		w.from, w.to = o.until(0, math.MaxInt64/2)
-	case o.Kind == Cancel:
-		w.phase = cancelled
+	case o.Kind == Cancel || o.Kind == Decline:
+		w.phase, w.was = cancelled, v.phase
 		w.from, w.to = o.before+r.Undo.Microseconds(), o.after+r.Undo.Microseconds()
 	default:
 		w.phase = booked
@@ -296,7 +297,7 @@ func refusable(s state, o *record) bool {
 	case Undo:
 		return !there || v.phase != cancelled || o.after >= v.from
 	case Cancel:
-		return !there
+		return !there || v.phase == held && v.inTime(o)
 	case Lapse:
 		return there && v.pending() && !v.lapsed(o)
 	case Book, Request, Hold, Read, Look: // a new appointment is in every state for it
