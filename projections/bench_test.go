@@ -101,13 +101,13 @@ func BenchmarkBuild(b *testing.B) {
 	open := func(domain.Sealed) string { return "pat avila 5550100" }
 	for b.Loop() {
 		pool := projectionstest.Pool(b)
-		e := engine.New(engine.Config{Pool: pool, Log: h, Models: projections.All(open), Owner: "bench", Now: time.Now})
+		e := engine.New(engine.Config{Pool: pool, Log: h, Models: projections.All(open, nil), Owner: "bench", Now: time.Now})
 		require.NoError(b, e.Prepare(b.Context()))
 		began := time.Now()
 		require.NoError(b, e.CatchUp(b.Context()))
 		caught := float64(len(h)) / time.Since(began).Seconds()
 		began = time.Now()
-		for _, m := range projections.All(open) {
+		for _, m := range projections.All(open, nil) {
 			require.NoError(b, e.Rebuild(b.Context(), m.Name))
 		}
 		rebuilt := float64(len(h)) / time.Since(began).Seconds()
@@ -154,7 +154,7 @@ func BenchmarkLive(b *testing.B) {
 	open := func(domain.Sealed) string { return "pat avila 5550100" }
 	for b.Loop() {
 		pool := projectionstest.Pool(b)
-		c := engine.Config{Pool: pool, Log: h[:before], Models: projections.All(open), Owner: "bench", Now: time.Now}
+		c := engine.Config{Pool: pool, Log: h[:before], Models: projections.All(open, nil), Owner: "bench", Now: time.Now}
 		first := engine.New(c)
 		require.NoError(b, first.Prepare(b.Context()))
 		require.NoError(b, first.CatchUp(b.Context()))

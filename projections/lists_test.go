@@ -301,7 +301,7 @@ func TestWhoIsRegistered(t *testing.T) {
 func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
+	for _, m := range projections.All(func(domain.Sealed) string { return "" }, nil) {
 		names = append(names, m.Schema())
 	}
 	require.Equal(t, []string{

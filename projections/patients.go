@@ -15,13 +15,34 @@ import (
 // PatientsModel returns the read model of patients. It is the only one that
 // holds opened text, for the search; open gives it, or "" for text that is
 // gone for good. When it cannot tell now, it panics with an error of the kind
-// [domain.Unavailable], and the batch is tried again.
-func PatientsModel(open func(domain.Sealed) string) engine.Model {
+// [domain.Unavailable], and the batch is tried again. fetch, when not nil, is
+// told whose text will be opened next.
+func PatientsModel(open func(domain.Sealed) string, fetch Fetch) engine.Model {
 	return engine.Model{
 		Name:     "patients",
 		Version:  2, // who is whose guardian, who was merged
 		Interest: domain.Filter{Categories: []string{patient.Category}},
+		Before:   fetch.registered(),
 		Tables:   []engine.Table{engine.NewTable("patient", patientDDL, patientKeys, evolvePatient(open))},
+	}
+}
+
+// Fetch gets the keys of several persons at once.
+type Fetch func(ctx context.Context, persons []string) error
+
+// registered fetches the keys of those whom the events register.
+func (fetch Fetch) registered() func(context.Context, []domain.Recorded) error {
+	if fetch == nil {
+		return nil
+	}
+	return func(ctx context.Context, events []domain.Recorded) error {
+		var persons []string
+		for _, r := range events {
+			if e, ok := r.Event.(patient.Registered); ok {
+				persons = append(persons, string(e.Patient))
+			}
+		}
+		return fetch(ctx, persons)
 	}
 }
 

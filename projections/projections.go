@@ -36,10 +36,10 @@ type Viewer interface {
 }
 
 // All returns every read model, in a fixed order. open opens sealed text for
-// the search of patients, as [PatientsModel] says.
-func All(open func(domain.Sealed) string) []engine.Model {
+// the search of patients, and fetch may be nil, as [PatientsModel] says.
+func All(open func(domain.Sealed) string, fetch Fetch) []engine.Model {
 	return []engine.Model{
-		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open), CatalogueModel(), ReviewsModel(), DueModel(), PoliciesModel(),
+		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(), DueModel(), PoliciesModel(),
 	}
 }
 

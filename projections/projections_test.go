@@ -145,7 +145,8 @@ func patientFact(id domain.PatientID, name, phone string) fact {
 }
 
 func given(facts ...fact) projectionstest.Sentence {
-	return projectionstest.Given(projections.All, facts...)
+	models := func(open func(domain.Sealed) string) []engine.Model { return projections.All(open, nil) }
+	return projectionstest.Given(models, facts...)
 }
 
 // slotsAre says how a list of slots looks: "number status free/places" each.

@@ -42,7 +42,7 @@ func newFoldedWorld(t *testing.T) *world {
 	})
 	v.Engine = engine.New(engine.Config{
 		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,
-		Models: projections.All(func(domain.Sealed) string { return "" }),
+		Models: projections.All(func(domain.Sealed) string { return "" }, nil),
 	})
 	require.NoError(t, v.Prepare(t.Context()))
 	follow(t, v.Run)

@@ -508,7 +508,7 @@ func TestListsOfADatabaseThatIsAwayAreUnavailable(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=5")
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	read := engine.New(engine.Config{Pool: pool, Owner: "test", Now: time.Now, Models: projections.All(func(domain.Sealed) string { return "" })})
+	read := engine.New(engine.Config{Pool: pool, Owner: "test", Now: time.Now, Models: projections.All(func(domain.Sealed) string { return "" }, nil)})
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)

@@ -41,7 +41,7 @@ func newRealWorld(t *testing.T) *world {
 		Models: projections.All(func(s domain.Sealed) string {
 			text, _ := codec.Open(context.Background(), s) // gone: not found
 			return text
-		}),
+		}, nil),
 	})
 	require.NoError(t, read.Prepare(t.Context()))
 	follow(t, store.Run, read.Run)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	keySize    = 32 // bytes, for AES-256
-	cachedKeys = 4096
+	keySize    = 32   // bytes, for AES-256
+	cachedKeys = 8192 // more than a page of the log has events
 	// cachedFor is how long another process may go on using a key after it was
 	// destroyed here.
 	cachedFor = 10 * time.Second
@@ -106,6 +107,37 @@ func (k *Keys) Key(ctx context.Context, person string, create bool) ([]byte, err
 	}
 	k.remember(person, key)
 	return key, nil
+}
+
+// Fetch loads the keys of several persons in one query, so that those who ask for
+// them next need not wait. Who has none is passed over. Errors:
+// [commands.ErrUnavailable].
+func (k *Keys) Fetch(ctx context.Context, persons []string) error {
+	persons = slices.DeleteFunc(slices.Clone(persons), func(p string) bool { return k.cached(p) != nil })
+	if len(persons) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.patience)
+	defer cancel()
+	rows, err := k.pool.Query(ctx, `
+		select person, wrapped
+		from slotbook.person_key
+		where person = any($1::text[]) and wrapped is not null`, persons)
+	if err != nil {
+		return unavailable(err)
+	}
+	var person string
+	var wrapped []byte
+	_, err = pgx.ForEachRow(rows, []any{&person, &wrapped}, func() error {
+		if key, err := k.unwrap(person, wrapped); err == nil {
+			k.remember(person, key) // what is damaged is found by whoever needs it
+		}
+		return nil
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // Destroy destroys the person's key for good; what it sealed cannot be read by

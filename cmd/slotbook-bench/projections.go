@@ -92,7 +92,7 @@ func (p *projecting) models() []engine.Model {
 			return ""
 		}
 		return text
-	})
+	}, nil)
 }
 
 // catchUp makes all read models from nothing, batch by batch.

@@ -97,7 +97,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
-		Pool: a.pool, Log: a.store, Models: projections.All(a.open), Owner: owner(), Now: time.Now, Logger: a.logger,
+		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
 	})
 	registry.MustRegister(lag{a.engine})
 	if err := a.engine.Prepare(ctx); err != nil {

@@ -139,7 +139,7 @@ func agree(t *testing.T, url string) {
 	go func() { done <- a.store.Run(ctx) }()
 	head, err := a.store.Head(t.Context())
 	require.NoError(t, err)
-	for _, m := range projections.All(func(domain.Sealed) string { return "" }) {
+	for _, m := range projections.All(func(domain.Sealed) string { return "" }, nil) {
 		until(t, m.Name+" at the head", func() bool {
 			statuses, err := a.engine.Status(t.Context())
 			require.NoError(t, err)

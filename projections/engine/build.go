@@ -82,6 +82,11 @@ func (b *builder) fold(ctx context.Context, page domain.Page) error {
 	if err := b.load(ctx); err != nil {
 		return err
 	}
+	if before := b.model.Before; before != nil {
+		if err := before(ctx, b.batch); err != nil {
+			return fmt.Errorf("before the fold of %s: %w", b.schema, err)
+		}
+	}
 	for _, f := range b.folders {
 		if err := f.fold(b.batch, b.parking); err != nil {
 			return fmt.Errorf("fold %s: %w", b.schema, err)

@@ -58,6 +58,10 @@ type Model struct {
 	// Interest is what of the log can matter to the model; the zero value is
 	// everything. Its tables' folds choose more finely.
 	Interest domain.Filter
+	// Before, when not nil, is called with the events of a page before they are
+	// folded, to fetch together what the folds need besides. An error undoes the
+	// page, which is tried again.
+	Before func(ctx context.Context, events []domain.Recorded) error
 	// Tables are the model's tables. Names are unique among all models that
 	// are viewed together.
 	Tables []Table

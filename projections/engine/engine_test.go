@@ -269,6 +269,26 @@ func TestABatchWhoseCommitFailsHappensNotAtAllAndThenOnce(t *testing.T) {
 	w.right(e)
 }
 
+func TestAPageWhoseNeedsCannotBeFetchedIsTriedAgain(t *testing.T) {
+	w := newWorld(t, bookings(12)...)
+	var asked []int
+	c := w.config("test")
+	model := ledger(1)
+	model.Before = func(_ context.Context, events []domain.Recorded) error {
+		if asked = append(asked, len(events)); len(asked) == 1 {
+			return errors.New("away")
+		}
+		return nil
+	}
+	c.Models = []engine.Model{model}
+	e := w.engine(c)
+	require.ErrorContains(t, e.CatchUp(t.Context()), "away")
+	require.NoError(t, e.CatchUp(t.Context()))
+	require.Equal(t, []int{12, 12}, asked)
+	require.Equal(t, 12, w.number("select sum(claims) from ledger_v1.seat"))
+	w.right(e)
+}
+
 func TestAnotherProcessTakesOverWhenTheLeaseEnds(t *testing.T) {
 	w := newWorld(t, bookings(50)...)
 	first, second := w.engine(w.config("first")), w.engine(w.config("second"))
