@@ -134,6 +134,19 @@ func (h *Handler) ChangePractitioner(
 	})
 }
 
+// ShowPicture makes a stored picture that of a practitioner; picture is its
+// SHA-256 in hexadecimal. Errors: [practitioner.ErrNotFound], and those of every
+// command.
+func (h *Handler) ShowPicture(ctx context.Context, req Request, id domain.PractitionerID, picture string) (Answer[practitioner.State], error) {
+	return handle(ctx, h, req, practitioner.Stream(id), practitioners, practitioner.Command(practitioner.ShowPicture{Picture: picture}), unguarded)
+}
+
+// RemovePicture leaves a practitioner without a picture. Errors:
+// [practitioner.ErrNotFound], and those of every command.
+func (h *Handler) RemovePicture(ctx context.Context, req Request, id domain.PractitionerID) (Answer[practitioner.State], error) {
+	return handle(ctx, h, req, practitioner.Stream(id), practitioners, practitioner.Command(practitioner.RemovePicture{}), unguarded)
+}
+
 // FollowClinics makes a practitioner's council number that of the state where
 // the clinics are by now. Errors: [practitioner.ErrNotFound], [name.ErrCouncil],
 // and those of every command.

@@ -119,6 +119,8 @@ func samples() []domain.Event {
 			Treatments:     []string{"Botox"}, Languages: []string{"pt-BR", "ko"},
 			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}}, Council: practitioner.Council{Number: "12345", State: "SP"},
 		}},
+		practitioner.PictureShown{Practitioner: "d1", Picture: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+		practitioner.PictureRemoved{Practitioner: "d1"},
 		practitioner.CouncilMoved{Practitioner: "d1", Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "5f0d"},
 		practitioner.CouncilLapsed{Practitioner: "d1", Key: "5f0c", Set: 1},
 		quota.Booked{Quota: full, Counted: counted, Maximum: 8},

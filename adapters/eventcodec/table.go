@@ -66,6 +66,8 @@ var table = index(
 	event[practitioner.Registered](),
 	event[practitioner.Changed](),
 	event[practitioner.CouncilMoved](),
+	event[practitioner.PictureShown](),
+	event[practitioner.PictureRemoved](),
 	event[practitioner.CouncilLapsed](),
 	event[quota.Booked](),
 	event[quota.Released](),

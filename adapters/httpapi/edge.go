@@ -18,6 +18,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain/practitioner"
 )
 
 // maxBody is the most bytes that a body may have.
@@ -135,15 +136,22 @@ func (a *api) readBody(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		if err == nil {
+		x := exchangeOf(r.Context())
+		most, upload := int64(maxBody), a.uploads[x.method+" "+x.route]
+		if upload {
+			most = practitioner.MaxPicture
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+		if err == nil && !upload {
 			err = checkBody(r.Header.Get("Content-Type"), body)
 		}
 		if err != nil {
 			a.write(w, r, bodyProblem(err))
 			return
 		}
-		exchangeOf(r.Context()).body = body
+		if x.body = body; upload {
+			body = nil // it is no JSON
+		}
 		r.Body = io.NopCloser(bytes.NewReader(composed(body)))
 		next.ServeHTTP(w, r)
 	})

@@ -51,6 +51,7 @@ type Config struct {
 	Patients     Patients                                           // the patient list; required
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
 	Reviews      Reviews                                            // what patients say; required
+	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
@@ -72,6 +73,7 @@ type api struct {
 	router  *mux.Router
 	metrics metrics
 	rules   map[string]rule // every rule that an answer may name
+	uploads map[string]bool // the routes that take a file
 	zones   zones
 	cursors cursors
 }
@@ -87,7 +89,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	strictNames()
-	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}}
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}}
 	var err error
 	if a.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, err
@@ -111,7 +113,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
-	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil:
+	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
+		c.Pictures == nil:
 		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews and Reference are required")
 	}
 	if c.Logger == nil {
@@ -133,6 +136,7 @@ func (c *Config) check() error {
 func (a *api) routes() {
 	a.clinicRoutes()
 	a.practitionerRoutes()
+	a.pictureRoutes()
 	a.scheduleRoutes()
 	a.visitTypeRoutes()
 	a.resourceRoutes()

@@ -34,6 +34,7 @@ type operation struct {
 	summary  string
 	detail   string // more for readers of the documentation
 	creates  bool   // answers 201 when something is new
+	upload   bool   // takes a picture instead of JSON
 	refusals []*domain.Error
 }
 
@@ -384,6 +385,10 @@ func (a *api) operation(op operation, refusals []*domain.Error, edge []rule) hum
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Description: op.detail,
 		Tags: []string{op.tag}, Responses: map[string]*huma.Response{}, RejectUnknownQueryParameters: true,
 		BodyReadTimeout: -1, MaxBodyBytes: -1, // the edge reads bodies
+	}
+	if op.upload {
+		h.RequestBody = uploadBody()
+		a.uploads[op.method+" "+op.path] = true
 	}
 	for status, rules := range byStatus {
 		h.Responses[strconv.Itoa(status)] = a.problemResponse(status, rules)

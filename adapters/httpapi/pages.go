@@ -214,8 +214,10 @@ func docsOperationOf(schemas huma.Registry, op *huma.Operation) docsOperation {
 	}
 	var body *huma.Schema
 	if op.RequestBody != nil {
-		body = resolved(schemas, op.RequestBody.Content["application/json"].Schema)
-		d.Body = fieldsOf(schemas, body, "", 0)
+		if content := op.RequestBody.Content["application/json"]; content != nil {
+			body = resolved(schemas, content.Schema)
+			d.Body = fieldsOf(schemas, body, "", 0)
+		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		r := op.Responses[status]
@@ -348,7 +350,10 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 	}
 	line := "curl -s -X " + op.Method + " '" + someAddress + path + "'" + headers + " \\\n  -H "
 	key := "'Idempotency-Key: " + op.OperationID + "-1'"
-	if body == nil {
+	switch {
+	case body == nil && op.RequestBody != nil:
+		return line + "'Content-Type: image/jpeg' -H " + key + " \\\n  --data-binary @picture.jpg"
+	case body == nil:
 		return line + key
 	}
 	example, _ := json.Marshal(exampleOf(schemas, body)) // made of JSON values

@@ -22,6 +22,7 @@ type Practitioner struct {
 	PractitionerDetails
 	CouncilNumber   string `json:"councilNumber,omitempty" doc:"Number of a Brazilian medical council, with its state" example:"12345-SP"`
 	ExperienceYears *int   `json:"experienceYears,omitempty" doc:"Whole years since the year of the first qualification; absent without any" example:"12"`
+	PictureURL      string `json:"pictureUrl,omitempty" doc:"Where the picture is; absent without one" example:"/v1/practitioners/018f6b1e-0000-7000-8000-000000000002/picture?v=9f86d081884c7d65"`
 }
 
 // PractitionerDetails are the rest of what a practitioner's entry says.
@@ -165,6 +166,7 @@ func (a *api) practitionerOf(s practitioner.State) Practitioner {
 			}),
 		},
 	}
+	p.PictureURL = pictureURL(s)
 	if s.Council.Number != "" {
 		p.CouncilNumber = s.Council.Number + "-" + s.Council.State
 	}

@@ -90,7 +90,7 @@ var (
 	malformed     = rule{"request.malformed", "malformed", http.StatusBadRequest, "the request cannot be read"}
 	badCursor     = rule{"cursor.malformed", "malformed", http.StatusBadRequest, "the cursor is not one that this list gave out for these filters"}
 	invalid       = rule{"request.invalid", kindName(domain.Invalid), http.StatusUnprocessableEntity, "the request says something that cannot be; errors lists the places"}
-	tooLarge      = rule{"request.too-large", "malformed", http.StatusRequestEntityTooLarge, "a body has at most 1 MiB"}
+	tooLarge      = rule{"request.too-large", "malformed", http.StatusRequestEntityTooLarge, "a body has at most 1 MiB, a picture 10 MiB"}
 	mediaType     = rule{"request.media-type", "malformed", http.StatusUnsupportedMediaType, "a body is application/json in UTF-8"}
 	routeNotFound = rule{"route.not-found", kindName(domain.NotFound), http.StatusNotFound, "there is nothing at this address"}
 	wrongMethod   = rule{"method.not-allowed", "malformed", http.StatusMethodNotAllowed, "this address does not take this method; Allow lists those that it takes"}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/httpapi"
+	"github.com/slotbook/slotbook/adapters/picture"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/commands/demo"
@@ -135,7 +136,8 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
-		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Pictures: pictures{postgres.NewPictures(a.pool)},
+		Head:     a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
 	}
@@ -143,6 +145,14 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		config.Clock = a.hand
 	}
 	return httpapi.New(config)
+}
+
+// pictures are made of uploads and kept in the database.
+type pictures struct{ *postgres.Pictures }
+
+// Prepare makes the picture to be shown of an upload.
+func (pictures) Prepare(upload []byte) (id string, shown []byte, err error) {
+	return picture.Prepare(upload)
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,6 +1,7 @@
 // Package practitioner is a person who sees patients, at one or more clinics.
 //
 //	(nothing) --Register--> registered --Change, Follow--> registered, other profile or council number
+//	                                   --ShowPicture, RemovePicture--> registered, other picture or none
 //
 // There is one practitioner of a council number in a state: see package name.
 package practitioner
@@ -83,6 +84,12 @@ const (
 	FirstYear       = 1900 // of a qualification
 )
 
+// The limits of a picture that is uploaded.
+const (
+	MaxPicture = 10 << 20   // bytes
+	MaxPixels  = 40_000_000 // what is decoded takes four bytes or eight for each
+)
+
 // State is the practitioner; the zero value is one that does not exist.
 type State struct {
 	ID domain.PractitionerID
@@ -90,6 +97,7 @@ type State struct {
 	Registered Profile // as it was registered: what a repeat says
 	CouncilKey string  // the keyed hash of the council number; "" = none
 	Lapsed     int     // the set of the last claim of a council number that came to nothing
+	Picture    string  // the SHA-256 of the picture, in hexadecimal; "" = none
 }
 
 // Known is what was looked up for a profile.
@@ -128,10 +136,20 @@ type (
 	}
 )
 
+type (
+	// ShowPicture makes a stored picture that of the practitioner.
+	ShowPicture struct{ Picture string } // its SHA-256, in hexadecimal
+	// RemovePicture leaves the practitioner without a picture.
+	RemovePicture struct{}
+)
+
 func (Register) command()     {}
 func (Change) command()       {}
 func (Follow) command()       {}
 func (LapseCouncil) command() {}
+
+func (ShowPicture) command()   {}
+func (RemovePicture) command() {}
 
 // Event is a fact about a practitioner.
 //
@@ -169,6 +187,27 @@ type (
 	}
 )
 
+type (
+	// PictureShown says which picture the practitioner has.
+	PictureShown struct {
+		Practitioner domain.PractitionerID `json:"practitioner"`
+		Picture      string                `json:"picture"` // its SHA-256, in hexadecimal
+	}
+	// PictureRemoved says that the practitioner has no picture any more.
+	PictureRemoved struct {
+		Practitioner domain.PractitionerID `json:"practitioner"`
+	}
+)
+
+// EventType returns "practitioner.picture-shown".
+func (PictureShown) EventType() string { return "practitioner.picture-shown" }
+
+// EventType returns "practitioner.picture-removed".
+func (PictureRemoved) EventType() string { return "practitioner.picture-removed" }
+
+func (PictureShown) practitionerEvent()   {}
+func (PictureRemoved) practitionerEvent() {}
+
 // EventType returns "practitioner.registered".
 func (Registered) EventType() string { return "practitioner.registered" }
 
@@ -202,6 +241,10 @@ var (
 	ErrNoState       = domain.Refusal(domain.Refused, "practitioner.council-state", "the state of a council number is that of the practitioner's first clinic in Brazil with a postal code; there is none")
 	ErrTooLong       = domain.Refusal(domain.Invalid, "practitioner.too-long", "an introduction has up to 5000 bytes, every other text up to 200")
 
+	ErrPicture   = domain.Refusal(domain.Invalid, "picture.format", "a picture is a whole JPEG, PNG or WebP file")
+	ErrPixels    = domain.Refusal(domain.Invalid, "picture.pixels", "a picture has at most 40 million pixels")
+	ErrNoPicture = domain.Refusal(domain.NotFound, "practitioner.no-picture", "the practitioner has no picture")
+
 	ErrElsewhere = domain.Refusal(domain.Refused, "practitioner.elsewhere", "the practitioner does not work at this clinic")
 )
 
@@ -220,8 +263,32 @@ func Decide(s State, c Command) ([]Event, error) {
 			return nil, nil
 		}
 		return []Event{CouncilLapsed(c)}, nil
+	case ShowPicture:
+		return showPicture(s, c)
+	case RemovePicture:
+		return removePicture(s)
 	}
 	return nil, nil
+}
+
+func showPicture(s State, c ShowPicture) ([]Event, error) {
+	switch {
+	case s.ID == "":
+		return nil, ErrNotFound
+	case s.Picture == c.Picture:
+		return nil, nil
+	}
+	return []Event{PictureShown{s.ID, c.Picture}}, nil
+}
+
+func removePicture(s State) ([]Event, error) {
+	switch {
+	case s.ID == "":
+		return nil, ErrNotFound
+	case s.Picture == "":
+		return nil, nil
+	}
+	return []Event{PictureRemoved{s.ID}}, nil
 }
 
 func register(s State, c Register) ([]Event, error) {
@@ -389,6 +456,10 @@ func Evolve(s State, e Event) State {
 		s.Council, s.CouncilKey = e.Council, e.CouncilKey
 	case CouncilLapsed:
 		s.Lapsed = e.Set
+	case PictureShown:
+		s.Picture = e.Picture
+	case PictureRemoved:
+		s.Picture = ""
 	}
 	return s
 }

@@ -126,3 +126,21 @@ func TestTheStateOfAPostalCode(t *testing.T) {
 		require.Equal(t, state, practitioner.StateOf(code), code)
 	}
 }
+
+func TestAPicture(t *testing.T) {
+	t.Parallel()
+	spec := domaintest.Spec[practitioner.State, practitioner.Command, practitioner.Event]{Decide: practitioner.Decide, Evolve: practitioner.Evolve}
+	known := practitioner.Registered{Practitioner: "p", Profile: practitioner.Profile{Name: "Dr. Ana", Clinics: []domain.ClinicID{"c"}}}
+	shown, removed := practitioner.PictureShown{Practitioner: "p", Picture: "a1"}, practitioner.PictureRemoved{Practitioner: "p"}
+	show := practitioner.ShowPicture{Picture: "a1"}
+
+	t.Run("is shown", spec.Given(known).When(show).Then(shown))
+	t.Run("that is shown already changes nothing", spec.Given(known, shown).When(show).Then())
+	t.Run("takes the place of another",
+		spec.Given(known, shown).When(practitioner.ShowPicture{Picture: "b2"}).Then(practitioner.PictureShown{Practitioner: "p", Picture: "b2"}))
+	t.Run("is removed", spec.Given(known, shown).When(practitioner.RemovePicture{}).Then(removed))
+	t.Run("that there is not is removed already", spec.Given(known, shown, removed).When(practitioner.RemovePicture{}).Then())
+	t.Run("is shown again", spec.Given(known, shown, removed).When(show).Then(shown))
+	t.Run("is of somebody", spec.Given().When(show).ThenRefuse(practitioner.ErrNotFound))
+	t.Run("of nobody is not removed", spec.Given().When(practitioner.RemovePicture{}).ThenRefuse(practitioner.ErrNotFound))
+}
