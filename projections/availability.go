@@ -342,15 +342,15 @@ func (s Slot) Cursor() TimeCursor { return TimeCursor{s.Start, string(s.ID)} }
 
 // SlotFilter says which slots a list has; zero fields do not narrow it.
 type SlotFilter struct {
-	Practitioner domain.PractitionerID
-	Clinic       domain.ClinicID
-	Specialty    string             // of the practitioner
-	VisitType    domain.VisitTypeID // whose policy counts, too; it leaves no slot out by itself
-	From         time.Time          // the first start
-	To           time.Time          // starts lie before it
-	Status       SlotStatus         // "" is Free
-	After        TimeCursor
-	Limit        int // 0 is 50; at most 1000
+	Practitioners []domain.PractitionerID // any of these; empty = anybody
+	Clinic        domain.ClinicID
+	Specialty     string             // of the practitioner
+	VisitType     domain.VisitTypeID // whose policy counts, too; it leaves no slot out by itself
+	From          time.Time          // the first start
+	To            time.Time          // starts lie before it
+	Status        SlotStatus         // "" is Free
+	After         TimeCursor
+	Limit         int // 0 is 50; at most 1000
 }
 
 // Availability answers what is free.
@@ -446,7 +446,13 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 			sql, args[name] = sql+"\n\tand "+condition, value
 		}
 	}
-	narrow(f.Practitioner != "", "practitioner", f.Practitioner, "s.practitioner = @practitioner")
+	switch len(f.Practitioners) {
+	case 0:
+	case 1: // an equality, whose index gives the slots in their order
+		narrow(true, "practitioner", f.Practitioners[0], "s.practitioner = @practitioner")
+	default:
+		narrow(true, "practitioners", f.Practitioners, "s.practitioner = any(@practitioners)")
+	}
 	narrow(f.Clinic != "", "clinic", f.Clinic, "s.clinic = @clinic")
 	narrow(f.Specialty != "", "specialty", f.Specialty, `s.practitioner in (
 		select p.practitioner

@@ -126,7 +126,8 @@ func TestListsOfSlots(t *testing.T) {
 	}
 
 	t.Run("slots are found by practitioner, clinic, specialty and time", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
-		require.Equal(t, "ana09 ana10 ana15", listed(t, e, projections.SlotFilter{Practitioner: ana}))
+		require.Equal(t, "ana09 ana10 ana15", listed(t, e, projections.SlotFilter{Practitioners: []domain.PractitionerID{ana}}))
+		require.Equal(t, "bo09 dee10 bo11", listed(t, e, projections.SlotFilter{Practitioners: []domain.PractitionerID{bo, dee}}))
 		require.Equal(t, "dee10", listed(t, e, projections.SlotFilter{Clinic: harbor}))
 		require.Equal(t, "bo09 bo11", listed(t, e, projections.SlotFilter{Specialty: "surgery"}))
 		require.Equal(t, "bo11", listed(t, e, projections.SlotFilter{From: at(10, 30), To: at(15, 0)}))

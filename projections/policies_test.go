@@ -47,7 +47,7 @@ func TestWhatThePolicyLetsBeBooked(t *testing.T) {
 			require.Equal(t, want, reasons(slots.Items))
 		}
 	}
-	free, anas := projections.SlotFilter{}, projections.SlotFilter{Practitioner: ana, Status: projections.AnyStatus}
+	free, anas := projections.SlotFilter{}, projections.SlotFilter{Practitioners: []domain.PractitionerID{ana}, Status: projections.AnyStatus}
 	clinics := func(terms policy.Terms) fact { return policyFact(policy.OfClinic, string(centre), terms) }
 	anasOwn := func(terms policy.Terms) fact { return policyFact(policy.OfPractitioner, string(ana), terms) }
 
@@ -72,8 +72,8 @@ func TestWhatThePolicyLetsBeBooked(t *testing.T) {
 		policyFact(policy.OfVisitType, string(kind), policy.Terms{MinNotice: new(0)}),
 		on(visittype.Stream(kind), visittype.Defined{VisitType: kind, Clinic: centre, Terms: visittype.Terms{Name: "Urgent", Duration: 30}}),
 	)...).Then(func(t *testing.T, e *engine.Engine) {
-		look(projections.SlotFilter{Practitioner: ana}, at(8, 0), "15:00 free")(t, e)
-		look(projections.SlotFilter{Practitioner: ana, VisitType: kind}, at(8, 0), "09:00 free", "10:00 free", "15:00 free")(t, e)
+		look(projections.SlotFilter{Practitioners: []domain.PractitionerID{ana}}, at(8, 0), "15:00 free")(t, e)
+		look(projections.SlotFilter{Practitioners: []domain.PractitionerID{ana}, VisitType: kind}, at(8, 0), "09:00 free", "10:00 free", "15:00 free")(t, e)
 	}))
 	t.Run("the terms in force are the last", given(with(clinics(policy.Terms{MinNotice: new(1440)}), clinics(policy.Terms{}))...).
 		Then(look(free, at(8, 0), "09:00 free", "10:00 free", "11:00 free", "15:00 free")))

@@ -352,7 +352,7 @@ func (l *folded) all(ctx context.Context, least domain.Position) ([]projections.
 func (l foldedSlots) List(ctx context.Context, f projections.SlotFilter, _ time.Time, least domain.Position) (projections.List[projections.Slot], error) {
 	slots, head, err := l.all(ctx, least)
 	return cut(slots, func(s projections.Slot) bool {
-		return (f.Practitioner == "" || s.Practitioner == f.Practitioner) && (f.Clinic == "" || s.Clinic == f.Clinic) &&
+		return (len(f.Practitioners) == 0 || slices.Contains(f.Practitioners, s.Practitioner)) && (f.Clinic == "" || s.Clinic == f.Clinic) &&
 			(f.Status == s.Status || f.Status == projections.AnyStatus) && !s.Start.Before(f.From) && (f.To.IsZero() || s.Start.Before(f.To)) &&
 			(f.After.ID == "" || byTime(s.Cursor(), f.After) > 0)
 	}, f.Limit, head, func(a, b projections.Slot) int { return byTime(a.Cursor(), b.Cursor()) }), err

@@ -40,7 +40,7 @@ type Slots interface {
 
 type slotsInput struct {
 	ListParams
-	PractitionerID string    `query:"practitionerId" maxLength:"64" doc:"Only of this practitioner"`
+	Practitioners  []string  `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
 	ClinicID       string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
 	Specialty      string    `query:"specialty" maxLength:"100" doc:"Only of practitioners with this specialty" example:"cardiology"`
 	VisitTypeID    string    `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
@@ -72,7 +72,8 @@ func (a *api) slotRoutes() {
 func (a *api) slots(ctx context.Context, in *slotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
 	now := a.Now()
 	f := projections.SlotFilter{
-		Practitioner: domain.PractitionerID(in.PractitionerID), Clinic: domain.ClinicID(in.ClinicID), Specialty: in.Specialty,
+		Practitioners: mapped(in.Practitioners, func(id string) domain.PractitionerID { return domain.PractitionerID(id) }),
+		Clinic:        domain.ClinicID(in.ClinicID), Specialty: in.Specialty,
 		VisitType: domain.VisitTypeID(in.VisitTypeID),
 		From:      in.From, To: in.To, Status: projections.SlotStatus(in.Status), After: p.after, Limit: p.limit,
 	}
