@@ -59,7 +59,7 @@ func (c *Conflict) Unwrap() error { return c.Err }
 // The refusals of a wish.
 var (
 	ErrNoSlots   = domain.Refusal(domain.Invalid, "appointment.slots", "an appointment takes one slot or several, each named once, at one clinic")
-	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
+	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner are named in order, and follow one another without a gap")
 	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
 	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
 	ErrSpecialty = domain.Refusal(domain.Refused, "appointment.specialty", "nobody whose slots are named has the specialty that the visit type asks for")

@@ -143,6 +143,14 @@ func TestARoomIsWantedForBothEndsOrNone(t *testing.T) {
 	require.Contains(t, answer.Body.String(), "from and to of a room or device are both named")
 }
 
+func TestAHoldOfNoTimeIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	answer := w.call(t, http.MethodPost, "/v1/holds", `{"slotId": "`+d.slot(0)+`", "duration": "PT0S"}`)
+	require.Equal(t, "hold.time", rule(t, answer), "and not held as long as the policy says")
+}
+
 func TestAWithdrawnSlotIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
