@@ -81,8 +81,8 @@ func (a *api) holdRoutes() {
 	}, a.renew)
 	command(a, operation{
 		id: "releaseHold", method: http.MethodPost, path: "/v1/holds/{id}/release", tag: "Holds",
-		summary: "Give back what is on hold",
-		detail:  "What is not on hold any more, or was booked meanwhile, stays as it is, and is shown: giving it back changes nothing and succeeds.",
+		summary:  "Give back what is on hold",
+		detail:   "What is not on hold any more, or was booked meanwhile, stays as it is, and is shown: giving it back changes nothing and succeeds.",
 		refusals: ownerRefusals(),
 	}, a.release)
 }
