@@ -56,13 +56,13 @@ func (c *Conflict) Unwrap() error { return c.Err }
 // The refusals of a wish.
 var (
 	ErrNoSlots   = domain.Refusal(domain.Invalid, "appointment.slots", "an appointment takes one slot or several, each named once, at one clinic")
-	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner follow one another without a gap")
+	ErrGap       = domain.Refusal(domain.Refused, "appointment.gap", "several slots of one practitioner are named in order, and follow one another without a gap")
 	ErrSession   = domain.Refusal(domain.Refused, "appointment.session", "in a slot of several places a visit takes one place and no other slot")
 	ErrNoRoom    = domain.Refusal(domain.Refused, "appointment.no-room", "there are not as many slots in a row as the visit takes")
 	ErrSpecialty = domain.Refusal(domain.Refused, "appointment.specialty", "nobody whose slots are named has the specialty that the visit type asks for")
 	ErrUseTime   = domain.Refusal(domain.Invalid, "appointment.resource-time", "a room or device is used within the slots of the visit")
 	ErrElsewhere = domain.Refusal(domain.Refused, "appointment.elsewhere", "the visit type, room or device is another clinic's")
-	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the clinic wants to know of a visit earlier")
+	ErrNotice    = domain.Refusal(domain.Refused, "policy.notice", "the visit starts too soon: the clinic wants more notice")
 	ErrHorizon   = domain.Refusal(domain.Refused, "policy.horizon", "the clinic does not book so far ahead yet")
 	ErrApproval  = domain.Refusal(domain.Refused, "policy.approval", "the clinic approves each visit: its staff reschedule it, or the patient asks for another and cancels")
 	ErrStaffOnly = domain.Refusal(domain.Forbidden, "appointment.staff-only", "only the practitioner or the clinic may do this")
@@ -364,6 +364,14 @@ func (b Booking) uses(at domain.Period) []Use {
 	return uses
 }
 
+// use adds a room or a device for a part of the visit; named twice it is used
+// once.
+func (w *wish) use(u appointment.Use) {
+	if !slices.ContainsFunc(w.visit.Uses, func(v appointment.Use) bool { return v.Kind == u.Kind && v.ID == u.ID && v.Period.Equal(u.Period) }) {
+		w.visit.Uses = append(w.visit.Uses, u)
+	}
+}
+
 // addUses adds rooms and devices; each is claimed for its own part of the whole
 // time of the slots.
 func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use, whole domain.Period) error {
@@ -390,7 +398,7 @@ func (h *Handler) addUses(ctx context.Context, w *wish, uses []Use, whole domain
 		case !whole.Contains(u.Period):
 			return ErrUseTime
 		}
-		w.visit.Uses = append(w.visit.Uses, appointment.Use{Kind: state.Kind, ID: string(u.Resource), Period: u.Period})
+		w.use(appointment.Use{Kind: state.Kind, ID: string(u.Resource), Period: u.Period})
 	}
 	slices.SortFunc(w.visit.Uses, func(a, b appointment.Use) int { return cmp.Compare(a.Kind+a.ID, b.Kind+b.ID) })
 	return nil

@@ -135,6 +135,21 @@ func TestARoomIsUsedWithinTheSlotsOfItsVisit(t *testing.T) {
 	})
 }
 
+func TestARoomThatIsNamedTwiceIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		w.addRoom()
+		slots := w.open(w.silva, 1)
+		b := w.taking(w.ana, slots[1])
+		b.Uses = []commands.Use{{Resource: room}, {Resource: room, Period: slots[1].Period}}
+		answer, err := w.h.Book(w.ctx, w.request(), b)
+		require.NoError(t, err)
+		current, _ := answer.State.Current()
+		require.Len(t, current.Uses, 1)
+		w.audit()
+	})
+}
+
 // policyFor sets the terms of one practitioner.
 func (w *world) policyFor(p domain.PractitionerID, terms policy.Terms) {
 	require.NoError(w.t, w.policyOf(policy.OfPractitioner, string(p), terms))

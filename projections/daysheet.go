@@ -151,11 +151,21 @@ func startingOn(slots []Slot, day domain.Day) ([]Slot, error) {
 	return on, nil
 }
 
+// byTurn orders visits by their turn; those that have none, such as who was taken
+// in beyond the places, come last.
+func byTurn(a, b dayVisit) int {
+	none := func(v dayVisit) int { // 1 when the visit has no turn
+		if v.ExpectedAt.IsZero() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(none(a)-none(b), a.ExpectedAt.Compare(b.ExpectedAt), cmp.Compare(a.Appointment, b.Appointment))
+}
+
 // sheet makes the entries of slots that are in order.
 func sheet(slots []Slot, visits []dayVisit) []DayEntry {
-	slices.SortFunc(visits, func(a, b dayVisit) int {
-		return cmp.Or(a.ExpectedAt.Compare(b.ExpectedAt), cmp.Compare(a.Appointment, b.Appointment))
-	})
+	slices.SortFunc(visits, byTurn)
 	in := map[domain.SlotID][]dayVisit{}
 	for _, v := range visits {
 		in[v.InSlot] = append(in[v.InSlot], v)

@@ -89,6 +89,12 @@ func TestADaySheet(t *testing.T) {
 			Then(sheetIs(f, now, "09:00 free 1/3", "09:00 booked quinn booked at 09:00", "09:00 booked pat booked at 09:15")))
 	beyond := w
 	beyond.Overbooked = true
+	last := v // the later turn, of the appointment that comes first by its id
+	last.Overbooked = true
+	t.Run("who has no turn comes after those who have",
+		given(lisbon, day(ana, centre, 1, nine), proposed(w, 1, deadline), claimed(w, 0, 1, 1), booked(second, 1),
+			proposed(last, 1, deadline), claimed(v, 0, 1, 2), booked(last, 1)).
+			Then(sheetIs(f, now, "09:00 booked 0/2", "09:00 booked quinn booked at 09:00", "09:00 booked pat booked overbooked")))
 	t.Run("who was taken in beyond the places is shown with the others",
 		given(lisbon, day(ana, centre, 1, nine), proposed(v, 1, deadline), claimed(v, 0, 1, 1), booked(v, 1),
 			proposed(beyond, 1, deadline), claimed(w, 0, 1, 2), booked(beyond, 1)).

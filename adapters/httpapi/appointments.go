@@ -65,7 +65,7 @@ type Appointments interface {
 // WishBody says which slots are wanted.
 type WishBody struct {
 	SlotID         string      `json:"slotId,omitempty" maxLength:"100" doc:"The slot, or the first of them; or else practitionerId and start" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
-	SlotIDs        []string    `json:"slotIds,omitempty" maxItems:"50" nullable:"false" doc:"Instead of slotId: several slots, those of one practitioner in a row"`
+	SlotIDs        []string    `json:"slotIds,omitempty" maxItems:"50" nullable:"false" doc:"Instead of slotId: several slots at one clinic, of one practitioner or of several who see the patient together or in turn; those of each in a row, in order, without a gap"`
 	PractitionerID string      `json:"practitionerId,omitempty" maxLength:"64" doc:"With start, instead of slotId"`
 	Start          time.Time   `json:"start,omitzero" doc:"With practitionerId, instead of slotId"`
 	VisitTypeID    string      `json:"visitTypeId,omitempty" maxLength:"64" doc:"What sort of visit; it takes as many slots in a row as it needs"`
@@ -127,6 +127,9 @@ type appointmentsInput struct {
 var errWhichSlot = domain.Refusal(domain.Invalid, "appointment.slot",
 	"a booking names either slotId, or slotIds, or practitionerId and start, or holdId and token")
 
+// errUseTime refuses a room or a device for a part of the visit that is none.
+var errUseTime = domain.ErrBadPeriod.Because("from and to of a room or device are both named, from before to, or neither is")
+
 // wishRefusals are those of everything that names slots.
 func wishRefusals(more ...*domain.Error) []*domain.Error {
 	return append(claimRefusals(more...), errWhichSlot, domain.ErrBadPeriod, schedule.ErrSlotGone, visittype.ErrNotFound, visittype.ErrRetired,
@@ -147,7 +150,8 @@ func (a *api) appointmentRoutes() {
 		summary: "Book slots for a patient, or request them where the clinic approves",
 		detail: "When the slot is taken or withdrawn, or the patient is taken at that time, the answer says what stands in the way and " +
 			"lists the nearest free slots that the visit can have instead, those of the same practitioner first. With holdId and token it books what is on hold. Where the policy wants " +
-			"approval the status is pending, and deadline says until when it is answered.",
+			"approval the status is pending, and deadline says until when it is answered: 20 minutes of the practitioner's working hours, or 15 from " +
+			"when they next begin, and never after the start.",
 		refusals: wishRefusals(domain.ErrBadID, patient.ErrNotFound, patient.ErrMerged, commands.ErrStaffOnly, commands.ErrNoPatient, commands.ErrToken, errHeldAsItIs,
 			appointment.ErrNotFound, appointment.ErrNotHeld, appointment.ErrExists, appointment.ErrLapsed, appointment.ErrChanging),
 	}, a.book)
@@ -216,7 +220,7 @@ func (a *api) booking(ctx context.Context, req commands.Request, wish string, bo
 		use := commands.Use{Resource: domain.ResourceID(u.ID)}
 		if !u.From.IsZero() || !u.To.IsZero() {
 			if use.Period, err = domain.NewPeriod(u.From, u.To); err != nil {
-				return b, err
+				return b, errUseTime
 			}
 		}
 		b.Uses = append(b.Uses, use)

@@ -94,6 +94,63 @@ func TestAPatientIsInOnePlaceAtATime(t *testing.T) {
 	}
 }
 
+func TestANumberThatDoesNotFitIsNamedByItsPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	for _, call := range []struct {
+		method, path, body string
+		status             int
+		location, message  string
+	}{
+		{
+			http.MethodPut, "/v1/clinics/" + d.clinic + "/policy", `{"patientDay": 1.0}`, http.StatusUnprocessableEntity,
+			"body.patientDay", "in digits alone",
+		},
+		{
+			http.MethodPut, "/v1/clinics/" + d.clinic + "/policy", `{"patientDay": 99999999999999999999}`, http.StatusUnprocessableEntity,
+			"body.patientDay", "fits into 64 bits",
+		},
+		{
+			http.MethodPost, "/v1/visit-types",
+			`{"clinicId": "` + d.clinic + `", "name": "Check-up", "duration": "PT30M", "fee": {"amount": 1e30, "currency": "EUR"}}`,
+			http.StatusUnprocessableEntity, "body.fee.amount", "in digits alone",
+		},
+		{
+			http.MethodPost, "/v1/clinics", `{"name": "Clinic", "zone": "UTC", "location": {"latitude": 1e400, "longitude": 1}}`,
+			http.StatusBadRequest, "body.location.latitude", "the number is too large",
+		},
+	} {
+		answer := w.call(t, call.method, call.path, call.body)
+		require.Equal(t, call.status, answer.Code, call.body)
+		var p httpapi.Problem
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &p))
+		require.Len(t, p.Errors, 1, call.body)
+		require.Equal(t, call.location, p.Errors[0].Location)
+		require.Contains(t, p.Errors[0].Message, call.message)
+		require.NotContains(t, answer.Body.String(), "Go struct", "nothing of the program's insides")
+		require.NotContains(t, p.Detail, "validation failed")
+	}
+}
+
+func TestARoomIsWantedForBothEndsOrNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	answer := w.call(t, http.MethodPost, "/v1/appointments",
+		`{"slotId": "`+d.slot(0)+`", "patientId": "`+d.maria+`", "resources": [{"id": "room", "from": "2026-03-03T09:00:00Z"}]}`)
+	require.Equal(t, "period.empty", rule(t, answer))
+	require.Contains(t, answer.Body.String(), "from and to of a room or device are both named")
+}
+
+func TestAHoldOfNoTimeIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	answer := w.call(t, http.MethodPost, "/v1/holds", `{"slotId": "`+d.slot(0)+`", "duration": "PT0S"}`)
+	require.Equal(t, "hold.time", rule(t, answer), "and not held as long as the policy says")
+}
+
 func TestAWithdrawnSlotIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -81,7 +81,9 @@ func (a *api) holdRoutes() {
 	}, a.renew)
 	command(a, operation{
 		id: "releaseHold", method: http.MethodPost, path: "/v1/holds/{id}/release", tag: "Holds",
-		summary: "Give back what is on hold", refusals: ownerRefusals(),
+		summary:  "Give back what is on hold",
+		detail:   "What is not on hold any more, or was booked meanwhile, stays as it is, and is shown: giving it back changes nothing and succeeds.",
+		refusals: ownerRefusals(),
 	}, a.release)
 }
 
@@ -98,6 +100,9 @@ func (a *api) hold(ctx context.Context, req commands.Request, in *holdInput) (do
 	wish.Patient = domain.PatientID(in.Body.PatientID)
 	if wish.For, err = lasting(in.Body.Duration, 0); err != nil {
 		return done[Hold]{}, err
+	}
+	if wish.For == 0 && in.Body.Duration != "" { // 0 is to the command what is not said
+		return done[Hold]{}, commands.ErrHoldTime
 	}
 	answer, err := a.Commands.Hold(ctx, req, wish)
 	if err != nil {

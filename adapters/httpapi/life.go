@@ -37,7 +37,7 @@ type bareInput struct {
 
 // DeclineBody refuses a request.
 type DeclineBody struct {
-	Code   string `json:"code,omitempty" maxLength:"64" doc:"Why, in a way that can be counted" example:"fully-booked"`
+	Code   string `json:"code,omitempty" maxLength:"64" doc:"Why, in a word of the clinic's own that can be counted" example:"fully-booked"`
 	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"Why; sealed under the patient's key"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ type Problem struct {
 	Conflict     *Resource  `json:"conflict,omitempty" doc:"What stands in the way"`
 	Revision     *int64     `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
 	HeldUntil    *time.Time `json:"heldUntil,omitempty" doc:"What stands in the way is held or requested, and lapses then unless it is confirmed"`
-	Alternatives []Slot     `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots of the same practitioner, best first, when a slot could not be had"`
+	Alternatives []Slot     `json:"alternatives,omitzero" nullable:"false" doc:"The nearest free slots that the visit can have instead, those of the same practitioner first, when a slot could not be had"`
 
 	Refused []SeriesMissed `json:"refused,omitempty" nullable:"false" doc:"The dates that cannot be had, and why, when a series is booked with every date or none"`
 
@@ -209,12 +210,12 @@ func ours(ctx huma.Context, _ string, v any) (any, error) {
 	}
 	p := r.problem("")
 	p.Status, p.Title = e.Status, http.StatusText(e.Status)
-	if r == malformed {
+	if r == malformed && len(e.Errors) == 0 {
 		p.Detail = e.Detail
 	}
 	for _, d := range e.Errors {
 		if d != nil && r != internal {
-			p.Errors = append(p.Errors, Fault{d.Location, inOurWords(d.Message)})
+			p.Errors = append(p.Errors, faultOf(d))
 		}
 	}
 	slices.SortStableFunc(p.Errors, func(x, y Fault) int { return strings.Compare(x.Location, y.Location) })
@@ -222,12 +223,24 @@ func ours(ctx huma.Context, _ string, v any) (any, error) {
 	return p, nil
 }
 
-// inOurWords makes clear what huma says of an instant that does not parse.
-func inOurWords(message string) string {
-	if message == validation.MsgExpectedRFC3339DateTime || strings.HasPrefix(message, "invalid date/time for format") {
-		return "an instant is written as in RFC 3339, such as 2026-03-30T09:00:00+01:00; in a URL the + is written %2B"
+// unfitNumber is how the JSON decoder says that a field cannot hold a number:
+// the field's path below the Go type of the body, and the field's Go type.
+var unfitNumber = regexp.MustCompile(`^json: cannot unmarshal number \S+ into Go struct field \w*\.(\S+) of type (\w+)$`)
+
+// faultOf makes clear what huma says of an instant that does not parse, and of a
+// number that its field cannot hold.
+func faultOf(d *huma.ErrorDetail) Fault {
+	if d.Message == validation.MsgExpectedRFC3339DateTime || strings.HasPrefix(d.Message, "invalid date/time for format") {
+		return Fault{d.Location, "an instant is written as in RFC 3339, such as 2026-03-30T09:00:00+01:00; in a URL the + is written %2B"}
 	}
-	return message
+	if field := unfitNumber.FindStringSubmatch(d.Message); field != nil {
+		message := "the number is too large"
+		if strings.HasPrefix(field[2], "int") {
+			message = "a whole number is written in digits alone, such as 10, and fits into 64 bits"
+		}
+		return Fault{d.Location + "." + field[1], message}
+	}
+	return Fault{d.Location, d.Message}
 }
 
 // write answers with a problem outside of huma.

@@ -98,6 +98,9 @@ func report(w io.Writer, a *audit.Auditor) error {
 	}
 	if n := len(a.Findings()); n > 0 {
 		_, _ = fmt.Fprintf(w, "%d findings in %d events\n", n, a.Events())
+		if late := a.Late(); late > 0 {
+			_, _ = fmt.Fprintf(w, "%d of them compare a deadline with the time of recording: audit a made-up year, or a clock moved by hand, with --demo\n", late)
+		}
 		return errFound
 	}
 	_, err := fmt.Fprintf(w, "I1 to I5 hold: %d events, %d live appointments\n", a.Events(), a.Live())

@@ -13,7 +13,7 @@ import (
 // data: the first three book an appointment and show it, the fourth is refused.
 func TestTheREADMEIsTrue(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"bash", "curl", "grep", "cut"} {
+	for _, tool := range []string{"bash", "curl", "grep", "cut", "tail"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("the README's lines need %s, which is not here", tool)
 		}

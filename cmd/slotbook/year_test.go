@@ -32,4 +32,5 @@ func TestAYearIsMadeUpAndItsClockMovedByHand(t *testing.T) {
 	require.Zero(t, s.stop(), s.logs)
 	audited := execute(t, "audit", "--demo", "--data-dir", folder)
 	require.Zero(t, audited.status, audited.out)
+	require.Contains(t, execute(t, "audit", "--data-dir", folder).out, "with --demo", "the year was recorded in a minute")
 }

@@ -123,7 +123,7 @@ var (
 	ErrHeld         = domain.Refusal(domain.Forbidden, "hold.not-yours", "what is on hold is given back by whoever has its token, or by staff")
 	ErrTooEarly     = domain.Refusal(domain.Refused, "appointment.too-early", "the visit is too far away for this")
 	ErrCancelLate   = domain.Refusal(domain.Refused, "appointment.cancel-late", "it is too late for the patient to cancel; the clinic can, with a reason")
-	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so late the clinic cancels or moves with a reason only")
+	ErrNoReason     = domain.Refusal(domain.Refused, "appointment.reason", "so shortly before the start the clinic cancels with a reason, or moves with a note")
 	ErrMoveLate     = domain.Refusal(domain.Refused, "appointment.reschedule-late", "it is too late for the patient to reschedule; the clinic can, with a reason")
 	ErrMoves        = domain.Refusal(domain.Refused, "appointment.reschedules", "the appointment has been rescheduled as often as its patient may")
 	ErrNoChange     = domain.Refusal(domain.Conflict, "undo.nothing", "there is nothing to undo")

@@ -98,7 +98,7 @@ var (
 	ErrNotFound = domain.Refusal(domain.NotFound, "policy.not-found", "nobody has set this policy")
 	ErrDuration = domain.Refusal(domain.Invalid, "policy.duration", "a duration of a policy is from 0 to 365 days, a hold from 1 to 15 minutes, in whole minutes")
 	ErrLimit    = domain.Refusal(domain.Invalid, "policy.limit", "a limit is from 1 to 10000, or 0 for none; a share from 1 to 100 percent")
-	ErrWindow   = domain.Refusal(domain.Invalid, "policy.window", "a policy that wants to know earlier than it books ahead lets nothing be booked")
+	ErrWindow   = domain.Refusal(domain.Invalid, "policy.window", "a policy whose minimum notice lies beyond its horizon lets nothing be booked")
 	ErrScope    = domain.Refusal(domain.Invalid, "policy.scope", "a policy is of a clinic, a practitioner or a visit type")
 )
 

@@ -51,6 +51,7 @@ type Auditor struct {
 	OtherTime bool
 
 	findings  []Finding
+	late      int // findings that compare a deadline with the time of recording
 	events    int
 	position  domain.Position
 	last      Evidence
@@ -110,6 +111,9 @@ func New() *Auditor {
 // Findings returns the broken invariants, in the order of the log; none is the
 // proof. A series that is booked lacks no visit where the log ends.
 func (a *Auditor) Findings() []Finding { return append(slices.Clone(a.findings), a.parts()...) }
+
+// Late returns how many findings compare a deadline with the time of recording.
+func (a *Auditor) Late() int { return a.late }
 
 // Events returns how many events were checked.
 func (a *Auditor) Events() int { return a.events }
@@ -294,6 +298,14 @@ func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
 // owner judges by its own clock and then appends.
 const late = time.Minute
 
+// inTime finds what was recorded long after its deadline.
+func (a *Auditor) inTime(deadline, at time.Time, text string, evidence ...Evidence) {
+	if !a.OtherTime && at.After(deadline.Add(late)) {
+		a.find("I4", text, evidence...)
+		a.late++
+	}
+}
+
 // live makes a set live. The set that it replaces, live or pending, ends there.
 func (a *Auditor) live(c claim.Claim, replaces int, at time.Time) {
 	s := a.sets[c]
@@ -301,9 +313,7 @@ func (a *Auditor) live(c claim.Claim, replaces int, at time.Time) {
 		a.find("I4", "a set went live that was not pending")
 		return
 	}
-	if !a.OtherTime && at.After(s.deadline.Add(late)) {
-		a.find("I4", "a set went live long after its deadline", s.proposed)
-	}
+	a.inTime(s.deadline, at, "a set went live long after its deadline", s.proposed)
 	if replaces > 0 {
 		a.dead(claim.Claim{Owner: c.Owner, Set: replaces}, false)
 	}

@@ -174,6 +174,18 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+func TestWhatIsRecordedLongAfterItsDeadlineIsCounted(t *testing.T) {
+	t.Parallel()
+	ana := newVisit("a", "ana", "p", "s1", 9)
+	late := newLog().proposed(ana).claimed(ana).at(nine.Add(time.Hour)).booked(ana).auditor
+	require.Equal(t, 1, late.Late())
+	made := newLog()
+	made.auditor.OtherTime = true
+	made.proposed(ana).claimed(ana).at(nine.Add(time.Hour)).booked(ana)
+	require.Zero(t, made.auditor.Late(), "in a demonstration nothing is compared")
+	require.Empty(t, made.auditor.Findings())
+}
+
 func TestOneCommandHasOneEffect(t *testing.T) {
 	t.Parallel()
 	l := newLog()

@@ -58,9 +58,7 @@ func (a *Auditor) bookRound(e series.WasBooked, at time.Time) {
 		a.find("I4", "a series was booked that was not pending, or with other visits")
 		return
 	}
-	if !a.OtherTime && at.After(r.deadline.Add(late)) {
-		a.find("I4", "a series was booked long after its deadline")
-	}
+	a.inTime(r.deadline, at, "a series was booked long after its deadline")
 	r.fate, r.booked, r.at = claim.Live, a.last, at
 	for _, c := range r.visits {
 		if a.sets[c] != nil {
