@@ -9,8 +9,6 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 )
 
-var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
-
 // Arrive notes that the patient is there. At is when; zero is now. Errors:
 // [appointment.ErrNotFound], [appointment.ErrStatus], [appointment.ErrFuture],
 // [appointment.ErrTooEarly], and those of every command.

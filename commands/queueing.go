@@ -7,7 +7,6 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
-	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/queue"
@@ -64,19 +63,21 @@ func (h *Handler) ClinicQueues(
 }
 
 // whichQueue fills in the clinic and the day, and returns what day it is there.
-func (h *Handler) whichQueue(ctx context.Context, q Queue) (Queue, domain.Day, error) {
-	who, _, err := profile(ctx, h, practitioner.Stream(q.Practitioner), practitioner.Evolve, practitioner.ErrNotFound)
+func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domain.Day, err error) {
+	who, err := h.Practitioner(ctx, q.Practitioner)
 	if err != nil {
 		return q, "", err
 	}
-	if q.Clinic == "" && len(who.Clinics) > 0 {
-		q.Clinic = who.Clinics[0]
+	if q.Clinic == "" && len(who.State.Clinics) > 0 {
+		q.Clinic = who.State.Clinics[0]
 	}
 	if q.Clinic == "" {
 		return q, "", ErrNotHere
 	}
-	var today domain.Day
 	q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day)
+	if err == nil && !slices.Contains(who.State.Clinics, q.Clinic) {
+		err = ErrNotHere
+	}
 	return q, today, err
 }
 
@@ -95,38 +96,38 @@ func (h *Handler) dayAt(ctx context.Context, id domain.ClinicID, day domain.Day)
 }
 
 func (h *Handler) zoneAt(ctx context.Context, id domain.ClinicID) (*time.Location, error) {
-	at, _, err := profile(ctx, h, clinic.Stream(id), clinic.Evolve, clinic.ErrNotFound)
+	at, err := h.Clinic(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return domain.Zone(at.Zone)
+	return domain.Zone(at.State.Zone)
 }
 
 // queueing executes a command on a queue. The ticket that it is about is found
-// in the state afterwards.
+// in the state afterwards; its place is as of now.
 func (h *Handler) queueing(
 	ctx context.Context, req Request, q Queue, make func(h *Handler, q Queue, today domain.Day) (queue.Command, error),
 	of func(queue.State) (queue.Ticket, bool),
-) (Answer[queue.State], queue.Ticket, error) {
+) (Answer[queue.State], queue.Place, error) {
 	var none Answer[queue.State]
 	q, today, err := h.whichQueue(ctx, q)
 	if err != nil {
-		return none, queue.Ticket{}, err
+		return none, queue.Place{}, err
 	}
 	command, err := make(h, q, today)
 	if err != nil {
-		return none, queue.Ticket{}, err
+		return none, queue.Place{}, err
 	}
 	done, err := handle(ctx, h, req, q.Stream(), queues, command, unguarded)
 	ticket, _ := of(done.State)
-	return done, ticket, err
+	return done, queue.PlaceOf(done.State, ticket.Entry.Ticket, h.now()), err
 }
 
 // JoinQueue gives somebody without an appointment a ticket. The patient may be
 // unknown, "". Errors: those of [Handler.Queue], [clinic.ErrClosed],
 // [patient.ErrNotFound], [queue.ErrAlready], [queue.ErrNotToday], and those of
 // every command.
-func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who domain.PatientID) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who domain.PatientID) (Answer[queue.State], queue.Place, error) {
 	id := domain.NewID(req.Command, "queue-entry")
 	return h.queueing(ctx, req, q, func(h *Handler, q Queue, today domain.Day) (queue.Command, error) {
 		if err := h.mayJoin(ctx, q, who); err != nil {
@@ -138,17 +139,10 @@ func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who domai
 }
 
 func (h *Handler) mayJoin(ctx context.Context, q Queue, who domain.PatientID) error {
-	at, _, err := profile(ctx, h, practitioner.Stream(q.Practitioner), practitioner.Evolve, practitioner.ErrNotFound)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(at.Clinics, q.Clinic) {
-		return ErrNotHere
-	}
 	if _, _, err := h.openClinic(ctx, q.Clinic); err != nil || who == "" {
 		return err
 	}
-	_, _, err = profile(ctx, h, patient.Stream(who), patient.Evolve, patient.ErrNotFound)
+	_, _, err := profile(ctx, h, patient.Stream(who), patient.Evolve, patient.ErrNotFound)
 	return err
 }
 
@@ -165,7 +159,7 @@ type Calling struct {
 // [Handler.Queue], [queue.ErrEmpty], [queue.ErrDesk], [queue.ErrDeskBusy], of a
 // ticket out of turn [queue.ErrNoTicket], [queue.ErrStatus] and
 // [queue.ErrReason], and those of every command.
-func (h *Handler) CallNext(ctx context.Context, req Request, q Queue, c Calling) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) CallNext(ctx context.Context, req Request, q Queue, c Calling) (Answer[queue.State], queue.Place, error) {
 	return h.queueing(ctx, req, q, func(h *Handler, _ Queue, _ domain.Day) (queue.Command, error) {
 		return queue.Call{Desk: c.Desk, Ticket: c.Ticket, Reason: c.Reason, At: h.now(), By: req.Actor}, nil
 	}, func(s queue.State) (queue.Ticket, bool) { return s.At(c.Desk) })
@@ -174,7 +168,7 @@ func (h *Handler) CallNext(ctx context.Context, req Request, q Queue, c Calling)
 // ticket executes a command about one ticket.
 func (h *Handler) ticket(
 	ctx context.Context, req Request, q Queue, n int, make func(at time.Time) queue.Command,
-) (Answer[queue.State], queue.Ticket, error) {
+) (Answer[queue.State], queue.Place, error) {
 	return h.queueing(ctx, req, q, func(h *Handler, _ Queue, _ domain.Day) (queue.Command, error) {
 		return make(h.now()), nil
 	}, func(s queue.State) (queue.Ticket, bool) { return s.Ticket(n) })
@@ -183,41 +177,41 @@ func (h *Handler) ticket(
 // RecallTicket calls whoever was called once more. Errors: those of
 // [Handler.Queue], [queue.ErrNoTicket], [queue.ErrStatus], and those of every
 // command; so are those of the commands about one ticket that follow.
-func (h *Handler) RecallTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) RecallTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command { return queue.Recall{Ticket: n, At: at, By: req.Actor} })
 }
 
 // SkipTicket passes over somebody.
-func (h *Handler) SkipTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) SkipTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command { return queue.Skip{Ticket: n, At: at, By: req.Actor} })
 }
 
 // ReturnTicket has somebody wait again.
-func (h *Handler) ReturnTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) ReturnTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command { return queue.Return{Ticket: n, At: at, By: req.Actor} })
 }
 
 // MarkUrgent has somebody go before those who are not. Errors also:
 // [queue.ErrReason].
-func (h *Handler) MarkUrgent(ctx context.Context, req Request, q Queue, n int, why queue.Reason) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) MarkUrgent(ctx context.Context, req Request, q Queue, n int, why queue.Reason) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command {
 		return queue.MarkUrgent{Ticket: n, Reason: why, At: at, By: req.Actor}
 	})
 }
 
 // StartTicket begins somebody's service.
-func (h *Handler) StartTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) StartTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command { return queue.Start{Ticket: n, At: at, By: req.Actor} })
 }
 
 // FinishTicket ends somebody's service. It says nothing of their appointment.
-func (h *Handler) FinishTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) FinishTicket(ctx context.Context, req Request, q Queue, n int) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command { return queue.Finish{Ticket: n, At: at, By: req.Actor} })
 }
 
 // LeaveQueue notes that somebody is gone without being seen, or was missed when
 // called.
-func (h *Handler) LeaveQueue(ctx context.Context, req Request, q Queue, n int, missed bool) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) LeaveQueue(ctx context.Context, req Request, q Queue, n int, missed bool) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command {
 		return queue.Leave{Ticket: n, Missed: missed, At: at, By: req.Actor}
 	})
@@ -225,7 +219,7 @@ func (h *Handler) LeaveQueue(ctx context.Context, req Request, q Queue, n int, m
 
 // MoveToRoom sends somebody who was called or is in service to a room, and frees
 // the desk. Errors also: [queue.ErrDesk].
-func (h *Handler) MoveToRoom(ctx context.Context, req Request, q Queue, n int, room string) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) MoveToRoom(ctx context.Context, req Request, q Queue, n int, room string) (Answer[queue.State], queue.Place, error) {
 	return h.ticket(ctx, req, q, n, func(at time.Time) queue.Command {
 		return queue.Move{Ticket: n, Room: room, At: at, By: req.Actor}
 	})
@@ -238,15 +232,15 @@ func (h *Handler) MoveToRoom(ctx context.Context, req Request, q Queue, n int, r
 // [queue.ErrStatus], [queue.ErrSame], and those of every command.
 func (h *Handler) TransferTicket(
 	ctx context.Context, req Request, q Queue, n int, to domain.PractitionerID,
-) (Answer[queue.State], queue.Ticket, error) {
+) (Answer[queue.State], queue.Place, error) {
 	q, _, err := h.whichQueue(ctx, q)
 	if err == nil {
 		_, _, err = profile(ctx, h, practitioner.Stream(to), practitioner.Evolve, practitioner.ErrNotFound)
 	}
 	if err != nil {
-		return Answer[queue.State]{}, queue.Ticket{}, err
+		return Answer[queue.State]{}, queue.Place{}, err
 	}
-	var there queue.Ticket
+	var there queue.Place
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[queue.State], error) {
 		return again(ctx, h, func(ctx context.Context) (done Answer[queue.State], err error) {
 			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor})
@@ -256,11 +250,11 @@ func (h *Handler) TransferTicket(
 	return done, there, err
 }
 
-func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue.Transfer) (Answer[queue.State], queue.Ticket, error) {
+func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue.Transfer) (Answer[queue.State], queue.Place, error) {
 	there := Queue{Practitioner: c.To, Day: q.Day}.Stream()
 	loaded, err := h.Store.Load(ctx, q.Stream(), there)
 	if err != nil {
-		return Answer[queue.State]{}, queue.Ticket{}, err
+		return Answer[queue.State]{}, queue.Place{}, err
 	}
 	own := loaded[q.Stream()]
 	done := answer(domain.Replay(queue.Evolve, queue.State{}, own), own)
@@ -269,11 +263,11 @@ func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue
 		err = req.expect(own)
 	}
 	if err != nil {
-		return done, queue.Ticket{}, err
+		return done, queue.Place{}, err
 	}
 	events, err := queue.Decide(done.State, c)
 	if err != nil {
-		return done, queue.Ticket{}, err
+		return done, queue.Place{}, err
 	}
 	var writes []Write
 	if len(events) > 0 {
@@ -290,7 +284,7 @@ func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue
 		done.Position, err = h.together(ctx, writes)
 	}
 	came, _ := target.From(queue.Origin{Practitioner: q.Practitioner, Ticket: c.Ticket})
-	return done, came, err
+	return done, queue.PlaceOf(target, came.Entry.Ticket, c.At), err
 }
 
 // receive returns the other queue with the ticket that somebody has there, and
@@ -300,7 +294,8 @@ func receive(recorded []domain.Recorded, gone queue.Ticket, c queue.Transfer) (q
 	entry := gone.Entry
 	entry.Practitioner = c.To
 	events, _ := queue.Decide(state, queue.Receive{ // it is never refused
-		Entry: entry, From: queue.Origin{Practitioner: gone.Practitioner, Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt, By: c.By,
+		Entry: entry, From: queue.Origin{Practitioner: gone.Practitioner, Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt,
+		UrgentBy: gone.UrgentBy, By: c.By,
 	})
 	return domain.Fold(queue.Evolve, state, events...), events
 }

@@ -112,7 +112,7 @@ func receive(s State, c Receive) []Event {
 	joined := s.numbered(c.Entry)
 	events := []Event{HasJoined{joined, &c.From, c.By}}
 	if c.Urgent != "" {
-		events = append(events, WasMarkedUrgent{joined, c.Urgent, c.UrgentAt, c.By})
+		events = append(events, WasMarkedUrgent{joined, c.Urgent, c.UrgentAt, c.UrgentBy})
 	}
 	return events
 }

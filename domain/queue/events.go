@@ -166,14 +166,14 @@ func Evolve(s State, e Event) State {
 		}
 		return State{append(slices.Clone(s.Tickets), t)}
 	case WasMarkedUrgent:
-		return s.with(e.Ticket, func(t *Ticket) { t.Urgent, t.UrgentAt = e.Reason, e.At })
+		return s.with(e.Ticket, func(t *Ticket) { t.Urgent, t.UrgentAt, t.UrgentBy = e.Reason, e.At, e.By })
 	case WasCalled:
 		return s.with(e.Ticket, func(t *Ticket) {
-			t.Status, t.Desk, t.Room, t.CalledAt = Called, e.Desk, "", e.At
+			t.Status, t.Desk, t.Room, t.CalledAt, t.CalledBy, t.Jumped = Called, e.Desk, "", e.At, e.By, e.Reason
 			t.Calls++
 		})
 	case WasRecalled:
-		return s.with(e.Ticket, func(t *Ticket) { t.CalledAt = e.At; t.Calls++ })
+		return s.with(e.Ticket, func(t *Ticket) { t.CalledAt, t.CalledBy = e.At, e.By; t.Calls++ })
 	case WasSkipped:
 		return s.with(e.Ticket, func(t *Ticket) { t.Status, t.Desk, t.Room = Skipped, "", "" })
 	case HasReturned:

@@ -54,6 +54,21 @@ func Order(s State, now time.Time) []Place {
 	return places
 }
 
+// PlaceOf returns somebody's place by their ticket: at position 0 unless they
+// wait. Of a number that there is not it is the zero value.
+func PlaceOf(s State, n int, now time.Time) Place {
+	t, ok := s.Ticket(n)
+	if !ok {
+		return Place{}
+	}
+	for _, p := range Order(s, now) {
+		if p.Ticket.Ticket == n {
+			return p
+		}
+	}
+	return placed(t, now)
+}
+
 func placed(t Ticket, now time.Time) Place {
 	p := Place{Ticket: t, Sort: SortWalkIn, DueAt: t.Since.Add(WalkInAfter), Waited: max(0, now.Sub(t.Since))}
 	switch {
@@ -100,4 +115,17 @@ func (p Place) Why(zone *time.Location) string {
 	case SortWalkIn:
 	}
 	return "walk-in since " + clock(p.Since)
+}
+
+// Announced returns those who were called and are not in service yet, the latest
+// call first: what a display in the waiting room shows.
+func Announced(s State) []Ticket {
+	var called []Ticket
+	for _, t := range s.Tickets {
+		if t.Status == Called {
+			called = append(called, t)
+		}
+	}
+	slices.SortStableFunc(called, func(a, b Ticket) int { return b.CalledAt.Compare(a.CalledAt) })
+	return called
 }

@@ -102,10 +102,13 @@ type Ticket struct {
 	From     Origin // of whoever was transferred here
 	Urgent   Reason // "" = not urgent
 	UrgentAt time.Time
+	UrgentBy string // who said so
 	Desk     string // that called last; it has the person until they are in a room, finished or gone
 	Room     string
 	CalledAt time.Time // the last call or recall
 	Calls    int       // and recalls
+	Jumped   Reason    // why the last call was out of turn; "" = it was not
+	CalledBy string    // who called last
 	Began    time.Time // when the service did
 	Ended    time.Time // when nothing more was to come
 	To       domain.PractitionerID
@@ -190,6 +193,7 @@ type (
 		From     Origin
 		Urgent   Reason
 		UrgentAt time.Time
+		UrgentBy string
 		By       string
 	}
 	// Call calls whoever is next to a desk. A desk that has called somebody who

@@ -179,7 +179,7 @@ func TestTransfer(t *testing.T) {
 	t.Run("of nobody is refused", spec.Given().When(to("souza")).ThenRefuse(queue.ErrNoTicket))
 	t.Run("of who is elsewhere by now is refused", spec.Given(joined(ana), sent).When(to("lima")).ThenRefuse(queue.ErrStatus))
 	from := queue.Origin{Practitioner: "silva", Ticket: 4}
-	receive := queue.Receive{Entry: unnumbered(boris), From: from, Urgent: queue.Pain, UrgentAt: at(10, 30), By: "x"}
+	receive := queue.Receive{Entry: unnumbered(boris), From: from, Urgent: queue.Pain, UrgentAt: at(10, 30), UrgentBy: "x", By: "x"}
 	t.Run("is received once, and stays urgent", spec.Given(joined(ana)).When(receive).Then(
 		queue.HasJoined{Entry: boris, From: &from, By: "x"}, queue.WasMarkedUrgent{Entry: boris, Reason: queue.Pain, At: at(10, 30), By: "x"}))
 }
@@ -219,10 +219,17 @@ func next(t *rapid.T, s queue.State, now time.Time, n int) queue.Command {
 	entry := booked(0, due, now)
 	entry.ID, entry.Patient = fmt.Sprint("e", n), ""
 	return rapid.SampledFrom([]queue.Command{
-		queue.Join{Entry: entry, Today: day}, queue.Follow{Entry: entry, Is: queue.Waiting, At: now}, queue.Call{Desk: desk, At: now},
-		queue.Call{Desk: desk, Ticket: ticket, Reason: queue.Agreed, At: now}, queue.MarkUrgent{Ticket: ticket, Reason: queue.Pain, At: now},
-		queue.Recall{Ticket: ticket, At: now}, queue.Skip{Ticket: ticket, At: now}, queue.Start{Ticket: ticket, At: now},
-		queue.Finish{Ticket: ticket, At: now}, queue.Leave{Ticket: ticket, At: now}, queue.Transfer{Ticket: ticket, To: "souza", At: now},
+		queue.Join{Entry: entry, Today: day},
+		queue.Follow{Entry: entry, Is: queue.Waiting, At: now},
+		queue.Call{Desk: desk, At: now},
+		queue.Call{Desk: desk, Ticket: ticket, Reason: queue.Agreed, At: now},
+		queue.MarkUrgent{Ticket: ticket, Reason: queue.Pain, At: now},
+		queue.Recall{Ticket: ticket, At: now},
+		queue.Skip{Ticket: ticket, At: now},
+		queue.Start{Ticket: ticket, At: now},
+		queue.Finish{Ticket: ticket, At: now},
+		queue.Leave{Ticket: ticket, At: now},
+		queue.Transfer{Ticket: ticket, To: "souza", At: now},
 		queue.Move{Ticket: ticket, Room: "B", At: now},
 	}).Draw(t, "command")
 }
@@ -245,11 +252,11 @@ func TestNobodyIsCalledTwiceAndTheOrderIsTotalAndStable(t *testing.T) {
 			s = domain.Fold(queue.Evolve, s, events...)
 			marked := 0
 			for _, e := range events {
-				switch e := e.(type) {
-				case queue.WasCalled:
+				if e, ok := e.(queue.WasCalled); ok {
 					calls[e.Ticket]++
 					require.LessOrEqual(t, calls[e.Ticket], 1, "twice")
-				case queue.WasMarkedUrgent:
+				}
+				if e, ok := e.(queue.WasMarkedUrgent); ok {
 					marked = e.Ticket
 				}
 			}
