@@ -8,7 +8,6 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/patient"
-	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/queue"
 )
 
@@ -68,11 +67,8 @@ func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domai
 	if err != nil {
 		return q, "", err
 	}
-	if q.Clinic == "" && len(who.State.Clinics) > 0 {
-		q.Clinic = who.State.Clinics[0]
-	}
 	if q.Clinic == "" {
-		return q, "", ErrNotHere
+		q.Clinic = who.State.Clinics[0] // everybody works somewhere
 	}
 	q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day)
 	if err == nil && !slices.Contains(who.State.Clinics, q.Clinic) {
@@ -225,8 +221,8 @@ func (h *Handler) MoveToRoom(ctx context.Context, req Request, q Queue, n int, r
 	})
 }
 
-// TransferTicket sends somebody to another practitioner's queue of the same day,
-// and returns the ticket there: in one append where the store can, else first
+// TransferTicket sends somebody to the queue of another practitioner of the same
+// clinic and day, and returns the ticket there: in one append where the store can, else first
 // away and then there; a repeat finishes what was interrupted. Errors: those of
 // [Handler.Queue], also for the other practitioner, [queue.ErrNoTicket],
 // [queue.ErrStatus], [queue.ErrSame], and those of every command.
@@ -234,23 +230,26 @@ func (h *Handler) TransferTicket(
 	ctx context.Context, req Request, q Queue, n int, to domain.PractitionerID,
 ) (Answer[queue.State], queue.Place, error) {
 	q, _, err := h.whichQueue(ctx, q)
-	if err == nil {
-		_, _, err = profile(ctx, h, practitioner.Stream(to), practitioner.Evolve, practitioner.ErrNotFound)
+	if err != nil {
+		return Answer[queue.State]{}, queue.Place{}, err
 	}
+	other, err := h.Practitioner(ctx, to)
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
 	}
 	var there queue.Place
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[queue.State], error) {
 		return again(ctx, h, func(ctx context.Context) (done Answer[queue.State], err error) {
-			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor})
+			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor}, other.State.Clinics)
 			return done, err
 		})
 	})
 	return done, there, err
 }
 
-func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue.Transfer) (Answer[queue.State], queue.Place, error) {
+func (h *Handler) tryTransfer(
+	ctx context.Context, req Request, q Queue, c queue.Transfer, within []domain.ClinicID,
+) (Answer[queue.State], queue.Place, error) {
 	there := Queue{Practitioner: c.To, Day: q.Day}.Stream()
 	loaded, err := h.Store.Load(ctx, q.Stream(), there)
 	if err != nil {
@@ -266,6 +265,9 @@ func (h *Handler) tryTransfer(ctx context.Context, req Request, q Queue, c queue
 		return done, queue.Place{}, err
 	}
 	events, err := queue.Decide(done.State, c)
+	if who, _ := done.State.Ticket(c.Ticket); len(events) > 0 && !slices.Contains(within, who.Clinic) {
+		err = ErrNotHere
+	}
 	if err != nil {
 		return done, queue.Place{}, err
 	}

@@ -262,6 +262,24 @@ func TestATransferIsFollowed(t *testing.T) {
 	})
 }
 
+func TestATransferStaysAtTheClinic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	w.joins()
+	lima, other := domain.PractitionerID(domain.NewID("lima")), domain.ClinicID(domain.NewID("other clinic"))
+	_, err := w.h.RegisterClinic(w.ctx, w.request(), clinic.Register{Clinic: other, Profile: clinic.Profile{Name: "Other", Zone: "Europe/Lisbon"}})
+	require.NoError(t, err)
+	_, err = w.h.RegisterPractitioner(w.ctx, w.request(), practitioner.Register{
+		Practitioner: lima, Profile: practitioner.Profile{Name: "Dr.", Clinics: []domain.ClinicID{other}},
+	})
+	require.NoError(t, err)
+	_, _, err = w.h.TransferTicket(w.ctx, w.request(), w.silvas(), 1, lima)
+	require.ErrorIs(t, err, commands.ErrNotHere)
+	require.Equal(t, []string{"1 waiting"}, w.queue(w.silvas()))
+	_, _, err = w.h.Queue(w.ctx, commands.Queue{Practitioner: lima, Clinic: w.clinic})
+	require.ErrorIs(t, err, commands.ErrNotHere)
+}
+
 func TestATransferThatDiedHalfWayIsFinishedByARepeat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true)

@@ -35,6 +35,7 @@ func TestAQueueCommandThatCannotBeIsRefused(t *testing.T) {
 		{queue + "/call", `{"desk": "2", "ticket": 1, "reason": "agreed"}`, "queue.status"},
 		{queue + "/call", `{"desk": "2", "date": "2026-03-02"}`, "queue.empty"},
 		{queue + "/transfer", `{"ticket": 2, "to": "nobody"}`, "practitioner.not-found"},
+		{queue + "/transfer", `{"ticket": 2, "to": "` + elsewhere.practitioner + `"}`, "queue.not-here"},
 		{queue + "/transfer", `{"ticket": 2, "to": "` + d.practitioner + `"}`, "queue.same"},
 		{queue + "/room", `{"ticket": 1, "room": " "}`, "queue.desk"},
 		{queue + "/room", `{"ticket": 2, "room": "B"}`, "queue.status"},
