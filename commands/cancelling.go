@@ -70,7 +70,7 @@ func (h *Handler) tryEnd(ctx context.Context, req Request, id domain.Appointment
 	if upTo > 0 {
 		done := answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo])
 		done.Position = max(done.Position, h.tidy(ctx, req, a.state))
-		return done, nil
+		return done, h.catchUp(ctx, req, a.state, false, &done)
 	}
 	if err := req.expect(a.own); err != nil {
 		return none, err
@@ -86,7 +86,7 @@ func (h *Handler) tryEnd(ctx context.Context, req Request, id domain.Appointment
 	if len(events) == 0 {
 		done := answer(a.state, a.own)
 		done.Position = max(done.Position, h.tidy(ctx, req, a.state))
-		return done, nil
+		return done, h.catchUp(ctx, req, a.state, false, &done)
 	}
 	return h.commitEnd(ctx, a, events)
 }
@@ -104,8 +104,11 @@ func (h *Handler) commitEnd(ctx context.Context, a *attempt, events []appointmen
 			return done, err
 		}
 	}
-	var err error
-	done.Position, err = h.Store.Append(ctx, slices.Concat([]Write{own}, a.frees)...)
+	queued, err := h.queued(ctx, a.req, done.State, false)
+	if err != nil {
+		return done, err
+	}
+	done.Position, err = h.together(ctx, slices.Concat([]Write{own}, a.frees, queued))
 	if err == nil && later {
 		done.Position = max(done.Position, h.tidy(ctx, a.req, done.State))
 	}

@@ -76,6 +76,9 @@ func (h *Handler) tryRevert(ctx context.Context, req Request, id domain.Appointm
 		return done, err
 	}
 	if done, repeated, err := a.replayed(); repeated || err != nil {
+		if repeated && done.Revision == last(a.own) {
+			err = h.catchUp(ctx, req, a.state, true, &done)
+		}
 		return done, err
 	}
 	events, err := appointment.Decide(a.state, undo)
@@ -89,7 +92,11 @@ func (h *Handler) tryRevert(ctx context.Context, req Request, id domain.Appointm
 	}
 	own := Write{a.stream(), last(a.own), stamp(h, req, events)}
 	done.State, done.Revision = domain.Fold(appointment.Evolve, a.state, events...), own.Expected+domain.Revision(len(events))
-	writes := append(slices.Clone(a.claims), own)
+	queued, err := h.queued(ctx, req, done.State, a.state.Status != appointment.NoShow)
+	if err != nil {
+		return done, err
+	}
+	writes := slices.Concat(a.claims, []Write{own}, queued)
 	if h.Store.Atomic() {
 		done.Position, err = h.append(ctx, writes, a.checks)
 		return done, err

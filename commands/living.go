@@ -9,8 +9,6 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 )
 
-var appointments = aggregate[appointment.State, appointment.Command, appointment.Event]{appointment.Decide, appointment.Evolve}
-
 // Arrive notes that the patient is there. At is when; zero is now. Errors:
 // [appointment.ErrNotFound], [appointment.ErrStatus], [appointment.ErrFuture],
 // [appointment.ErrTooEarly], and those of every command.
@@ -67,15 +65,63 @@ func (h *Handler) live(ctx context.Context, req Request, id domain.AppointmentID
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
-		done, err := change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+		done, err := h.stepOn(ctx, req, id, c)
 		if errors.Is(err, appointment.ErrStatus) && h.late(ctx, id) {
-			done, err = change(ctx, h, req, appointment.Stream(id), appointments, c, unguarded)
+			done, err = h.stepOn(ctx, req, id, c)
 		}
 		if set, _ := done.State.Current(); err == nil && done.State.Status.Over() && len(toCome(set)) > 0 {
 			done.Position = max(done.Position, h.uncount(ctx, req, id))
 		}
 		return done, err
 	})
+}
+
+// stepOn appends a step of a visit's life, and what follows for the queue: in one
+// append where the store can, else one after the other. A repeat finishes what
+// was interrupted.
+func (h *Handler) stepOn(ctx context.Context, req Request, id domain.AppointmentID, c appointment.Command) (Answer[appointment.State], error) {
+	return again(ctx, h, func(ctx context.Context) (done Answer[appointment.State], err error) {
+		a := &attempt{id: id, req: req}
+		loaded, err := h.Store.Load(ctx, a.stream())
+		if err != nil {
+			return done, err
+		}
+		a.own = loaded[a.stream()]
+		a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
+		upTo, err := replay(a.own, req)
+		if err != nil {
+			return done, err
+		}
+		if upTo > 0 {
+			done = answer(domain.Replay(appointment.Evolve, appointment.State{}, a.own[:upTo]), a.own[:upTo])
+			if upTo < len(a.own) {
+				return done, nil // whoever came later has seen to the queue
+			}
+			return done, h.catchUp(ctx, req, a.state, false, &done)
+		}
+		if err := req.expect(a.own); err != nil {
+			return done, err
+		}
+		events, err := appointment.Decide(a.state, c)
+		if err != nil {
+			return done, err
+		}
+		if len(events) == 0 {
+			done = answer(a.state, a.own)
+			return done, h.catchUp(ctx, req, a.state, false, &done)
+		}
+		return h.commitStep(ctx, a, events)
+	})
+}
+
+func (h *Handler) commitStep(ctx context.Context, a *attempt, events []appointment.Event) (done Answer[appointment.State], err error) {
+	done.State, done.Revision = domain.Fold(appointment.Evolve, a.state, events...), last(a.own)+domain.Revision(len(events))
+	queued, err := h.queued(ctx, a.req, done.State, false)
+	if err != nil {
+		return done, err
+	}
+	done.Position, err = h.together(ctx, append([]Write{{a.stream(), last(a.own), stamp(h, a.req, events)}}, queued...))
+	return done, err
 }
 
 // late reports whether the appointment is booked after all: its series had

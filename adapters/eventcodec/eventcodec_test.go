@@ -24,6 +24,7 @@ import (
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/queue"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/review"
@@ -62,6 +63,10 @@ func samples() []domain.Event {
 	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
 	reviewed := review.Visit{Appointment: "a1", Patient: "p1", Practitioner: "d1", Clinic: "c1"}
+	waits := queue.Entry{
+		ID: "a1", Ticket: 3, Practitioner: "d1", Day: "2026-03-02", Clinic: "c1", Appointment: "a1", Patient: "p1", Due: start.Add(time.Hour), Since: start,
+	}
+	cameIn := queue.Entry{ID: "w1", Ticket: 4, Practitioner: "d1", Day: "2026-03-02", Clinic: "c1", Since: start}
 	calendar := domain.Calendar{
 		Hours: []domain.Hours{{Weekday: 1, From: 480, To: 1200}, {Weekday: 5, From: 1200, To: 120}}, ClosingDays: []domain.ClosingDay{{Day: "2026-12-25", Reason: "Christmas"}},
 	}
@@ -123,6 +128,19 @@ func samples() []domain.Event {
 		practitioner.PictureRemoved{Practitioner: "d1"},
 		practitioner.CouncilMoved{Practitioner: "d1", Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "5f0d"},
 		practitioner.CouncilLapsed{Practitioner: "d1", Key: "5f0c", Set: 1},
+		queue.HasJoined{Entry: cameIn, From: &queue.Origin{Practitioner: "d2", Ticket: 7}, By: "local"},
+		queue.WasMarkedUrgent{Entry: waits, Reason: queue.Pain, At: start, By: "local"},
+		queue.WasCalled{Entry: waits, Desk: "2", Place: 3, Reason: queue.Agreed, At: start, By: "local"},
+		queue.WasRecalled{Entry: waits, Desk: "2", At: start, By: "local"},
+		queue.WasSkipped{Entry: waits, At: start, By: "local"},
+		queue.HasReturned{Entry: waits, At: start, By: "local"},
+		queue.HasStarted{Entry: waits, At: start, By: "local"},
+		queue.HasFinished{Entry: waits, At: start, By: "local"},
+		queue.HasLeft{Entry: waits, At: start, By: "local"},
+		queue.WasMissed{Entry: waits, At: start, By: "local"},
+		queue.WasWithdrawn{Entry: waits, At: start, By: "local"},
+		queue.WasTransferred{Entry: waits, To: "d2", At: start, By: "local"},
+		queue.WasMoved{Entry: waits, Room: "B", At: start, By: "local"},
 		quota.Booked{Quota: full, Counted: counted, Maximum: 8},
 		quota.Released{Quota: full, Counted: counted},
 		resource.Added{Resource: "r1", Clinic: "c1", Kind: resource.Room, Name: "Room 1", Arbiter: resource.Occupancy},

@@ -10,6 +10,7 @@ import (
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/queue"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/resource"
 	"github.com/slotbook/slotbook/domain/review"
@@ -69,6 +70,19 @@ var table = index(
 	event[practitioner.PictureShown](),
 	event[practitioner.PictureRemoved](),
 	event[practitioner.CouncilLapsed](),
+	event[queue.HasJoined](),
+	event[queue.WasMarkedUrgent](),
+	event[queue.WasCalled](),
+	event[queue.WasRecalled](),
+	event[queue.WasSkipped](),
+	event[queue.HasReturned](),
+	event[queue.HasStarted](),
+	event[queue.HasFinished](),
+	event[queue.HasLeft](),
+	event[queue.WasMissed](),
+	event[queue.WasWithdrawn](),
+	event[queue.WasTransferred](),
+	event[queue.WasMoved](),
 	event[quota.Booked](),
 	event[quota.Released](),
 	event[resource.Added](),

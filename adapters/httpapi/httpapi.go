@@ -153,6 +153,7 @@ func (a *api) routes() {
 	a.seriesRoutes()
 	a.historyRoutes()
 	a.reviewRoutes()
+	a.queueRoutes()
 	a.clockRoutes()
 }
 

@@ -83,6 +83,10 @@ func (r Recurrence) Dates() ([]Date, error) {
 	return dates, nil
 }
 
+// tooFar is a day so late that a series that begins there may end behind the last
+// day that can be written.
+const tooFar domain.Day = "9800-01-01"
+
 func (r Recurrence) check() error {
 	const day = 24 * 60
 	_, bad := domain.ParseDay(string(r.First))
@@ -93,7 +97,7 @@ func (r Recurrence) check() error {
 	switch {
 	case bad != nil, badUntil != nil, r.At < 0, r.At >= day, r.EveryWeeks < 1, r.EveryWeeks > MaxWeeks, r.Count < 0, r.Count > MaxDates:
 		return ErrRecurrence
-	case (r.Count == 0) == (r.Until == ""), r.Until != "" && r.Until < r.First:
+	case (r.Count == 0) == (r.Until == ""), r.Until != "" && r.Until < r.First, r.First >= tooFar:
 		return ErrRecurrence
 	}
 	return nil

@@ -66,6 +66,7 @@ func TestWhatIsNoRecurrence(t *testing.T) {
 		"once in a decade": func(r *series.Recurrence) { r.EveryWeeks = 520 },
 		"too often":        func(r *series.Recurrence) { r.Count = 105 },
 		"no day":           func(r *series.Recurrence) { r.First = "monday" },
+		"after all days":   func(r *series.Recurrence) { r.First = "9999-12-31" },
 		"after midnight":   func(r *series.Recurrence) { r.At = 24 * 60 },
 	} {
 		t.Run(name, func(t *testing.T) {
