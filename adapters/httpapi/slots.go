@@ -40,13 +40,13 @@ type Slots interface {
 
 type slotsInput struct {
 	ListParams
-	Practitioners  []string  `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
-	ClinicID       string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
-	Specialty      string    `query:"specialty" maxLength:"100" doc:"Only of practitioners with this specialty" example:"cardiology"`
-	VisitTypeID    string    `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
-	From           time.Time `query:"from" doc:"Starting at this instant or later; absent = now" example:"2026-03-30T00:00:00Z"`
-	To             time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
-	Status         string    `query:"status" enum:"free,busy,busy-tentative,busy-unavailable,any" default:"free" doc:"Only with this status"`
+	Practitioners []string  `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
+	ClinicID      string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
+	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only of practitioners with this specialty" example:"cardiology"`
+	VisitTypeID   string    `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
+	From          time.Time `query:"from" doc:"Starting at this instant or later; absent = now" example:"2026-03-30T00:00:00Z"`
+	To            time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
+	Status        string    `query:"status" enum:"free,busy,busy-tentative,busy-unavailable,any" default:"free" doc:"Only with this status"`
 }
 
 type slotInput struct {
