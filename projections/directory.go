@@ -291,9 +291,6 @@ type Clinic struct {
 	Closed      bool   // for good
 }
 
-// Cursor returns the clinic's place in a list.
-func (c Clinic) Cursor() NameCursor { return NameCursor{c.Name, string(c.ID)} }
-
 // Practitioner is a practitioner of the directory.
 type Practitioner struct {
 	ID             domain.PractitionerID
@@ -310,12 +307,6 @@ type Practitioner struct {
 
 // Cursor returns the practitioner's place in a list.
 func (p Practitioner) Cursor() NameCursor { return NameCursor{p.Name, string(p.ID)} }
-
-// ClinicFilter says which clinics a list has.
-type ClinicFilter struct {
-	After NameCursor
-	Limit int // 0 is 50; at most 1000
-}
 
 // PractitionerFilter says which practitioners a list has; zero fields do not
 // narrow it.
@@ -364,19 +355,6 @@ func practitionersOf(rows []listedPractitioner) ([]Practitioner, error) {
 		all = append(all, p)
 	}
 	return all, nil
-}
-
-// Clinics returns the clinics in the order of name and id, names by code point.
-func (d Directory) Clinics(ctx context.Context, f ClinicFilter, least domain.Position) (List[Clinic], error) {
-	limit := limited(f.Limit)
-	clinics, at, err := directory[Clinic](ctx, d.views, least, clinicQuery+`
-		where (name, clinic) > (@name, @id)
-		order by name, clinic
-		limit @limit`, pgx.NamedArgs{"name": f.After.Name, "id": f.After.ID, "limit": limit + 1})
-	if err != nil {
-		return List[Clinic]{}, fmt.Errorf("list clinics: %w", err)
-	}
-	return list(clinics, limit, at), nil
 }
 
 // Practitioners returns the practitioners in the order of name and id, names

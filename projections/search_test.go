@@ -181,6 +181,73 @@ func TestWhoStandsHow(t *testing.T) {
 	}))
 }
 
+func TestWhichClinicsAreFound(t *testing.T) {
+	t.Parallel()
+	always := on(clinic.Stream(centre), clinic.CalendarSet{Clinic: centre, Zone: "Europe/Lisbon", Calendar: domain.Calendar{Open24h: true}})
+	facts := []fact{
+		placed(centre, clinic.Profile{
+			Name: "Clínica Central", Address: "Rua Augusta 1", Town: "pt-lisboa", Location: &clinic.Location{Latitude: 38.7, Longitude: -9.2},
+			Ownership: clinic.OfState,
+		}),
+		placed(harbor, clinic.Profile{Name: "Pier", Address: "Cais 1", Location: &clinic.Location{}, Ownership: clinic.Private}), always,
+		practitionerFact(ana, "Ana", []domain.ClinicID{centre}, "surgery", "cardiology"), practitionerFact(bo, "Bo", []domain.ClinicID{centre, harbor}, "surgery"),
+		day(ana, centre, 1, half(9, 0)),
+	}
+	t.Run("by words and by what they are", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		names := func(s projections.ClinicSearch) (all []string) {
+			s.Named = []projections.Named{{Kind: "specialty", Code: "surgery", Name: "Cirurgia"}, {Kind: "specialty", Code: "cardiology", Name: "Cardiologia"}}
+			list, err := projections.NewDirectory(e).FindClinics(t.Context(), s, at(8, 0), 0)
+			require.NoError(t, err)
+			for _, f := range list.Items {
+				all = append(all, strings.TrimSpace(f.Name+" "+strings.Join(f.Matched, " ")))
+			}
+			return all
+		}
+		require.Equal(t, []string{"Clínica Central name"}, names(projections.ClinicSearch{Words: []string{"clinica"}}))
+		require.Equal(t, []string{"Clínica Central name address"}, names(projections.ClinicSearch{Words: []string{"augusto", "central"}}))
+		require.Equal(t, []string{"Clínica Central specialty", "Pier specialty"}, names(projections.ClinicSearch{Words: []string{"cirurgia"}}))
+		require.Equal(t, []string{"Clínica Central"}, names(projections.ClinicSearch{Specialty: "cardiology"}))
+		require.Equal(t, []string{"Clínica Central"}, names(projections.ClinicSearch{Ownership: clinic.OfState}))
+		require.Equal(t, []string{"Clínica Central"}, names(projections.ClinicSearch{Open24h: new(true)}))
+		require.Equal(t, []string{"Pier"}, names(projections.ClinicSearch{Open24h: new(false), Ownership: clinic.Private}))
+		require.Empty(t, names(projections.ClinicSearch{Open24h: new(false), Ownership: clinic.OfState}))
+		everywhere := projections.Area{Near: &projections.Point{}, Radius: projections.MaxRadius}
+		require.Equal(t, []string{"Pier", "Clínica Central"}, names(projections.ClinicSearch{Area: everywhere, Sort: projections.ByDistance}))
+	}))
+	t.Run("with what is on offer, and whether it can be booked", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		for now, bookable := range map[time.Time]bool{at(8, 0): true, at(9, 1): false} {
+			list, err := projections.NewDirectory(e).FindClinics(t.Context(), projections.ClinicSearch{}, now, 0)
+			require.NoError(t, err)
+			require.Equal(t, []string{"cardiology", "surgery"}, list.Items[0].Specialties)
+			require.Equal(t, bookable, list.Items[0].Bookable)
+			require.Equal(t, []string{"surgery"}, list.Items[1].Specialties)
+			require.False(t, list.Items[1].Bookable)
+		}
+	}))
+	t.Run("what cannot be asked is refused", given().Then(func(t *testing.T, e *engine.Engine) {
+		d := projections.NewDirectory(e)
+		for _, c := range []struct {
+			area projections.Area
+			sort projections.Sort
+			want error
+		}{
+			{projections.Area{Near: &projections.Point{Latitude: -90.1}}, "", projections.ErrNear},
+			{projections.Area{Near: &projections.Point{Longitude: math.NaN()}}, "", projections.ErrNear},
+			{projections.Area{Radius: 1}, "", projections.ErrRadius},
+			{projections.Area{Near: &projections.Point{}, Radius: -1}, "", projections.ErrRadius},
+			{projections.Area{Near: &projections.Point{}, Radius: projections.MaxRadius + 1}, "", projections.ErrRadius},
+			{projections.Area{}, projections.ByDistance, projections.ErrSort},
+		} {
+			_, err := d.FindClinics(t.Context(), projections.ClinicSearch{Area: c.area, Sort: c.sort}, at(8, 0), 0)
+			require.ErrorIs(t, err, c.want)
+			_, err = d.FindPractitioners(t.Context(), projections.PractitionerSearch{Area: c.area, Sort: c.sort}, 0)
+			require.ErrorIs(t, err, c.want)
+		}
+		_, err := d.FindClinics(t.Context(), projections.ClinicSearch{Words: make([]string, projections.MaxWords+1)}, at(8, 0), 0)
+		require.ErrorIs(t, err, projections.ErrWords)
+	}))
+}
+
 // A booking weighs half as much every ten days: the order of two histories is
 // that of the sums, whenever one looks.
 func TestPopularityFades(t *testing.T) {
