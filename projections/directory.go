@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,7 +18,7 @@ import (
 func DirectoryModel() engine.Model {
 	return engine.Model{
 		Name:     "directory",
-		Version:  3,
+		Version:  4, // what a search looks for
 		Interest: domain.Filter{Categories: []string{clinic.Category, practitioner.Category}},
 		Tables: []engine.Table{
 			engine.NewTable("clinic", clinicDDL, clinicKeys, evolveClinic),
@@ -43,9 +44,24 @@ create table clinic (
 	site        text collate "C",
 	description text collate "C",
 	ownership   text collate "C",
-	closed      boolean not null
+	closed      boolean not null,
+	open24h     boolean not null,
+	search      text collate "C",
+	in_name     text collate "C",
+	in_address  text collate "C"
 );
-create index clinic_name on clinic (name, clinic)`
+create index clinic_name on clinic (name, clinic);
+create index clinic_town on clinic (town, district, clinic);
+create index clinic_open24h on clinic (clinic) where open24h;
+create index clinic_ownership on clinic (ownership, clinic);
+create index clinic_place on clinic using gist ((` + placeOfClinic + `));
+create index clinic_in_name on clinic using gin (in_name gin_trgm_ops) with (fastupdate = off);
+create index clinic_search on clinic using gin (search gin_trgm_ops) with (fastupdate = off)`
+
+// placeOfClinic is where a clinic is, as a point on a sphere of radius 1.
+const placeOfClinic = `case when latitude is not null then cube(array[
+	cos(radians(latitude)) * cos(radians(longitude)), cos(radians(latitude)) * sin(radians(longitude)), sin(radians(latitude))
+]) end`
 
 type clinicRow struct {
 	Clinic    domain.ClinicID `db:"clinic"`
@@ -65,6 +81,11 @@ type clinicRow struct {
 	Description string `db:"description"`
 	Ownership   string `db:"ownership"`
 	Closed      bool   `db:"closed"`
+
+	Open24h   bool   `db:"open24h"`
+	Search    string `db:"search"` // searchable, as those that follow: both of them
+	InName    string `db:"in_name"`
+	InAddress string `db:"in_address"`
 }
 
 func clinicKeys(r domain.Recorded) []string {
@@ -86,9 +107,11 @@ func evolveClinic(c clinicRow, exists bool, r domain.Recorded) (clinicRow, bool)
 	case clinic.Registered:
 		return clinicRowOf(e.Clinic, e.Profile), true
 	case clinic.Changed:
-		return clinicRowOf(e.Clinic, e.Profile), exists
+		open24h := c.Open24h
+		c = clinicRowOf(e.Clinic, e.Profile)
+		c.Open24h = open24h
 	case clinic.CalendarSet:
-		c.Zone = e.Zone
+		c.Zone, c.Open24h = e.Zone, e.Open24h
 	case clinic.WasClosed:
 		c.Closed = true
 	}
@@ -99,13 +122,17 @@ func clinicRowOf(id domain.ClinicID, p clinic.Profile) clinicRow {
 	c := clinicRow{
 		Clinic: id, Name: p.Name, Zone: p.Zone, Address: p.Address, Town: p.Town, District: p.District, PostalCode: p.PostalCode, Country: p.Country,
 		Phone: p.Phone, Email: p.Email, Site: p.Site, Description: p.Description, Ownership: p.Ownership,
+		InName: searchable(p.Name), InAddress: searchable(p.Address),
 	}
+	c.Search = c.InName + c.InAddress
 	if at := p.Location; at != nil {
 		c.Latitude, c.Longitude = new(at.Latitude), new(at.Longitude)
 	}
 	return c
 }
 
+// Profiles change seldom and are searched often: the indexes keep no list of
+// what is still to be sorted in, which every search would read.
 const practitionerDDL = `
 create table practitioner (
 	practitioner text collate "C" not null primary key,
@@ -117,9 +144,23 @@ create table practitioner (
 	languages    text[],
 	council      text collate "C",
 	state        text collate "C",
-	details      text collate "C" not null
+	details      text collate "C" not null,
+	picture      text collate "C",
+	search            text collate "C",
+	in_name           text collate "C",
+	in_treatments     text collate "C",
+	in_qualifications text collate "C",
+	learnt            text[],
+	treats            text[],
+	speaks            text[]
 );
-create index practitioner_name on practitioner (name, practitioner)`
+create index practitioner_name on practitioner (name, practitioner);
+create index practitioner_search on practitioner using gin (search gin_trgm_ops) with (fastupdate = off);
+create index practitioner_specialties on practitioner using gin (specialties) with (fastupdate = off);
+create index practitioner_clinics on practitioner using gin (clinics) with (fastupdate = off);
+create index practitioner_learnt on practitioner using gin (learnt) with (fastupdate = off);
+create index practitioner_treats on practitioner using gin (treats) with (fastupdate = off);
+create index practitioner_speaks on practitioner using gin (speaks) with (fastupdate = off)`
 
 type practitionerRow struct {
 	Practitioner domain.PractitionerID `db:"practitioner"`
@@ -132,6 +173,30 @@ type practitionerRow struct {
 	Council      string                `db:"council"` // the number
 	State        string                `db:"state"`   // of the number
 	Details      string                `db:"details"` // JSON
+	Picture      string                `db:"picture"`
+
+	Search           string   `db:"search"` // searchable, as those that follow: all of them
+	InName           string   `db:"in_name"`
+	InTreatments     string   `db:"in_treatments"`
+	InQualifications string   `db:"in_qualifications"`
+	Learnt           []string `db:"learnt"` // codes of qualifications, and the folded names of those without
+	Treats           []string `db:"treats"` // folded treatments
+	Speaks           []string `db:"speaks"` // languages in lower case, and what they are of: pt-br is pt, too
+}
+
+// listedPractitioner is what is read of a practitionerRow.
+type listedPractitioner struct {
+	Practitioner domain.PractitionerID `db:"practitioner"`
+	Name         string                `db:"name"`
+	Specialties  []string              `db:"specialties"`
+	Clinics      []domain.ClinicID     `db:"clinics"`
+	Introduction string                `db:"introduction"`
+	Treatments   []string              `db:"treatments"`
+	Languages    []string              `db:"languages"`
+	Council      string                `db:"council"`
+	State        string                `db:"state"`
+	Details      string                `db:"details"`
+	Picture      string                `db:"picture"`
 }
 
 // details is what of a practitioner is only shown.
@@ -148,6 +213,10 @@ func practitionerKeys(r domain.Recorded) []string {
 		return []string{string(e.Practitioner)}
 	case practitioner.CouncilMoved:
 		return []string{string(e.Practitioner)}
+	case practitioner.PictureShown:
+		return []string{string(e.Practitioner)}
+	case practitioner.PictureRemoved:
+		return []string{string(e.Practitioner)}
 	}
 	return nil
 }
@@ -157,9 +226,15 @@ func evolvePractitioner(p practitionerRow, exists bool, r domain.Recorded) (prac
 	case practitioner.Registered:
 		return practitionerRowOf(e.Practitioner, e.Profile), true
 	case practitioner.Changed:
-		return practitionerRowOf(e.Practitioner, e.Profile), exists
+		picture := p.Picture
+		p = practitionerRowOf(e.Practitioner, e.Profile)
+		p.Picture = picture
 	case practitioner.CouncilMoved:
 		p.Council, p.State = e.Council.Number, e.Council.State
+	case practitioner.PictureShown:
+		p.Picture = e.Picture
+	case practitioner.PictureRemoved:
+		p.Picture = ""
 	}
 	return p, exists
 }
@@ -181,6 +256,30 @@ func practitionerRowOf(id domain.PractitionerID, p practitioner.Profile) practit
 	if len(p.Languages) > 0 {
 		row.Languages = p.Languages
 	}
+	return row.sought(p)
+}
+
+// sought returns the row with what a search looks for.
+func (row practitionerRow) sought(p practitioner.Profile) practitionerRow {
+	var learnt []string
+	for _, q := range p.Qualifications {
+		if q.Code != "" {
+			row.Learnt = append(row.Learnt, q.Code)
+			continue
+		}
+		row.Learnt = append(row.Learnt, folded(q.Name))
+		learnt = append(learnt, q.Name)
+	}
+	for _, t := range p.Treatments {
+		row.Treats = append(row.Treats, folded(t))
+	}
+	for _, l := range p.Languages {
+		for tag := strings.ToLower(l); tag != ""; tag = tag[:max(0, strings.LastIndexByte(tag, '-'))] {
+			row.Speaks = append(row.Speaks, tag)
+		}
+	}
+	row.InName, row.InTreatments, row.InQualifications = searchable(p.Name), searchable(p.Treatments...), searchable(learnt...)
+	row.Search = row.InName + row.InTreatments + row.InQualifications
 	return row
 }
 
@@ -205,9 +304,6 @@ type Clinic struct {
 	Closed      bool   // for good
 }
 
-// Cursor returns the clinic's place in a list.
-func (c Clinic) Cursor() NameCursor { return NameCursor{c.Name, string(c.ID)} }
-
 // Practitioner is a practitioner of the directory.
 type Practitioner struct {
 	ID             domain.PractitionerID
@@ -220,16 +316,11 @@ type Practitioner struct {
 	Council        practitioner.Council
 	Qualifications []practitioner.Qualification
 	Fees           []practitioner.Fee
+	Picture        string // as in [practitioner.State]
 }
 
 // Cursor returns the practitioner's place in a list.
 func (p Practitioner) Cursor() NameCursor { return NameCursor{p.Name, string(p.ID)} }
-
-// ClinicFilter says which clinics a list has.
-type ClinicFilter struct {
-	After NameCursor
-	Limit int // 0 is 50; at most 1000
-}
 
 // PractitionerFilter says which practitioners a list has; zero fields do not
 // narrow it.
@@ -255,20 +346,21 @@ from clinic`
 
 const practitionerQuery = `
 select practitioner, name, specialties, clinics, coalesce(introduction, '') as introduction, treatments, languages,
-	coalesce(council, '') as council, coalesce(state, '') as state, details
+	coalesce(council, '') as council, coalesce(state, '') as state, details, coalesce(picture, '') as picture
 from practitioner`
 
 // practitioner returns what a row says.
-func (r practitionerRow) practitioner() (Practitioner, error) {
+func (r listedPractitioner) practitioner() (Practitioner, error) {
 	var d details
 	err := json.Unmarshal([]byte(r.Details), &d)
 	return Practitioner{
 		ID: r.Practitioner, Name: r.Name, Specialties: r.Specialties, Clinics: r.Clinics, Introduction: r.Introduction, Treatments: r.Treatments,
 		Languages: r.Languages, Council: practitioner.Council{Number: r.Council, State: r.State}, Qualifications: d.Qualifications, Fees: d.Fees,
+		Picture: r.Picture,
 	}, err
 }
 
-func practitionersOf(rows []practitionerRow) ([]Practitioner, error) {
+func practitionersOf(rows []listedPractitioner) ([]Practitioner, error) {
 	var all []Practitioner
 	for _, row := range rows {
 		p, err := row.practitioner()
@@ -278,19 +370,6 @@ func practitionersOf(rows []practitionerRow) ([]Practitioner, error) {
 		all = append(all, p)
 	}
 	return all, nil
-}
-
-// Clinics returns the clinics in the order of name and id, names by code point.
-func (d Directory) Clinics(ctx context.Context, f ClinicFilter, least domain.Position) (List[Clinic], error) {
-	limit := limited(f.Limit)
-	clinics, at, err := directory[Clinic](ctx, d.views, least, clinicQuery+`
-		where (name, clinic) > (@name, @id)
-		order by name, clinic
-		limit @limit`, pgx.NamedArgs{"name": f.After.Name, "id": f.After.ID, "limit": limit + 1})
-	if err != nil {
-		return List[Clinic]{}, fmt.Errorf("list clinics: %w", err)
-	}
-	return list(clinics, limit, at), nil
 }
 
 // Practitioners returns the practitioners in the order of name and id, names
@@ -304,7 +383,7 @@ func (d Directory) Practitioners(ctx context.Context, f PractitionerFilter, leas
 	if f.Specialty != "" {
 		sql += "\n\tand specialties @> array[@specialty::text]"
 	}
-	rows, at, err := directory[practitionerRow](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
+	rows, at, err := directory[listedPractitioner](ctx, d.views, least, sql+"\norder by name, practitioner\nlimit @limit", pgx.NamedArgs{
 		"name": f.After.Name, "id": f.After.ID, "clinic": f.Clinic, "specialty": f.Specialty, "limit": limit + 1,
 	})
 	if err != nil {
@@ -328,7 +407,7 @@ func (d Directory) Clinic(ctx context.Context, id domain.ClinicID, least domain.
 // Practitioner returns a practitioner and the position that it reflects, or
 // [practitioner.ErrNotFound].
 func (d Directory) Practitioner(ctx context.Context, id domain.PractitionerID, least domain.Position) (Practitioner, domain.Position, error) {
-	found, at, err := directory[practitionerRow](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
+	found, at, err := directory[listedPractitioner](ctx, d.views, least, practitionerQuery+"\nwhere practitioner = @id", pgx.NamedArgs{"id": id})
 	row, err := one(found, err, practitioner.ErrNotFound)
 	if err != nil {
 		return Practitioner{}, at, err

@@ -196,14 +196,16 @@ func TestWhoWorksWhere(t *testing.T) {
 		}}),
 	).Then(func(t *testing.T, e *engine.Engine) {
 		d := projections.NewDirectory(e)
-		first, err := d.Clinics(t.Context(), projections.ClinicFilter{Limit: 1}, 0)
+		first, err := d.FindClinics(t.Context(), projections.ClinicSearch{Limit: 1}, at(8, 0), 0)
 		require.NoError(t, err)
-		require.Equal(t, projections.List[projections.Clinic]{More: true, Position: 2, Items: []projections.Clinic{{
+		require.True(t, first.More)
+		require.EqualValues(t, 2, first.Position)
+		require.Equal(t, []projections.Clinic{{
 			ID: centre, Name: "Centre", Zone: "Europe/Lisbon", Address: "1 Main St", Latitude: new(38.7), Longitude: new(-9.1),
-		}}}, first)
-		rest, err := d.Clinics(t.Context(), projections.ClinicFilter{After: first.Items[0].Cursor()}, 0)
+		}}, profiles(first.Items))
+		rest, err := d.FindClinics(t.Context(), projections.ClinicSearch{After: first.Items[0].Cursor()}, at(8, 0), 0)
 		require.NoError(t, err)
-		require.Equal(t, []projections.Clinic{{ID: harbor, Name: "Harbor", Zone: "Asia/Tokyo"}}, rest.Items)
+		require.Equal(t, []projections.Clinic{{ID: harbor, Name: "Harbor", Zone: "Asia/Tokyo"}}, profiles(rest.Items))
 		found, _, err := d.Clinic(t.Context(), harbor, 0)
 		require.NoError(t, err)
 		require.Equal(t, "Harbor", found.Name)
@@ -219,13 +221,16 @@ func TestWhoWorksWhere(t *testing.T) {
 		}}),
 		on(practitioner.Stream(ana), practitioner.CouncilMoved{Practitioner: ana, Council: practitioner.Council{Number: "12345", State: "RJ"}, CouncilKey: "k"}),
 		on(practitioner.Stream(bo), practitioner.CouncilLapsed{Practitioner: bo, Key: "k", Set: 1}),
+		on(practitioner.Stream(ana), practitioner.PictureShown{Practitioner: ana, Picture: "a1"}),
+		on(practitioner.Stream(ana), practitioner.PictureRemoved{Practitioner: ana}),
+		on(practitioner.Stream(ana), practitioner.PictureShown{Practitioner: ana, Picture: "b2"}),
 	).Then(func(t *testing.T, e *engine.Engine) {
 		all, err := projections.NewDirectory(e).Practitioners(t.Context(), projections.PractitionerFilter{}, 0)
 		require.NoError(t, err)
 		require.Equal(t, []projections.Practitioner{{
 			ID: ana, Name: "Dr. Ana", Clinics: []domain.ClinicID{harbor}, Introduction: "Hello.", Treatments: []string{"Laser"}, Languages: []string{"pt-BR"},
 			Council: practitioner.Council{Number: "12345", State: "RJ"}, Qualifications: []practitioner.Qualification{{Code: "md", Year: 2004, Institute: "USP"}},
-			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}},
+			Fees: []practitioner.Fee{{VisitType: "v1", Amount: 9000, Currency: "BRL"}}, Picture: "b2",
 		}}, all.Items)
 	}))
 	t.Run("a clinic is listed as it is now", given(
@@ -238,13 +243,13 @@ func TestWhoWorksWhere(t *testing.T) {
 		on(clinic.Stream(harbor), clinic.WasClosed{Clinic: harbor}),
 		on(clinic.Stream(centre), clinic.NameLapsed{Clinic: centre, Key: "k", Set: 1}),
 	).Then(func(t *testing.T, e *engine.Engine) {
-		all, err := projections.NewDirectory(e).Clinics(t.Context(), projections.ClinicFilter{}, 0)
+		all, err := projections.NewDirectory(e).FindClinics(t.Context(), projections.ClinicSearch{}, at(8, 0), 0)
 		require.NoError(t, err)
 		require.Equal(t, []projections.Clinic{{
 			ID: harbor, Name: "Pier", Zone: "Atlantic/Azores", Address: "Cais 1", Latitude: new(37.7), Longitude: new(-25.6), Town: "pt-ponta-delgada",
 			District: "pt-ponta-delgada-sao-jose", PostalCode: "9500-001", Country: "PT", Phone: "+351 1", Email: "a@pier.example",
 			Site: "https://pier.example", Description: "By the sea.", Ownership: "state", Closed: true,
-		}}, all.Items)
+		}}, profiles(all.Items))
 	}))
 	t.Run("practitioners are found by clinic, specialty and id", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
 		d := projections.NewDirectory(e)
@@ -268,6 +273,13 @@ func TestWhoWorksWhere(t *testing.T) {
 		_, _, err = d.Practitioner(t.Context(), "nobody", 0)
 		require.ErrorIs(t, err, practitioner.ErrNotFound)
 	}))
+}
+
+func profiles(found []projections.ClinicFound) (clinics []projections.Clinic) {
+	for _, f := range found {
+		clinics = append(clinics, f.Clinic)
+	}
+	return clinics
 }
 
 func TestWhoIsRegistered(t *testing.T) {
@@ -305,7 +317,7 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 		names = append(names, m.Schema())
 	}
 	require.Equal(t, []string{
-		"availability_v5", "appointments_v7", "directory_v3", "patients_v2", "catalogue_v1", "reviews_v1", "due_v1", "policies_v1",
+		"availability_v5", "appointments_v7", "directory_v4", "patients_v2", "catalogue_v1", "reviews_v1", "standing_v1", "due_v1", "policies_v1",
 	}, names)
 }
 

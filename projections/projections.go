@@ -9,6 +9,7 @@
 //	due            what is to be done when, by the worker of deadlines
 //	policies       what clinics, practitioners and visit types allow
 //	reviews        what patients say of visits, by practitioner and clinic
+//	standing       how practitioners and clinics are rated, and how much they are booked
 //
 // A row holds facts and instants. What depends on the time of asking, such as
 // whether a slot is free, is an expression over the time in the query.
@@ -39,7 +40,8 @@ type Viewer interface {
 // the search of patients, and fetch may be nil, as [PatientsModel] says.
 func All(open func(domain.Sealed) string, fetch Fetch) []engine.Model {
 	return []engine.Model{
-		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(), DueModel(), PoliciesModel(),
+		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(),
+		StandingModel(), DueModel(), PoliciesModel(),
 	}
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
@@ -76,13 +77,10 @@ type byIDInput struct {
 	ID string `path:"id" doc:"The id" example:"018f6b1e-0000-7000-8000-000000000001"`
 }
 
-type clinicsInput struct{ ListParams }
-
-// Directory answers lists of clinics and practitioners:
-// [projections.Directory].
+// Directory finds clinics and practitioners: [projections.Directory].
 type Directory interface {
-	Clinics(ctx context.Context, f projections.ClinicFilter, least domain.Position) (projections.List[projections.Clinic], error)
-	Practitioners(ctx context.Context, f projections.PractitionerFilter, least domain.Position) (projections.List[projections.Practitioner], error)
+	FindClinics(ctx context.Context, s projections.ClinicSearch, now time.Time, least domain.Position) (projections.List[projections.ClinicFound], error)
+	FindPractitioners(ctx context.Context, s projections.PractitionerSearch, least domain.Position) (projections.List[projections.PractitionerFound], error)
 }
 
 func (a *api) clinicRoutes() {
@@ -113,7 +111,8 @@ func (a *api) clinicRoutes() {
 		summary: "Get a clinic", refusals: []*domain.Error{clinic.ErrNotFound},
 	}, a.clinic)
 	list(a, operation{
-		id: "listClinics", method: http.MethodGet, path: "/v1/clinics", tag: "Clinics", summary: "List clinics by name",
+		id: "listClinics", method: http.MethodGet, path: "/v1/clinics", tag: "Clinics", summary: "Search clinics", refusals: searchRefusals(),
+		detail: "Without parameters it lists all of them by name, also those that are closed for good. Filters narrow each other.",
 	}, a.clinics)
 	a.calendarRoutes()
 }
@@ -146,20 +145,6 @@ func clinicProfile(b ClinicChangeBody) clinic.Profile {
 func (a *api) clinic(ctx context.Context, in *byIDInput) (single[Clinic], error) {
 	answer, err := a.Commands.Clinic(ctx, domain.ClinicID(in.ID))
 	return single[Clinic]{clinicOf(answer.State), etag(answer.Revision), answer.Position}, err
-}
-
-func (a *api) clinics(ctx context.Context, in *clinicsInput, p page[projections.NameCursor]) (found[Clinic, projections.NameCursor], error) {
-	rows, err := a.Directory.Clinics(ctx, projections.ClinicFilter{After: p.after, Limit: p.limit}, in.atLeast())
-	return shown(rows, err, func(c projections.Clinic) (Clinic, error) {
-		s := clinic.State{ID: c.ID, Closed: c.Closed, Profile: clinic.Profile{
-			Name: c.Name, Zone: c.Zone, Address: c.Address, Town: c.Town, District: c.District, PostalCode: c.PostalCode, Country: c.Country,
-			Phone: c.Phone, Email: c.Email, Site: c.Site, Description: c.Description, Ownership: c.Ownership,
-		}}
-		if c.Latitude != nil && c.Longitude != nil {
-			s.Location = &clinic.Location{Latitude: *c.Latitude, Longitude: *c.Longitude}
-		}
-		return clinicOf(s), nil
-	})
 }
 
 func clinicOf(s clinic.State) Clinic {

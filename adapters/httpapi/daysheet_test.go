@@ -38,7 +38,7 @@ func newFoldedWorld(t *testing.T) *world {
 	v := &views{}
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v), projections.NewAppointments(v)
-		c.Reviews = projections.NewReviews(v)
+		c.Reviews, c.Directory = projections.NewReviews(v), projections.NewDirectory(v)
 	})
 	v.Engine = engine.New(engine.Config{
 		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,

@@ -396,45 +396,51 @@ func of(id domain.PractitionerID) func(domain.SlotID) bool {
 	return func(s domain.SlotID) bool { return strings.HasPrefix(string(s), string(id)+".") }
 }
 
-// Clinics lists clinics.
-func (l *folded) Clinics(ctx context.Context, f projections.ClinicFilter, least domain.Position) (projections.List[projections.Clinic], error) {
-	var all []projections.Clinic
+// FindClinics lists clinics by name.
+func (l *folded) FindClinics(
+	ctx context.Context, f projections.ClinicSearch, _ time.Time, least domain.Position,
+) (projections.List[projections.ClinicFound], error) {
+	var all []projections.ClinicFound
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(clinic.Registered); ok {
 			now, err := l.commands.Clinic(ctx, e.Clinic)
 			s := now.State
-			all = append(all, projections.Clinic{
+			all = append(all, projections.ClinicFound{Place: projections.SearchCursor{Name: s.Name, ID: string(e.Clinic)}, Clinic: projections.Clinic{
 				ID: e.Clinic, Name: s.Name, Zone: s.Zone, Address: s.Address, Town: s.Town, District: s.District, PostalCode: s.PostalCode, Country: s.Country,
 				Phone: s.Phone, Email: s.Email, Site: s.Site, Description: s.Description, Ownership: s.Ownership, Closed: s.Closed,
-			})
+			}})
 			return err
 		}
 		return nil
 	})
-	return cut(all, func(c projections.Clinic) bool { return byName(c.Cursor(), f.After) > 0 }, f.Limit, head,
-		func(a, b projections.Clinic) int { return byName(a.Cursor(), b.Cursor()) }), err
+	return cut(all, func(c projections.ClinicFound) bool { return byPlace(c.Place, f.After) > 0 }, f.Limit, head,
+		func(a, b projections.ClinicFound) int { return byPlace(a.Place, b.Place) }), err
 }
 
-// Practitioners lists practitioners.
-func (l *folded) Practitioners(
-	ctx context.Context, f projections.PractitionerFilter, least domain.Position,
-) (projections.List[projections.Practitioner], error) {
-	var all []projections.Practitioner
+func byPlace(a, b projections.SearchCursor) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+}
+
+// FindPractitioners lists practitioners by name.
+func (l *folded) FindPractitioners(
+	ctx context.Context, f projections.PractitionerSearch, least domain.Position,
+) (projections.List[projections.PractitionerFound], error) {
+	var all []projections.PractitionerFound
 	head, err := l.read(ctx, least, func(e domain.Event) error {
 		if e, ok := e.(practitioner.Registered); ok {
 			now, err := l.commands.Practitioner(ctx, e.Practitioner)
 			s := now.State
-			all = append(all, projections.Practitioner{
+			all = append(all, projections.PractitionerFound{Place: projections.SearchCursor{Name: s.Name, ID: string(s.ID)}, Practitioner: projections.Practitioner{
 				ID: s.ID, Name: s.Name, Specialties: s.Specialties, Clinics: s.Clinics, Introduction: s.Introduction, Treatments: s.Treatments,
-				Languages: s.Languages, Council: s.Council, Qualifications: s.Qualifications, Fees: s.Fees,
-			})
+				Languages: s.Languages, Council: s.Council, Qualifications: s.Qualifications, Fees: s.Fees, Picture: s.Picture,
+			}})
 			return err
 		}
 		return nil
 	})
-	return cut(all, func(p projections.Practitioner) bool {
-		return byName(p.Cursor(), f.After) > 0 && (f.Specialty == "" || slices.Contains(p.Specialties, f.Specialty))
-	}, f.Limit, head, func(a, b projections.Practitioner) int { return byName(a.Cursor(), b.Cursor()) }), err
+	return cut(all, func(p projections.PractitionerFound) bool {
+		return byPlace(p.Place, f.After) > 0 && (f.Specialty == "" || slices.Contains(p.Specialties, f.Specialty))
+	}, f.Limit, head, func(a, b projections.PractitionerFound) int { return byPlace(a.Place, b.Place) }), err
 }
 
 // Search lists patients.

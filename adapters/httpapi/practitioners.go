@@ -10,7 +10,6 @@ import (
 	"github.com/slotbook/slotbook/domain/name"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/visittype"
-	"github.com/slotbook/slotbook/projections"
 )
 
 // Practitioner is a practitioner as the API shows one.
@@ -68,12 +67,6 @@ type registerPractitionerInput struct {
 	Body PractitionerBody
 }
 
-type practitionersInput struct {
-	ListParams
-	ClinicID  string `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
-	Specialty string `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
-}
-
 func (a *api) practitionerRoutes() {
 	profile := []*domain.Error{
 		practitioner.ErrNoName, practitioner.ErrNoClinic, practitioner.ErrSpecialty, clinic.ErrNotFound, clinic.ErrClosed, practitioner.ErrUnknown,
@@ -103,7 +96,8 @@ func (a *api) practitionerRoutes() {
 	}, a.practitioner)
 	list(a, operation{
 		id: "listPractitioners", method: http.MethodGet, path: "/v1/practitioners", tag: "Practitioners",
-		summary: "List practitioners by name",
+		summary: "Search practitioners", refusals: searchRefusals(),
+		detail: "Without parameters it lists all of them by name. Filters narrow each other; one clinic, not closed, has to fit clinicId, town, district and near together.",
 	}, a.practitioners)
 }
 
@@ -139,19 +133,6 @@ func practitionerProfile(b PractitionerBody) practitioner.Profile {
 func (a *api) practitioner(ctx context.Context, in *byIDInput) (single[Practitioner], error) {
 	answer, err := a.Commands.Practitioner(ctx, domain.PractitionerID(in.ID))
 	return single[Practitioner]{a.practitionerOf(answer.State), etag(answer.Revision), answer.Position}, err
-}
-
-func (a *api) practitioners(
-	ctx context.Context, in *practitionersInput, p page[projections.NameCursor],
-) (found[Practitioner, projections.NameCursor], error) {
-	f := projections.PractitionerFilter{Clinic: domain.ClinicID(in.ClinicID), Specialty: in.Specialty, After: p.after, Limit: p.limit}
-	rows, err := a.Directory.Practitioners(ctx, f, in.atLeast())
-	return shown(rows, err, func(p projections.Practitioner) (Practitioner, error) {
-		return a.practitionerOf(practitioner.State{ID: p.ID, Profile: practitioner.Profile{
-			Name: p.Name, Specialties: p.Specialties, Clinics: p.Clinics, Introduction: p.Introduction, Qualifications: p.Qualifications,
-			Treatments: p.Treatments, Languages: p.Languages, Fees: p.Fees, Council: p.Council,
-		}}), nil
-	})
 }
 
 func (a *api) practitionerOf(s practitioner.State) Practitioner {

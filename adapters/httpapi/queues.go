@@ -345,12 +345,12 @@ func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], er
 
 func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[ClinicQueues], error) {
 	id := domain.ClinicID(in.ID)
-	f := projections.PractitionerFilter{Clinic: id, Limit: 1000}
-	rows, err := a.Directory.Practitioners(ctx, f, in.atLeast())
+	f := projections.PractitionerSearch{Area: projections.Area{Clinic: id}, Limit: 1000}
+	rows, err := a.Directory.FindPractitioners(ctx, f, in.atLeast())
 	if err != nil {
 		return single[ClinicQueues]{}, err
 	}
-	of := mapped(rows.Items, func(p projections.Practitioner) domain.PractitionerID { return p.ID })
+	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
 	states, day, err := a.Commands.ClinicQueues(ctx, id, domain.Day(in.Date), of)
 	if err != nil {
 		return single[ClinicQueues]{}, err

@@ -63,7 +63,7 @@ func (s saidBy) List(_ context.Context, f reference.Filter) (found []reference.E
 		}
 	}
 	slices.SortFunc(found, func(a, b reference.Entry) int { return order(cursor(a), cursor(b)) })
-	if len(found) > f.Limit {
+	if f.Limit > 0 && len(found) > f.Limit {
 		return found[:f.Limit], true, nil
 	}
 	return found, false, nil

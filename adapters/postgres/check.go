@@ -75,7 +75,7 @@ var errRollback = errors.New("roll back")
 // checkExtensions creates what is missing on trial, and tries trigrams.
 func checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, name := range []string{"pg_trgm", "unaccent", "btree_gist"} {
+		for _, name := range []string{"pg_trgm", "unaccent", "btree_gist", "cube"} {
 			if err := checkExtension(ctx, tx, name); err != nil {
 				return err
 			}

@@ -1,0 +1,198 @@
+package httpapi
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/reference"
+	"github.com/slotbook/slotbook/projections"
+)
+
+// FoundPractitioner is a practitioner whom a search found.
+type FoundPractitioner struct {
+	Practitioner
+	Matched  []string `json:"matched,omitempty" nullable:"false" enum:"name,specialty,clinic,treatment,qualification" doc:"Where the words of q were found" example:"[\"name\"]"`
+	Distance *float64 `json:"distance,omitempty" doc:"Metres from near to the nearest clinic where the practitioner works" example:"1250.5"`
+	Rating   Average  `json:"rating"`
+}
+
+// FoundClinic is a clinic that a search found.
+type FoundClinic struct {
+	Clinic
+	Open24h     bool     `json:"open24h,omitempty" doc:"Open round the clock"`
+	Bookable    bool     `json:"bookable" doc:"There is a free slot from now on; policies may still keep a visit from being booked"`
+	Specialties []string `json:"specialties" nullable:"false" doc:"Codes of those on offer: of the practitioners who work there"`
+	Matched     []string `json:"matched,omitempty" nullable:"false" enum:"name,address,specialty" doc:"Where the words of q were found" example:"[\"name\"]"`
+	Distance    *float64 `json:"distance,omitempty" doc:"Metres from near" example:"1250.5"`
+	Rating      Average  `json:"rating"`
+}
+
+// Average is how something is rated, in short.
+type Average struct {
+	Average *float64 `json:"average" nullable:"true" doc:"Of the stars, in hundredths; null when there are no reviews" example:"4.33"`
+	Count   int      `json:"count" doc:"How many reviews the public sees" example:"3"`
+}
+
+// SearchParams are the parameters of every search.
+type SearchParams struct {
+	ListParams
+	Town     string `query:"town" maxLength:"64" doc:"Only in this town: a code of /v1/towns" example:"pt-lisboa"`
+	District string `query:"district" maxLength:"64" doc:"Only in this district: a code of /v1/towns" example:"pt-lisboa-belem"`
+	Near     string `query:"near" maxLength:"64" doc:"Only within radius of this place: its latitude and longitude in degrees" example:"38.7,-9.1"`
+	Radius   int    `query:"radius" doc:"How far away from near, in metres, 1 to 20100000; absent = 50000" example:"5000"`
+}
+
+type practitionersInput struct {
+	SearchParams
+	Query         string  `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
+	ClinicID      string  `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
+	Specialty     string  `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
+	Qualification string  `query:"qualification" maxLength:"200" doc:"Only those with this one: a code of /v1/qualifications, or the name of one without" example:"md"`
+	Treatment     string  `query:"treatment" maxLength:"200" doc:"Only those with this one" example:"Laser"`
+	Language      string  `query:"language" pattern:"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" maxLength:"35" doc:"Only those who speak it: BCP 47; pt finds pt-BR, too" example:"pt"`
+	MinRating     float64 `query:"minRating" minimum:"1" maximum:"5" doc:"Only those whose average is at least this" example:"4"`
+	Sort          string  `query:"sort" enum:"relevance,distance,rating,popular" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first; popular: who is booked most these days first, a booking counting half as much every ten days. Then by id"`
+}
+
+type clinicsInput struct {
+	SearchParams
+	Query      string `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
+	Specialty  string `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty" example:"cardiology"`
+	StateOwned string `query:"stateOwned" enum:"true,false" doc:"true: only those of the state; false: only private ones"`
+	Open24h    string `query:"open24h" enum:"true,false" doc:"true: only those open round the clock; false: only the others"`
+	Sort       string `query:"sort" enum:"relevance,distance,rating" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first. Then by id"`
+}
+
+// searchRefusals are the refusals of every search.
+func searchRefusals() []*domain.Error {
+	return []*domain.Error{projections.ErrNear, projections.ErrRadius, projections.ErrSort, projections.ErrWords}
+}
+
+// area reads where a search is to look.
+func (p SearchParams) area(ctx context.Context) (projections.Area, error) {
+	area := projections.Area{Town: p.Town, District: p.District, Radius: float64(p.Radius)}
+	query, _ := url.ParseQuery(exchangeOf(ctx).query) // it has been parsed before
+	if query.Get("radius") != "" && p.Radius == 0 {
+		return area, projections.ErrRadius
+	}
+	if p.Near == "" {
+		return area, nil
+	}
+	north, east, _ := strings.Cut(p.Near, ",")
+	latitude, err := strconv.ParseFloat(strings.TrimSpace(north), 64)
+	if err != nil {
+		return area, projections.ErrNear
+	}
+	longitude, err := strconv.ParseFloat(strings.TrimSpace(east), 64)
+	if err != nil {
+		return area, projections.ErrNear
+	}
+	area.Near = &projections.Point{Latitude: latitude, Longitude: longitude}
+	return area, nil
+}
+
+// words returns the words of q, and what they may be part of the names of. A q
+// of which nothing is left, such as a question mark, narrows nothing.
+func (a *api) words(ctx context.Context, q string) (words []string, named []projections.Named, err error) {
+	if words = projections.Words(q); len(words) == 0 {
+		return nil, nil, nil
+	}
+	for _, kind := range []reference.Kind{reference.Specialty, reference.Qualification} {
+		entries, _, err := a.Reference.List(ctx, reference.Filter{Kind: kind, Withdrawn: true})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range entries {
+			for _, name := range e.Names {
+				named = append(named, projections.Named{Kind: string(kind), Code: e.Code, Name: name})
+			}
+		}
+	}
+	return words, named, nil
+}
+
+func (a *api) practitioners(
+	ctx context.Context, in *practitionersInput, p page[projections.SearchCursor],
+) (found[FoundPractitioner, projections.SearchCursor], error) {
+	var none found[FoundPractitioner, projections.SearchCursor]
+	area, err := in.area(ctx)
+	if err != nil {
+		return none, err
+	}
+	area.Clinic = domain.ClinicID(in.ClinicID)
+	words, named, err := a.words(ctx, in.Query)
+	if err != nil {
+		return none, err
+	}
+	rows, err := a.Directory.FindPractitioners(ctx, projections.PractitionerSearch{
+		Words: words, Named: named, Specialty: in.Specialty, Qualification: in.Qualification, Treatment: in.Treatment, Language: in.Language,
+		Area: area, MinRating: in.MinRating, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
+	}, in.atLeast())
+	return shown(rows, err, func(f projections.PractitionerFound) (FoundPractitioner, error) {
+		return FoundPractitioner{
+			Practitioner: a.practitionerOf(practitioner.State{ID: f.ID, Picture: f.Picture, Profile: practitioner.Profile{
+				Name: f.Name, Specialties: f.Specialties, Clinics: f.Clinics, Introduction: f.Introduction, Qualifications: f.Qualifications,
+				Treatments: f.Treatments, Languages: f.Languages, Fees: f.Fees, Council: f.Council,
+			}}),
+			Matched: f.Matched, Distance: tenths(f.Distance), Rating: averageOf(f.Stars, f.Reviews),
+		}, nil
+	})
+}
+
+func (a *api) clinics(
+	ctx context.Context, in *clinicsInput, p page[projections.SearchCursor],
+) (found[FoundClinic, projections.SearchCursor], error) {
+	var none found[FoundClinic, projections.SearchCursor]
+	area, err := in.area(ctx)
+	if err != nil {
+		return none, err
+	}
+	words, named, err := a.words(ctx, in.Query)
+	if err != nil {
+		return none, err
+	}
+	s := projections.ClinicSearch{
+		Words: words, Named: named, Specialty: in.Specialty, Area: area, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
+		Ownership: map[string]string{"true": clinic.OfState, "false": clinic.Private}[in.StateOwned],
+	}
+	if in.Open24h != "" {
+		s.Open24h = new(in.Open24h == "true")
+	}
+	rows, err := a.Directory.FindClinics(ctx, s, a.Now(), in.atLeast())
+	return shown(rows, err, func(f projections.ClinicFound) (FoundClinic, error) { return foundClinic(f), nil })
+}
+
+func foundClinic(f projections.ClinicFound) FoundClinic {
+	s := clinic.State{ID: f.ID, Closed: f.Closed, Profile: clinic.Profile{
+		Name: f.Name, Zone: f.Zone, Address: f.Address, Town: f.Town, District: f.District, PostalCode: f.PostalCode, Country: f.Country,
+		Phone: f.Phone, Email: f.Email, Site: f.Site, Description: f.Description, Ownership: f.Ownership,
+	}}
+	if f.Latitude != nil && f.Longitude != nil {
+		s.Location = &clinic.Location{Latitude: *f.Latitude, Longitude: *f.Longitude}
+	}
+	return FoundClinic{
+		Clinic: clinicOf(s), Open24h: f.Open24h, Bookable: f.Bookable, Specialties: append([]string{}, f.Specialties...), Matched: f.Matched,
+		Distance: tenths(f.Distance), Rating: averageOf(f.Stars, f.Reviews),
+	}
+}
+
+// tenths rounds metres to what is worth showing.
+func tenths(metres *float64) *float64 {
+	if metres == nil {
+		return nil
+	}
+	return new(float64(int64(*metres*10+0.5)) / 10)
+}
+
+// averageOf rounds half up, as [projections.Rating] does.
+func averageOf(stars, reviews int) Average {
+	if reviews == 0 {
+		return Average{}
+	}
+	return Average{new(float64((stars*200+reviews)/(reviews*2)) / 100), reviews}
+}

@@ -1,0 +1,642 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+// The refusals of a search.
+var (
+	ErrNear   = domain.Refusal(domain.Invalid, "search.near", "near is a latitude from -90 to 90 and a longitude from -180 to 180, in degrees, such as 38.7,-9.1")
+	ErrRadius = domain.Refusal(domain.Invalid, "search.radius", "a radius is 1 to 20100000 metres around near, which it needs")
+	ErrSort   = domain.Refusal(domain.Invalid, "search.sort", "sorting by distance needs near")
+	ErrWords  = domain.Refusal(domain.Invalid, "search.words", "a search is for at most 8 words")
+)
+
+// The limits of a radius, and the one of a search that names none, in metres.
+const (
+	MinRadius   = 1
+	MaxRadius   = 20_100_000 // more than half around the Earth
+	UsualRadius = 50_000
+)
+
+// Sort is the order of what a search finds. It ends in the id.
+type Sort string
+
+// The orders.
+const (
+	ByRelevance Sort = "relevance" // what matches best first, and then by name; without words by name
+	ByDistance  Sort = "distance"  // the nearest first
+	ByRating    Sort = "rating"    // the best average first, and of the same one who has more reviews
+	ByPopular   Sort = "popular"   // who is booked most these days first
+)
+
+// SearchCursor is a place in what a search found. The zero value is the
+// beginning.
+type SearchCursor struct {
+	Rank int // as the order has it
+	Name string
+	ID   string
+}
+
+// Named is a name of a specialty or a qualification, in any language.
+type Named struct {
+	Kind string // "specialty" or "qualification"
+	Code string
+	Name string
+}
+
+// Point is a place on Earth in WGS 84 degrees.
+type Point struct{ Latitude, Longitude float64 }
+
+// Area says where a clinic is to be; zero fields do not narrow it.
+type Area struct {
+	Clinic   domain.ClinicID
+	Town     string // a code
+	District string // a code
+	Near     *Point
+	Radius   float64 // metres around Near; 0 is [UsualRadius]
+}
+
+// Check returns what is wrong with the area: [ErrNear] or [ErrRadius].
+func (a Area) Check() error {
+	switch {
+	case a.Near == nil && a.Radius != 0:
+		return ErrRadius
+	case a.Near == nil:
+		return nil
+	case !(math.Abs(a.Near.Latitude) <= 90 && math.Abs(a.Near.Longitude) <= 180):
+		return ErrNear
+	case a.Radius != 0 && !(a.Radius >= MinRadius && a.Radius <= MaxRadius):
+		return ErrRadius
+	}
+	return nil
+}
+
+// PractitionerSearch says which practitioners are wanted; zero fields do not
+// narrow it. One of their clinics, still open, has to be in the whole area.
+type PractitionerSearch struct {
+	Words         []string // each is found in the name, a specialty, a clinic's name, a treatment or a qualification: see [Words]
+	Named         []Named  // of the reference data, when there are words
+	Specialty     string   // a code
+	Qualification string   // a code, or the name of one without
+	Treatment     string   // its name
+	Language      string   // BCP 47; pt is pt-BR, too
+	Area          Area
+	MinRating     float64 // stars
+	Sort          Sort    // "" is ByRelevance
+	After         SearchCursor
+	Limit         int // 0 is 50; at most 1000
+}
+
+// PractitionerFound is a practitioner whom a search found.
+type PractitionerFound struct {
+	Practitioner
+	Matched  []string // where the words were found: name, specialty, clinic, treatment, qualification
+	Distance *float64 // metres to the nearest clinic in the area, when near was asked for
+	Reviews  int      // that the public sees
+	Stars    int      // the sum of theirs
+	Place    SearchCursor
+}
+
+// Cursor returns the practitioner's place in the list.
+func (f PractitionerFound) Cursor() SearchCursor { return f.Place }
+
+// ClinicSearch says which clinics are wanted; zero fields do not narrow it.
+type ClinicSearch struct {
+	Words     []string // each is found in the name, the address or a specialty on offer
+	Named     []Named  // of the reference data, when there are words
+	Specialty string   // the code of one on offer
+	Ownership string
+	Open24h   *bool
+	Area      Area
+	Sort      Sort // "" is ByRelevance; not ByPopular
+	After     SearchCursor
+	Limit     int // 0 is 50; at most 1000
+}
+
+// ClinicFound is a clinic that a search found.
+type ClinicFound struct {
+	Clinic
+	Open24h     bool
+	Bookable    bool     // there is a free slot from now on
+	Specialties []string // of those who work there
+	Matched     []string // where the words were found: name, address, specialty
+	Distance    *float64 // metres, when near was asked for
+	Reviews     int      // that the public sees
+	Stars       int      // the sum of theirs
+	Place       SearchCursor
+}
+
+// Cursor returns the clinic's place in the list.
+func (f ClinicFound) Cursor() SearchCursor { return f.Place }
+
+// query is a search as it is put together. Its conditions are about a row p of
+// what is looked for.
+type query struct {
+	joins string
+	where []string
+	rank  string // "0" for none
+	args  pgx.NamedArgs
+	words []word
+}
+
+// word is a word of a search.
+type word struct {
+	mistyped bool              // others that are like it count
+	fields   map[string]string // the condition that it is found there, by the name of the field
+}
+
+func (q *query) narrow(wanted bool, condition, name string, value any) {
+	if wanted {
+		q.where = append(q.where, condition)
+		q.args[name] = value
+	}
+}
+
+func (q *query) keep(name string, value any) string {
+	q.args[name] = value
+	return "@" + name
+}
+
+// earth is the mean radius of the Earth in metres (IUGG).
+const earth = 6_371_008.8
+
+// area returns the conditions that an area puts on a row of clinics, by its
+// alias, and the distance of the clinic as a chord of a sphere of radius 1.
+// The conditions are exact by themselves; those of the box let an index find
+// what may be near.
+func (q *query) area(a Area, alias string) (conditions, box, chord string) {
+	add := func(wanted bool, column, name, value string) {
+		if wanted {
+			conditions += "\n\tand " + alias + "." + column + " = " + q.keep(name, value)
+		}
+	}
+	add(a.Clinic != "", "clinic", "clinic", string(a.Clinic))
+	add(a.Town != "", "town", "town", a.Town)
+	add(a.District != "", "district", "district", a.District)
+	if a.Near == nil {
+		return conditions, "", "null::double precision"
+	}
+	radius := a.Radius
+	if radius == 0 {
+		radius = UsualRadius
+	}
+	q.args["here"] = a.Near.onSphere()
+	q.args["chord"] = 2 * math.Sin(min(radius/earth/2, math.Pi/2))
+	place := strings.NewReplacer("latitude", alias+".latitude", "longitude", alias+".longitude").Replace(placeOfClinic)
+	chord = "((" + place + ") <-> cube(@here::double precision[]))"
+	box = "\n\tand (" + place + ") <@ cube_enlarge(cube(@here::double precision[]), @chord::double precision, 3)"
+	return conditions + "\n\tand " + chord + " <= @chord", box, chord
+}
+
+func (p Point) onSphere() []float64 {
+	latitude, longitude := p.Latitude*math.Pi/180, p.Longitude*math.Pi/180
+	return []float64{math.Cos(latitude) * math.Cos(longitude), math.Cos(latitude) * math.Sin(longitude), math.Sin(latitude)}
+}
+
+// metres returns the length of the great circle over a chord; null is of none.
+func metres(chord string) string {
+	return fmt.Sprintf("2 * %.1f * asin(case when %[2]s > 2 then 1 else %[2]s / 2 end)", earth, chord)
+}
+
+// in returns the condition that a column of searchable text holds the word.
+func (w word) in(column string, n int) string {
+	c := fmt.Sprintf("%s like @like%d", column, n)
+	if w.mistyped {
+		c += fmt.Sprintf(" or %s %%> @word%d", column, n)
+	}
+	return "(" + c + ")"
+}
+
+// meaning is what a search means in rows of other tables, which the planner
+// judges best when it sees them.
+type meaning struct {
+	words []map[string][]string // for each word the ids that it may mean: of a specialty, a qualification or a clinic
+	area  []string              // the clinics in the area; nil = everywhere
+}
+
+// codedQuery finds the codes whose names hold a word, for each word and kind.
+const codedQuery = `
+select w.n::int, t.kind, array_agg(distinct t.code)
+from unnest(@words::text[], @likes::text[], @mistyped::boolean[]) with ordinality as w(word, pattern, mistyped, n)
+join unnest(@kinds::text[], @codes::text[], @names::text[]) as t(kind, code, name)
+	on t.name like w.pattern or w.mistyped and t.name %> w.word
+group by w.n, t.kind`
+
+// meant returns what the words and the area mean. It also sets how like a word
+// a mistyped one is, for the transaction.
+func meant(ctx context.Context, r engine.Reader, words []string, named []Named, a Area) (meaning, error) {
+	m := meaning{words: make([]map[string][]string, len(words))}
+	for i := range words {
+		m.words[i] = map[string][]string{}
+	}
+	q := &query{args: pgx.NamedArgs{}}
+	var finds []string
+	if len(words) > 0 {
+		var set string
+		if err := r.QueryRow(ctx, "select set_config('pg_trgm.word_similarity_threshold', '0.6', true)").Scan(&set); err != nil {
+			return m, err
+		}
+		if err := m.names(ctx, r, words, named); err != nil {
+			return m, err
+		}
+	}
+	for n, text := range words {
+		q.args["word"+strconv.Itoa(n)], q.args["like"+strconv.Itoa(n)] = text, wordPattern(text)
+		finds = append(finds, fmt.Sprintf("select %d, c.clinic\nfrom clinic c\nwhere %s", n+1, word{mistyped: mayBeMistyped(text)}.in("c.in_name", n)))
+	}
+	if area, box, _ := q.area(a, "c"); area != "" {
+		m.area = []string{}
+		finds = append(finds, "select 0, c.clinic\nfrom clinic c\nwhere not c.closed"+area+box)
+	}
+	if len(finds) == 0 {
+		return m, nil
+	}
+	rows, err := r.Query(ctx, strings.Join(finds, "\nunion all\n"), q.args)
+	if err != nil {
+		return m, err
+	}
+	var n int
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&n, &id}, func() error {
+		if n == 0 {
+			m.area = append(m.area, id)
+		} else {
+			m.words[n-1]["clinic"] = append(m.words[n-1]["clinic"], id)
+		}
+		return nil
+	})
+	return m, err
+}
+
+// names adds the codes whose names hold the words.
+func (m meaning) names(ctx context.Context, r engine.Reader, words []string, named []Named) error {
+	likes, mistyped := make([]string, len(words)), make([]bool, len(words))
+	for i, w := range words {
+		likes[i], mistyped[i] = wordPattern(w), mayBeMistyped(w)
+	}
+	kinds, known, names := make([]string, len(named)), make([]string, len(named)), make([]string, len(named))
+	for i, n := range named {
+		kinds[i], known[i], names[i] = n.Kind, n.Code, searchable(n.Name)
+	}
+	rows, err := r.Query(ctx, codedQuery, pgx.NamedArgs{
+		"words": words, "likes": likes, "mistyped": mistyped, "kinds": kinds, "codes": known, "names": names,
+	})
+	if err != nil {
+		return err
+	}
+	var n int
+	var kind string
+	var found []string
+	_, err = pgx.ForEachRow(rows, []any{&n, &kind, &found}, func() error {
+		m.words[n-1][kind] = found
+		return nil
+	})
+	return err
+}
+
+// The points of a word for where it is found, the best place counting.
+const (
+	wholeName      = 100
+	beginName      = 80
+	insideName     = 60
+	specialist     = 50
+	elsewhereFound = 40
+	mistypedWord   = 10
+)
+
+// look adds the words, which are found by the conditions that fields return for
+// each: where it is found by the field's name. One of them has to hold; exact is
+// the one that is no typing error.
+func (q *query) look(words []string, fields func(n int, w word) (arms []string, where map[string]string, exact string)) {
+	var points []string
+	for n, text := range words {
+		w := word{mistyped: mayBeMistyped(text)}
+		q.args["word"+strconv.Itoa(n)], q.args["like"+strconv.Itoa(n)] = text, wordPattern(text)
+		q.args["begin"+strconv.Itoa(n)], q.args["whole"+strconv.Itoa(n)] = "% "+text+"%", "% "+text+" %"
+		arms, where, exact := fields(n, w)
+		w.fields = where
+		q.words = append(q.words, w)
+		q.where = append(q.where, "("+strings.Join(arms, " or ")+")")
+		points = append(points, fmt.Sprintf(
+			"case when p.in_name like @whole%[1]d then %[2]d when p.in_name like @begin%[1]d then %[3]d when p.in_name like @like%[1]d then %[4]d "+
+				"when %[5]s then %[6]d when %[7]s then %[8]d else %[9]d end",
+			n, wholeName, beginName, insideName, where["specialty"], specialist, exact, elsewhereFound, mistypedWord))
+	}
+	if len(points) > 0 {
+		q.rank = "-(" + strings.Join(points, " + ") + ")"
+	}
+}
+
+// matched returns the names of the fields in which any of the words is found.
+func (q *query) matched(names ...string) string {
+	var all []string
+	for _, name := range names {
+		var any []string
+		for _, w := range q.words {
+			any = append(any, w.fields[name])
+		}
+		if len(any) > 0 {
+			all = append(all, "case when "+strings.Join(any, " or ")+" then '"+name+"' end")
+		}
+	}
+	if len(all) == 0 {
+		return "'{}'::text[]"
+	}
+	return "array_remove(array[" + strings.Join(all, ", ") + "], null)"
+}
+
+// order adds the place after which to go on, and returns the columns of the
+// order of rows p with an id.
+func (q *query) order(sort Sort, id string, after SearchCursor) string {
+	columns, arguments := q.rank+", p."+id, "@after_rank, @after_id"
+	switch {
+	case (sort == "" || sort == ByRelevance) && q.rank == "0":
+		columns, arguments = "p.name, p."+id, "@after_name, @after_id"
+	case sort == "" || sort == ByRelevance:
+		columns, arguments = q.rank+", p.name, p."+id, "@after_rank, @after_name, @after_id"
+	}
+	if after.ID != "" {
+		maps.Copy(q.args, pgx.NamedArgs{"after_rank": after.Rank, "after_name": after.Name, "after_id": after.ID})
+		q.where = append(q.where, "("+columns+") > ("+arguments+")")
+		if sort == ByRating || sort == ByPopular {
+			q.where = append(q.where, q.rank+" >= @after_rank")
+		}
+	}
+	return columns
+}
+
+func (q *query) conditions() string {
+	if len(q.where) == 0 {
+		return ""
+	}
+	return "\nwhere " + strings.Join(q.where, "\n\tand ")
+}
+
+// sortedBy joins what the rows are ranked by. at is the distance of a row.
+func (q *query) sortedBy(sort Sort, rated, id, chord string, minRating float64) {
+	if sort == ByRating || minRating > 0 {
+		q.joins += "\njoin " + rated + " r on r.subject = p." + id
+	}
+	if minRating > 0 {
+		// In hundredths; the number of reviews only adds to the rank's size.
+		q.narrow(true, "r.rank <= @least_rating", "least_rating", -int(math.Round(minRating*100))*perHundredth)
+	}
+	switch sort {
+	case ByRating:
+		q.rank = "r.rank"
+	case ByPopular:
+		q.joins += "\njoin popular b on b.subject = p." + id
+		q.rank = "b.rank"
+	case ByDistance:
+		q.rank = "round(1000 * " + metres(chord) + ")::bigint"
+	case ByRelevance, "":
+	}
+}
+
+// FindPractitioners returns the practitioners of the search, in its order.
+// Errors: [ErrNear], [ErrRadius], [ErrSort], [ErrWords].
+func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, least domain.Position) (List[PractitionerFound], error) {
+	if err := checkSearch(s.Area, s.Sort, s.Words); err != nil {
+		return List[PractitionerFound]{}, err
+	}
+	limit := limited(s.Limit)
+	var rows []practitionerFoundRow
+	at, err := d.views.View(ctx, least, []string{"directory", "standing"}, func(r engine.Reader) error {
+		m, err := meant(ctx, r, s.Words, s.Named, s.Area)
+		if err != nil {
+			return err
+		}
+		sql, args := s.sql(m, limit+1)
+		found, _ := r.Query(ctx, sql, args)
+		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		return err
+	})
+	if err != nil {
+		return List[PractitionerFound]{}, fmt.Errorf("find practitioners: %w", err)
+	}
+	all := make([]PractitionerFound, len(rows))
+	for i, row := range rows {
+		if all[i].Practitioner, err = row.practitioner(); err != nil {
+			return List[PractitionerFound]{}, fmt.Errorf("find practitioners: %w", err)
+		}
+		all[i].Matched, all[i].Distance, all[i].Reviews, all[i].Stars = row.Matched, row.Distance, row.Reviews, row.Stars
+		all[i].Place = SearchCursor{row.Rank, row.Name, string(row.Practitioner)}
+	}
+	return list(all, limit, at), nil
+}
+
+func checkSearch(a Area, sort Sort, words []string) error {
+	switch {
+	case sort == ByDistance && a.Near == nil:
+		return ErrSort
+	case len(words) > MaxWords:
+		return ErrWords
+	}
+	return a.Check()
+}
+
+type practitionerFoundRow struct {
+	listedPractitioner
+	Matched  []string `db:"matched"`
+	Distance *float64 `db:"distance"`
+	Reviews  int      `db:"reviews"`
+	Stars    int      `db:"stars"`
+	Rank     int      `db:"rank"`
+}
+
+func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
+	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit}}
+	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
+	q.narrow(s.Specialty != "", "p.specialties @> array[@specialty::text]", "specialty", s.Specialty)
+	q.narrow(s.Qualification != "", "p.learnt && @qualification::text[]", "qualification", []string{s.Qualification, folded(s.Qualification)})
+	q.narrow(s.Treatment != "", "p.treats @> array[@treatment::text]", "treatment", folded(s.Treatment))
+	q.narrow(s.Language != "", "p.speaks @> array[@language::text]", "language", strings.ToLower(s.Language))
+	chord := "null::double precision"
+	q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
+	if area, _, nearest := q.area(s.Area, "c"); s.Area.Near != nil {
+		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
+		chord = "n.chord"
+	}
+	q.sortedBy(s.Sort, "rated_practitioner", "practitioner", chord, s.MinRating)
+	order := q.order(s.Sort, "practitioner", s.After)
+	found := "with found as (\nselect p.practitioner, " + q.rank + " as rank, " + chord + " as chord\nfrom practitioner p" + q.joins + q.conditions() +
+		"\norder by " + order + "\nlimit @limit\n)"
+	return found + `
+select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
+	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture,
+	` + q.matched("name", "specialty", "clinic", "treatment", "qualification") + ` as matched,
+	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank
+from found f
+cross join lateral (select * from practitioner p where p.practitioner = f.practitioner offset 0) p
+` + ratingOf("rated_practitioner", "practitioner") + `
+order by ` + outside(order), q.args
+}
+
+// ratingOf joins the rating of each row f, one by one, as the rows themselves
+// are: they are few, whatever the planner expects.
+func ratingOf(table, id string) string {
+	return "left join lateral (\nselect r.count, r.stars\nfrom " + table + " r\nwhere r.subject = f." + id + "\noffset 0\n) r on true"
+}
+
+// outside returns the columns of an order for the rows that were found.
+func outside(order string) string {
+	if strings.HasPrefix(order, "p.name,") {
+		return order
+	}
+	columns := strings.Split(order, ", p.")
+	return "f.rank, p." + strings.Join(columns[1:], ", p.")
+}
+
+func (q *query) practitionerWord(n int, w word, meant map[string][]string) (arms []string, where map[string]string, exact string) {
+	in := func(name, column string) string { return q.overlaps(column, name+strconv.Itoa(n), meant[name]) }
+	specialty, clinic, learnt := in("specialty", "p.specialties"), in("clinic", "p.clinics"), in("qualification", "p.learnt")
+	where = map[string]string{
+		"name": w.in("p.in_name", n), "specialty": specialty, "clinic": clinic, "treatment": w.in("p.in_treatments", n),
+		"qualification": "(" + learnt + " or " + w.in("p.in_qualifications", n) + ")",
+	}
+	exact = fmt.Sprintf("(p.search like @like%d or %s or %s)", n, clinic, learnt)
+	return []string{w.in("p.search", n), specialty, clinic, learnt}, where, exact
+}
+
+// overlaps returns the condition that a column has one of the codes.
+func (q *query) overlaps(column, name string, codes []string) string {
+	if len(codes) == 0 {
+		return "false"
+	}
+	return column + " && " + q.keep(name, codes) + "::text[]"
+}
+
+// FindClinics returns the clinics of the search, in its order. Errors:
+// [ErrNear], [ErrRadius], [ErrSort], [ErrWords].
+func (d Directory) FindClinics(ctx context.Context, s ClinicSearch, now time.Time, least domain.Position) (List[ClinicFound], error) {
+	if err := checkSearch(s.Area, s.Sort, s.Words); err != nil {
+		return List[ClinicFound]{}, err
+	}
+	limit := limited(s.Limit)
+	var rows []clinicFoundRow
+	offered := map[domain.ClinicID][]string{}
+	at, err := d.views.View(ctx, least, []string{"directory", "standing", "availability"}, func(r engine.Reader) error {
+		m, err := meant(ctx, r, s.Words, s.Named, Area{})
+		if err != nil {
+			return err
+		}
+		sql, args := s.sql(m, now, limit+1)
+		found, _ := r.Query(ctx, sql, args)
+		if rows, err = pgx.CollectRows(found, pgx.RowToStructByName[clinicFoundRow]); err != nil {
+			return err
+		}
+		return offers(ctx, r, rows, offered)
+	})
+	if err != nil {
+		return List[ClinicFound]{}, fmt.Errorf("find clinics: %w", err)
+	}
+	all := make([]ClinicFound, len(rows))
+	for i, row := range rows {
+		all[i] = ClinicFound{
+			row.Clinic, row.Open24h, row.Bookable, offered[row.ID], row.Matched, row.Distance, row.Reviews, row.Stars,
+			SearchCursor{row.Rank, row.Name, string(row.ID)},
+		}
+	}
+	return list(all, limit, at), nil
+}
+
+// offers adds the specialties of those who work at the clinics, in the order
+// of their codes.
+func offers(ctx context.Context, r engine.Reader, clinics []clinicFoundRow, offered map[domain.ClinicID][]string) error {
+	ids := make([]domain.ClinicID, len(clinics))
+	for i, c := range clinics {
+		ids[i] = c.ID
+	}
+	rows, err := r.Query(ctx, offersQuery, pgx.NamedArgs{"clinics": ids})
+	if err != nil {
+		return err
+	}
+	var id domain.ClinicID
+	var specialties []string
+	_, err = pgx.ForEachRow(rows, []any{&id, &specialties}, func() error {
+		offered[id] = specialties
+		return nil
+	})
+	return err
+}
+
+const offersQuery = `
+select c.clinic, array_agg(distinct s.specialty order by s.specialty)
+from practitioner p
+cross join unnest(p.clinics) as c(clinic)
+cross join unnest(p.specialties) as s(specialty)
+where p.clinics && @clinics::text[] and c.clinic = any(@clinics::text[])
+group by c.clinic`
+
+type clinicFoundRow struct {
+	Clinic
+	Open24h  bool     `db:"open24h"`
+	Bookable bool     `db:"bookable"`
+	Matched  []string `db:"matched"`
+	Distance *float64 `db:"distance"`
+	Reviews  int      `db:"reviews"`
+	Stars    int      `db:"stars"`
+	Rank     int      `db:"rank"`
+}
+
+// offering returns the condition that somebody at the clinic p has a specialty.
+func offering(condition string) string {
+	return "p.clinic = any(array(select unnest(s.clinics) from practitioner s where s." + condition + "))"
+}
+
+func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.NamedArgs) {
+	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit, "now": now}}
+	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) {
+		return q.clinicWord(n, w, m.words[n]["specialty"])
+	})
+	q.narrow(s.Specialty != "", offering("specialties @> array[@specialty::text]"), "specialty", s.Specialty)
+	q.narrow(s.Ownership != "", "p.ownership = @ownership", "ownership", s.Ownership)
+	if s.Open24h != nil {
+		q.where = append(q.where, map[bool]string{true: "p.open24h", false: "not p.open24h"}[*s.Open24h])
+	}
+	area, box, chord := q.area(s.Area, "p")
+	if area != "" {
+		q.where = append(q.where, strings.TrimPrefix(area+box, "\n\tand "))
+	}
+	q.sortedBy(s.Sort, "rated_clinic", "clinic", chord, 0)
+	order := q.order(s.Sort, "clinic", s.After)
+	found := "with found as (\nselect p.clinic, " + q.rank + " as rank, " + chord + " as chord\nfrom clinic p" + q.joins + q.conditions() +
+		"\norder by " + order + "\nlimit @limit\n)"
+	return found + strings.Replace(strings.Replace(clinicQuery, "clinic as id, name", "p.clinic as id, p.name", 1), "\nfrom clinic", "", 1) + `, p.open24h,
+	not p.closed and exists (
+		select
+		from slot s
+		where s.clinic = p.clinic and s.start >= @now and not s.withdrawn and (s.full_until is null or s.full_until <= @now)
+	) as bookable,
+	` + q.matched("name", "address", "specialty") + ` as matched,
+	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank
+from found f
+cross join lateral (select * from clinic p where p.clinic = f.clinic offset 0) p
+` + ratingOf("rated_clinic", "clinic") + `
+order by ` + outside(order), q.args
+}
+
+func (q *query) clinicWord(n int, w word, meant []string) (arms []string, where map[string]string, exact string) {
+	specialty := "false"
+	if len(meant) > 0 {
+		specialty = offering(q.overlaps("specialties", "specialty"+strconv.Itoa(n), meant))
+	}
+	where = map[string]string{"name": w.in("p.in_name", n), "address": w.in("p.in_address", n), "specialty": specialty}
+	arms = []string{w.in("p.search", n)}
+	if len(meant) > 0 {
+		arms = append(arms, specialty)
+	}
+	return arms, where, fmt.Sprintf("p.in_address like @like%d", n)
+}
