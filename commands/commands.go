@@ -109,31 +109,54 @@ func change[S, C any, E domain.Event](
 		if err != nil {
 			return Answer[S]{}, err
 		}
-		loaded, err := h.Store.Load(ctx, stream)
-		if err != nil {
-			return Answer[S]{}, err
+		now, recorded, repeated, err := begin(ctx, h, req, stream, a)
+		if repeated || err != nil {
+			return now, err
 		}
-		var initial S
-		recorded := loaded[stream]
-		if upTo, err := replay(recorded, req); err != nil || upTo > 0 {
-			return answer(domain.Replay(a.evolve, initial, recorded[:upTo]), recorded[:upTo]), err
+		own, done, err := decide(h, req, stream, a, now.State, recorded, command)
+		if err != nil || len(own.Events) == 0 {
+			return done, err
 		}
-		if err := req.expect(recorded); err != nil {
-			return Answer[S]{}, err
-		}
-		state := domain.Replay(a.evolve, initial, recorded)
-		events, err := a.decide(state, command)
-		if err != nil {
-			return Answer[S]{}, err
-		}
-		if len(events) == 0 {
-			return answer(state, recorded), nil
-		}
-		write := Write{Stream: stream, Expected: last(recorded), Events: stamp(h, req, events)}
-		done := Answer[S]{State: domain.Fold(a.evolve, state, events...), Revision: last(recorded) + domain.Revision(len(events))}
-		done.Position, err = h.append(ctx, []Write{write}, checks)
+		done.Position, err = h.append(ctx, []Write{own}, checks)
 		return done, err
 	})
+}
+
+// begin loads the stream that a command is to change, and returns how things
+// are there; or, for a repeat of a command, how it left them.
+func begin[S, C any, E domain.Event](
+	ctx context.Context, h *Handler, req Request, stream domain.StreamName, a aggregate[S, C, E],
+) (now Answer[S], recorded []domain.Recorded, repeated bool, err error) {
+	loaded, err := h.Store.Load(ctx, stream)
+	if err != nil {
+		return now, nil, false, err
+	}
+	var initial S
+	recorded = loaded[stream]
+	upTo, err := replay(recorded, req)
+	if err != nil || upTo > 0 {
+		return answer(domain.Replay(a.evolve, initial, recorded[:upTo]), recorded[:upTo]), recorded, upTo > 0, err
+	}
+	if err := req.expect(recorded); err != nil {
+		return now, recorded, false, err
+	}
+	return answer(domain.Replay(a.evolve, initial, recorded), recorded), recorded, false, nil
+}
+
+// decide returns the write of what a command does, without events when that is
+// nothing, and the answer once it is stored, but for its position.
+func decide[S, C any, E domain.Event](
+	h *Handler, req Request, stream domain.StreamName, a aggregate[S, C, E], now S, recorded []domain.Recorded, command C,
+) (own Write, done Answer[S], err error) {
+	events, err := a.decide(now, command)
+	if err != nil {
+		return own, done, err
+	}
+	own = Write{stream, last(recorded), stamp(h, req, events)}
+	if len(events) == 0 {
+		return own, answer(now, recorded), nil
+	}
+	return own, Answer[S]{State: domain.Fold(a.evolve, now, events...), Revision: own.Expected + domain.Revision(len(events))}, nil
 }
 
 // append stores the writes in one append. The checks go with them where the

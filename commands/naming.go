@@ -49,33 +49,19 @@ func named[S, C any, E domain.Event](
 func namedOnce[S, C any, E domain.Event](
 	ctx context.Context, h *Handler, req Request, stream domain.StreamName, a namedAggregate[S, C, E], prepare preparation[C],
 ) (Answer[S], error) {
-	loaded, err := h.Store.Load(ctx, stream)
-	if err != nil {
-		return Answer[S]{}, err
-	}
-	var initial S
-	recorded := loaded[stream]
-	if upTo, err := replay(recorded, req); err != nil || upTo > 0 {
-		return answer(domain.Replay(a.evolve, initial, recorded[:upTo]), recorded[:upTo]), err
-	}
-	if err := req.expect(recorded); err != nil {
-		return Answer[S]{}, err
+	now, recorded, repeated, err := begin(ctx, h, req, stream, a.aggregate)
+	if repeated || err != nil {
+		return now, err
 	}
 	command, checks, err := prepare(ctx, h)
 	if err != nil {
 		return Answer[S]{}, err
 	}
-	state := domain.Replay(a.evolve, initial, recorded)
-	events, err := a.decide(state, command)
-	if err != nil {
-		return Answer[S]{}, err
+	own, done, err := decide(h, req, stream, a.aggregate, now.State, recorded, command)
+	if err != nil || len(own.Events) == 0 {
+		return done, err
 	}
-	if len(events) == 0 {
-		return answer(state, recorded), nil
-	}
-	own := Write{stream, last(recorded), stamp(h, req, events)}
-	done := Answer[S]{State: domain.Fold(a.evolve, state, events...), Revision: own.Expected + domain.Revision(len(events))}
-	done.Position, err = h.rename(ctx, req, own, a.name(state), a.name(done.State), checks)
+	done.Position, err = h.rename(ctx, req, own, a.name(now.State), a.name(done.State), checks)
 	return done, err
 }
 

@@ -40,17 +40,6 @@ type pictureOutput struct {
 	Body        []byte
 }
 
-type (
-	setPictureInput struct {
-		CommandParams
-		ID string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
-	}
-	removePictureInput struct {
-		CommandParams
-		ID string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
-	}
-)
-
 func (a *api) pictureRoutes() {
 	command(a, operation{
 		id: "setPicture", method: http.MethodPut, path: "/v1/practitioners/{id}/picture", tag: "Practitioners", upload: true,
@@ -78,7 +67,7 @@ func uploadBody() *huma.RequestBody {
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"image/jpeg": binary, "image/png": binary, "image/webp": binary}}
 }
 
-func (a *api) setPicture(ctx context.Context, req commands.Request, in *setPictureInput) (done[Practitioner], error) {
+func (a *api) setPicture(ctx context.Context, req commands.Request, in *retireInput) (done[Practitioner], error) {
 	id, shown, err := a.Pictures.Prepare(exchangeOf(ctx).body)
 	if err != nil {
 		return done[Practitioner]{}, err
@@ -92,7 +81,7 @@ func (a *api) setPicture(ctx context.Context, req commands.Request, in *setPictu
 	return finish(answer, a.practitionerOf(answer.State), ""), err
 }
 
-func (a *api) removePicture(ctx context.Context, req commands.Request, in *removePictureInput) (done[Practitioner], error) {
+func (a *api) removePicture(ctx context.Context, req commands.Request, in *retireInput) (done[Practitioner], error) {
 	answer, err := a.Commands.RemovePicture(ctx, req, domain.PractitionerID(in.ID))
 	return finish(answer, a.practitionerOf(answer.State), ""), err
 }
