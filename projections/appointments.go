@@ -25,7 +25,7 @@ func AppointmentsModel() engine.Model {
 		Name:     "appointments",
 		Version:  7,
 		Interest: domain.Filter{Categories: []string{appointment.Category, series.Category, slot.Category}},
-		Tables:   []engine.Table{engine.NewTable("appointment", appointmentDDL, appointmentKeys, evolveAppointment)},
+		Tables:   []engine.Table{engine.NewStreamTable("appointment", appointmentDDL, appointment.Category, appointmentKeys, evolveAppointment)},
 	}
 }
 

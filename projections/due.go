@@ -19,7 +19,7 @@ func DueModel() engine.Model {
 		Name:     "due",
 		Version:  1,
 		Interest: domain.Filter{Categories: []string{appointment.Category}},
-		Tables:   []engine.Table{engine.NewTable("due", dueDDL, dueKeys, evolveDue)},
+		Tables:   []engine.Table{engine.NewStreamTable("due", dueDDL, appointment.Category, dueKeys, evolveDue)},
 	}
 }
 

@@ -133,7 +133,10 @@ func (c *Config) check() error {
 }
 
 // routes declares every route of the API.
+// routes declares every route, those that are wanted most first: the router
+// tries them in this order.
 func (a *api) routes() {
+	a.appointmentRoutes()
 	a.clinicRoutes()
 	a.practitionerRoutes()
 	a.pictureRoutes()
@@ -146,7 +149,6 @@ func (a *api) routes() {
 	a.daySheetRoutes()
 	a.whyRoutes() // before those of slots: why is no slot's id
 	a.slotRoutes()
-	a.appointmentRoutes()
 	a.holdRoutes()
 	a.lifeRoutes()
 	a.absenceRoutes()

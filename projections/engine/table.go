@@ -45,7 +45,18 @@ func NewTable[R any](
 	keys func(r domain.Recorded) []string,
 	evolve func(row R, exists bool, r domain.Recorded) (R, bool),
 ) Table {
-	return table[R]{name, ddl, columnsOf(reflect.TypeFor[R]()), keys, evolve}
+	return table[R]{name: name, ddl: ddl, columns: columnsOf(reflect.TypeFor[R]()), keys: keys, evolve: evolve}
+}
+
+// NewStreamTable is [NewTable] where the events of a stream of the category
+// create the rows that they touch: those of a stream that begins are not there
+// yet, and are not looked for. Events of other categories create none.
+func NewStreamTable[R any](
+	name, ddl, category string,
+	keys func(r domain.Recorded) []string,
+	evolve func(row R, exists bool, r domain.Recorded) (R, bool),
+) Table {
+	return table[R]{name: name, ddl: ddl, columns: columnsOf(reflect.TypeFor[R]()), keys: keys, evolve: evolve, creator: category}
 }
 
 type table[R any] struct {
@@ -54,6 +65,7 @@ type table[R any] struct {
 	columns []column
 	keys    func(domain.Recorded) []string
 	evolve  func(R, bool, domain.Recorded) (R, bool)
+	creator string // the category whose streams create rows of their own; "" = rows may be anybody's
 }
 
 func (t table[R]) tableName() string  { return t.name }
@@ -124,6 +136,7 @@ type fold[R any] struct {
 	complete bool     // every row of the table is in the cache
 	size     int64
 	work     []touched[R]
+	young    map[domain.StreamName]struct{} // the creator's streams that begin in the batch
 	wanted   []string
 	dirty    []*entry[R]
 	width    int   // of a row in the last COPY, in bytes
@@ -136,18 +149,19 @@ func (f *fold[R]) reset(empty bool) {
 	f.memory.used.Add(-f.size)
 	f.cache, f.size, f.complete = map[string]*entry[R]{}, 0, empty
 	f.recent.prev, f.recent.next = &f.recent, &f.recent
-	f.work, f.wanted, f.dirty = f.work[:0], f.wanted[:0], nil
+	f.work, f.young, f.wanted, f.dirty = f.work[:0], map[domain.StreamName]struct{}{}, f.wanted[:0], nil
 }
 
 func (f *fold[R]) touch(i int, r domain.Recorded) (err error) {
 	defer rescue(&err)
+	known := f.complete || f.begins(r)
 	for _, key := range f.keys(r) {
 		e := f.cache[key]
 		if e == nil {
-			e = &entry[R]{key: key, known: f.complete}
+			e = &entry[R]{key: key, known: known}
 			f.cache[key] = e
 			f.grow(e, entryOverhead+int64(len(key)))
-			if !f.complete {
+			if !known {
 				f.wanted = append(f.wanted, key)
 			}
 		} else {
@@ -158,6 +172,19 @@ func (f *fold[R]) touch(i int, r domain.Recorded) (err error) {
 		f.work = append(f.work, touched[R]{e, i})
 	}
 	return nil
+}
+
+// begins reports whether the event's stream begins in this batch, and the
+// table has none of its rows yet.
+func (f *fold[R]) begins(r domain.Recorded) bool {
+	if f.creator == "" {
+		return false
+	}
+	if r.Revision == 0 && r.Stream.Category() == f.creator {
+		f.young[r.Stream] = struct{}{}
+	}
+	_, young := f.young[r.Stream]
+	return young
 }
 
 func (f *fold[R]) grow(e *entry[R], size int64) {
@@ -223,6 +250,7 @@ func (f *fold[R]) fold(events []domain.Recorded, p *parking) error {
 		}
 	}
 	clear(f.work)
+	clear(f.young)
 	f.work = f.work[:0]
 	return nil
 }
