@@ -87,6 +87,9 @@ type Entry struct {
 	Patient      domain.PatientID      `json:"patient,omitempty"`     // "" when nobody has said
 	Due          time.Time             `json:"due,omitzero"`          // what is booked: when it is to begin
 	Since        time.Time             `json:"since"`                 // when the person came
+	VisitType    string                `json:"visitType,omitempty"`   // what the visit is to be; "" when nobody has said
+	Planned      int                   `json:"planned,omitempty"`     // how long it is to take, in minutes; 0 when nobody has said
+	Offset       int                   `json:"offset,omitempty"`      // of the clinic's clock from UTC when the person joined, in minutes
 }
 
 // Origin is the ticket that somebody had in another queue.
@@ -98,24 +101,26 @@ type Origin struct {
 // Ticket is where an entry is.
 type Ticket struct {
 	Entry
-	Status   Status
-	From     Origin // of whoever was transferred here
-	Urgent   Reason // "" = not urgent
-	UrgentAt time.Time
-	UrgentBy string // who said so
-	Desk     string // that called last; it has the person until they are in a room, finished or gone
-	Room     string
-	CalledAt time.Time // the last call or recall
-	Calls    int       // and recalls
-	Jumped   Reason    // why the last call was out of turn; "" = it was not
-	CalledBy string    // who called last
-	Began    time.Time // when the service did
-	Ended    time.Time // when nothing more was to come
-	To       domain.PractitionerID
+	Status   Status                `json:"status"`
+	From     Origin                `json:"from,omitzero"`   // of whoever was transferred here
+	Urgent   Reason                `json:"urgent,omitzero"` // "" = not urgent
+	UrgentAt time.Time             `json:"urgentAt,omitzero"`
+	UrgentBy string                `json:"urgentBy,omitzero"` // who said so
+	Desk     string                `json:"desk,omitzero"`     // that called last; it has the person until they are in a room, finished or gone
+	Room     string                `json:"room,omitzero"`
+	CalledAt time.Time             `json:"calledAt,omitzero"` // the last call or recall
+	Calls    int                   `json:"calls,omitzero"`    // and recalls
+	Jumped   Reason                `json:"jumped,omitzero"`   // why the last call was out of turn; "" = it was not
+	CalledBy string                `json:"calledBy,omitzero"` // who called last
+	Began    time.Time             `json:"began,omitzero"`    // when the service did
+	Ended    time.Time             `json:"ended,omitzero"`    // when nothing more was to come
+	To       domain.PractitionerID `json:"to,omitzero"`
 }
 
 // State is the queue. Ticket n is Tickets[n-1].
-type State struct{ Tickets []Ticket }
+type State struct {
+	Tickets []Ticket `json:"tickets"`
+}
 
 // Ticket returns a ticket by its number, and whether there is one.
 func (s State) Ticket(n int) (Ticket, bool) {
