@@ -26,6 +26,9 @@ var ErrNotHere = domain.Refusal(domain.Invalid, "queue.not-here", "the practitio
 // Stream returns the stream of a queue whose day is known.
 func (q Queue) Stream() domain.StreamName { return queue.Stream(q.Practitioner, q.Day) }
 
+// Line names the queues of all days that the queue is one of.
+func (q Queue) Line() string { return string(q.Practitioner) }
+
 // Queue returns a queue as its stream says, and which one it is: the clinic and
 // the day filled in. One that nobody has joined is empty. Errors:
 // [practitioner.ErrNotFound], [clinic.ErrNotFound], [ErrNotHere],
@@ -44,7 +47,7 @@ func (h *Handler) Queue(ctx context.Context, q Queue) (Queue, Answer[queue.State
 // today, and that day. Errors: [clinic.ErrNotFound], [domain.ErrBadDay].
 func (h *Handler) ClinicQueues(
 	ctx context.Context, at domain.ClinicID, day domain.Day, of []domain.PractitionerID,
-) (map[domain.PractitionerID]queue.State, domain.Day, error) {
+) (map[domain.PractitionerID]Answer[queue.State], domain.Day, error) {
 	day, _, err := h.dayAt(ctx, at, day)
 	if err != nil || len(of) == 0 {
 		return nil, day, err
@@ -54,11 +57,12 @@ func (h *Handler) ClinicQueues(
 		streams[i] = queue.Stream(id, day)
 	}
 	loaded, err := h.Store.Load(ctx, streams...)
-	states := map[domain.PractitionerID]queue.State{}
+	answers := map[domain.PractitionerID]Answer[queue.State]{}
 	for i, id := range of {
-		states[id] = domain.Replay(queue.Evolve, queue.State{}, loaded[streams[i]])
+		recorded := loaded[streams[i]]
+		answers[id] = answer(domain.Replay(queue.Evolve, queue.State{}, recorded), recorded)
 	}
-	return states, day, err
+	return answers, day, err
 }
 
 // whichQueue fills in the clinic and the day, and returns what day it is there.
@@ -119,27 +123,56 @@ func (h *Handler) queueing(
 	return done, queue.PlaceOf(done.State, ticket.Entry.Ticket, h.now()), err
 }
 
-// JoinQueue gives somebody without an appointment a ticket. The patient may be
-// unknown, "". Errors: those of [Handler.Queue], [clinic.ErrClosed],
-// [patient.ErrNotFound], [queue.ErrAlready], [queue.ErrNotToday], and those of
+// WalkIn is somebody who came without an appointment.
+type WalkIn struct {
+	Patient   domain.PatientID   // "" = not known yet
+	VisitType domain.VisitTypeID // what they came for; "" = not said
+}
+
+// JoinQueue gives somebody without an appointment a ticket. Errors: those of
+// [Handler.Queue], [clinic.ErrClosed], [patient.ErrNotFound],
+// [visittype.ErrNotFound], [queue.ErrAlready], [queue.ErrNotToday], and those of
 // every command.
-func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who domain.PatientID) (Answer[queue.State], queue.Place, error) {
+func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who WalkIn) (Answer[queue.State], queue.Place, error) {
 	id := domain.NewID(req.Command, "queue-entry")
 	return h.queueing(ctx, req, q, func(h *Handler, q Queue, today domain.Day) (queue.Command, error) {
-		if err := h.mayJoin(ctx, q, who); err != nil {
+		planned, err := h.mayJoin(ctx, q, who)
+		if err != nil {
 			return nil, err
 		}
-		entry := queue.Entry{ID: id, Practitioner: q.Practitioner, Day: q.Day, Clinic: q.Clinic, Patient: who, Since: h.now()}
-		return queue.Join{Entry: entry, Today: today, By: req.Actor}, nil
+		zone, err := h.zoneAt(ctx, q.Clinic)
+		entry := queue.Entry{
+			ID: id, Practitioner: q.Practitioner, Day: q.Day, Clinic: q.Clinic, Patient: who.Patient, Since: h.now(),
+			VisitType: string(who.VisitType), Planned: planned, Offset: offset(h.now(), zone),
+		}
+		return queue.Join{Entry: entry, Today: today, By: req.Actor}, err
 	}, func(s queue.State) (queue.Ticket, bool) { return s.Latest(id) })
 }
 
-func (h *Handler) mayJoin(ctx context.Context, q Queue, who domain.PatientID) error {
-	if _, _, err := h.openClinic(ctx, q.Clinic); err != nil || who == "" {
-		return err
+// mayJoin returns how long the visit is to take, in minutes; 0 when nobody says.
+func (h *Handler) mayJoin(ctx context.Context, q Queue, who WalkIn) (planned int, err error) {
+	if _, _, err := h.openClinic(ctx, q.Clinic); err != nil {
+		return 0, err
 	}
-	_, _, err := profile(ctx, h, patient.Stream(who), patient.Evolve, patient.ErrNotFound)
-	return err
+	if who.Patient != "" {
+		if _, _, err := profile(ctx, h, patient.Stream(who.Patient), patient.Evolve, patient.ErrNotFound); err != nil {
+			return 0, err
+		}
+	}
+	if who.VisitType == "" {
+		return 0, nil
+	}
+	visitType, err := h.VisitType(ctx, who.VisitType)
+	return visitType.State.Duration, err
+}
+
+// offset returns how far a zone's clock is from UTC at an instant, in minutes.
+func offset(at time.Time, zone *time.Location) int {
+	if zone == nil {
+		return 0
+	}
+	_, seconds := at.In(zone).Zone()
+	return seconds / 60
 }
 
 // Calling is a desk that calls.
@@ -340,6 +373,7 @@ func (h *Handler) queued(ctx context.Context, req Request, s appointment.State, 
 		return nil, err
 	}
 	entry := entryOf(set, s.Arrived, domain.LocalDay(set.Start, zone))
+	entry.Offset = offset(set.Start, zone)
 	for seen := map[domain.PractitionerID]bool{}; !seen[entry.Practitioner]; {
 		seen[entry.Practitioner] = true
 		stream := queue.Stream(entry.Practitioner, entry.Day)
@@ -382,12 +416,12 @@ func (h *Handler) standing(s appointment.State) (queue.Status, time.Time) {
 }
 
 func entryOf(set appointment.Set, since time.Time, day domain.Day) queue.Entry {
-	due := set.Start
+	due, planned := set.Start, set.End.Sub(set.Start)
 	if set.ExpectedAt != nil {
-		due = *set.ExpectedAt
+		due, planned = *set.ExpectedAt, 0 // a turn in a session: how long it is, nobody says
 	}
 	return queue.Entry{
 		ID: string(set.Appointment), Practitioner: set.Practitioner, Day: day, Clinic: set.Clinic,
-		Appointment: set.Appointment, Patient: set.Patient, Due: due, Since: since,
+		Appointment: set.Appointment, Patient: set.Patient, Due: due, Since: since, VisitType: set.VisitType, Planned: int(planned / time.Minute),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/queue"
+	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -41,6 +42,8 @@ type QueueTicket struct {
 	TransferredTo  string    `json:"transferredTo,omitempty" doc:"The practitioner whose queue the person is in now" example:"018f6b1e-0000-7000-8000-000000000006"`
 	AppointmentID  string    `json:"appointmentId,omitempty" doc:"Absent = a walk-in" example:"018f6b1e-0000-7000-8000-000000000004"`
 	PatientID      string    `json:"patientId,omitempty" doc:"Absent = nobody has said" example:"018f6b1e-0000-7000-8000-000000000003"`
+
+	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows"`
 }
 
 // QueueSheet is the queue of a practitioner's day.
@@ -49,6 +52,8 @@ type QueueSheet struct {
 	Date           string        `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Waiting        int           `json:"waiting" doc:"How many people wait" example:"3"`
 	Tickets        []QueueTicket `json:"tickets" nullable:"false" doc:"Who waits, in the order in which they are called; then the others, by ticket"`
+
+	Summary *QueueSummary `json:"summary,omitempty" doc:"Of everybody who waits, in a sentence; absent in the queues of a clinic"`
 }
 
 // ClinicQueues are the queues of a clinic's day.
@@ -88,7 +93,8 @@ func (q QueueOf) of(practitioner string) commands.Queue {
 // WalkInBody says who came without an appointment.
 type WalkInBody struct {
 	QueueOf
-	PatientID string `json:"patientId,omitempty" maxLength:"64" doc:"Absent = not known yet" example:"018f6b1e-0000-7000-8000-000000000003"`
+	PatientID   string `json:"patientId,omitempty" maxLength:"64" doc:"Absent = not known yet" example:"018f6b1e-0000-7000-8000-000000000003"`
+	VisitTypeID string `json:"visitTypeId,omitempty" maxLength:"64" doc:"What the person came for; absent = not said" example:"018f6b1e-0000-7000-8000-000000000005"`
 }
 
 // CallBody says which desk calls.
@@ -178,6 +184,7 @@ func (q QueueRead) queue() commands.Queue { return QueueOf{q.Date, q.ClinicID}.o
 
 type queueInput struct {
 	QueueRead
+	Spoken
 	PatientID string `query:"patientId" maxLength:"64" doc:"Only this patient; positions are those among everybody"`
 	All       bool   `query:"all" doc:"Those too who are finished or gone"`
 }
@@ -212,11 +219,12 @@ func onTicket[I commandInput](
 }
 
 func (a *api) queueRoutes() {
+	a.waitRoutes()
 	command(a, operation{
 		id: "createTicket", method: http.MethodPost, path: "/v1/queues/{practitionerId}/tickets", tag: "Queues", creates: true,
 		summary:  "Give a ticket to somebody without an appointment",
 		detail:   "Whoever is booked joins by arriving: POST /v1/appointments/{id}/arrive.",
-		refusals: queueRefusals(queue.ErrAlready, queue.ErrNotToday, clinic.ErrClosed, patient.ErrNotFound),
+		refusals: queueRefusals(queue.ErrAlready, queue.ErrNotToday, clinic.ErrClosed, patient.ErrNotFound, visittype.ErrNotFound),
 	}, a.walkIn)
 	onTicket(a, "call", "Call whoever is next to a desk",
 		"No two desks call one person. A desk that has called somebody who has not come in yet has that one again.", a.call,
@@ -261,7 +269,7 @@ func (a *api) walkIn(ctx context.Context, req commands.Request, in *walkInInput)
 	if in.Body != nil {
 		b = *in.Body
 	}
-	d, err := a.ticketed(ctx)(a.Commands.JoinQueue(ctx, req, b.of(in.ID), domain.PatientID(b.PatientID)))
+	d, err := a.ticketed(ctx)(a.Commands.JoinQueue(ctx, req, b.of(in.ID), commands.WalkIn{Patient: domain.PatientID(b.PatientID), VisitType: domain.VisitTypeID(b.VisitTypeID)}))
 	d.location = "/v1/queues/" + in.ID + "/tickets/" + strconv.Itoa(d.body.Ticket) + "?date=" + d.body.Date
 	return d, err
 }
@@ -303,6 +311,9 @@ func (a *api) ticketed(ctx context.Context) func(commands.Answer[queue.State], q
 			return done[QueueTicket]{}, err
 		}
 		body, err := a.ticketOf(ctx, p)
+		if err == nil {
+			err = a.withWait(ctx, &body, p, answer.Position)
+		}
 		return finish(answer, body, ""), err
 	}
 }
@@ -315,7 +326,16 @@ func (a *api) queue(ctx context.Context, in *queueInput) (single[QueueSheet], er
 	body, err := a.sheet(ctx, q, answer.State, func(t queue.Ticket) bool {
 		return (in.All || t.Status.Open()) && (in.PatientID == "" || string(t.Patient) == in.PatientID)
 	})
+	if err != nil {
+		return single[QueueSheet]{}, err
+	}
 	body.Waiting = len(queue.Order(answer.State, a.Now()))
+	of, err := a.forecasts(ctx, []string{q.Line()}, q.Day, answer.Position)
+	if err != nil {
+		return single[QueueSheet]{}, err
+	}
+	a.withWaits(body.Tickets, of[q.Line()])
+	body.Summary, err = a.summary(ctx, q, answer.State, of[q.Line()], in.Spoken)
 	return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, err
 }
 
@@ -327,7 +347,11 @@ func (a *api) queueTicket(ctx context.Context, in *queueTicketInput) (single[Que
 	if _, ok := answer.State.Ticket(in.Ticket); !ok {
 		return single[QueueTicket]{}, queue.ErrNoTicket
 	}
-	body, err := a.ticketOf(ctx, queue.PlaceOf(answer.State, in.Ticket, a.Now()))
+	place := queue.PlaceOf(answer.State, in.Ticket, a.Now())
+	body, err := a.ticketOf(ctx, place)
+	if err == nil {
+		err = a.withWait(ctx, &body, place, answer.Position)
+	}
 	return single[QueueTicket]{body, etag(answer.Revision), answer.Position}, err
 }
 
@@ -356,13 +380,18 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	body := ClinicQueues{ClinicID: in.ID, Date: string(day), Queues: []QueueSheet{}}
+	waits, err := a.clinicForecasts(ctx, states, day)
+	if err != nil {
+		return single[ClinicQueues]{}, err
+	}
 	for _, who := range of {
-		sheet, err := a.sheet(ctx, commands.Queue{Practitioner: who, Day: day}, states[who], func(t queue.Ticket) bool {
+		sheet, err := a.sheet(ctx, commands.Queue{Practitioner: who, Day: day}, states[who].State, func(t queue.Ticket) bool {
 			return t.Clinic == id && (in.All || t.Status.Open())
 		})
 		if err != nil {
 			return single[ClinicQueues]{}, err
 		}
+		a.withWaits(sheet.Tickets, waits[string(who)])
 		body.Waiting += sheet.Waiting
 		body.Queues = append(body.Queues, sheet)
 	}

@@ -25,6 +25,7 @@ func TestAQueueCommandThatCannotBeIsRefused(t *testing.T) {
 		{queue + "/tickets", `{"date": "2026-02-30"}`, "day.malformed"},
 		{queue + "/tickets", `{"patientId": "nobody"}`, "patient.not-found"},
 		{queue + "/tickets", `{"clinicId": "nowhere"}`, "clinic.not-found"},
+		{queue + "/tickets", `{"visitTypeId": "nothing"}`, "visit-type.not-found"},
 		{queue + "/tickets", `{"clinicId": "` + elsewhere.clinic + `"}`, "queue.not-here"},
 		{"/v1/queues/nobody/tickets", "", "practitioner.not-found"},
 		{queue + "/call", `{"desk": " "}`, "queue.desk"},

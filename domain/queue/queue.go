@@ -90,6 +90,16 @@ type Entry struct {
 	VisitType    string                `json:"visitType,omitempty"`   // what the visit is to be; "" when nobody has said
 	Planned      int                   `json:"planned,omitempty"`     // how long it is to take, in minutes; 0 when nobody has said
 	Offset       int                   `json:"offset,omitempty"`      // of the clinic's clock from UTC when the person joined, in minutes
+	Service      string                `json:"service,omitempty"`     // of the clinic, whose queue it is when it is nobody's
+}
+
+// Line names the queues of all days that the entry's queue is one of: the
+// practitioner, or "clinic.service".
+func (e Entry) Line() string {
+	if e.Service != "" {
+		return string(e.Clinic) + "." + e.Service
+	}
+	return string(e.Practitioner)
 }
 
 // Origin is the ticket that somebody had in another queue.

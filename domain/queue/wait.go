@@ -3,6 +3,8 @@ package queue
 import (
 	"cmp"
 	"time"
+
+	"github.com/slotbook/slotbook/domain"
 )
 
 // Basis is what a forecast goes by.
@@ -22,10 +24,12 @@ type Forecast struct {
 	Ticket   int `json:"ticket"`
 	Before   int `json:"before"` // how many go before
 	Likeness `json:"like"`
-	Base     time.Time `json:"base"` // by the rule, before the correction
-	P50      time.Time `json:"p50"`  // called by then with probability 0.5, to the minute
-	P90      time.Time `json:"p90"`  // and with probability 0.9
-	Basis    Basis     `json:"basis"`
+	Base     time.Time       `json:"base"` // by the rule, before the correction
+	P50      time.Time       `json:"p50"`  // called by then with probability 0.5, to the minute
+	P90      time.Time       `json:"p90"`  // and with probability 0.9
+	Basis    Basis           `json:"basis"`
+	Clinic   domain.ClinicID `json:"clinic"`
+	Band     int             `json:"band"` // the hour band at the clinic when it was made
 }
 
 // What a forecast takes for granted until it has learned better.
@@ -76,7 +80,7 @@ func Estimate(s State, l Learned, joined int, now time.Time) []Forecast {
 		took, basis := l.visit(s, p.Ticket, now)
 		desks[desk] = desks[desk].Add(took)
 		like := likeness(p.Sort, p.Ticket.Ticket == joined, i)
-		forecasts[i] = l.forecast(Forecast{Ticket: p.Ticket.Ticket, Before: i, Likeness: like, Basis: basis}, wait, now)
+		forecasts[i] = l.forecast(Forecast{Ticket: p.Ticket.Ticket, Before: i, Likeness: like, Basis: basis, Clinic: p.Clinic, Band: Band(now, p.Offset)}, wait, now)
 	}
 	return forecasts
 }

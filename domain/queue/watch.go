@@ -44,7 +44,7 @@ const keptDays = 2
 // that are new then: of who has just joined or returned, and of everybody of whom
 // another is true now. An event of a day that is over changes nothing.
 func (w Watch) After(e Event, recorded time.Time) (Watch, time.Time, []Forecast) {
-	entry, at := happened(e, recorded)
+	entry, at := About(e, recorded)
 	i := slices.IndexFunc(w.Days, func(d Today) bool { return d.Day == entry.Day })
 	if i < 0 && len(w.Days) > 0 && entry.Day < w.Days[0].Day {
 		return w, at, nil
@@ -77,9 +77,9 @@ func joined(e Event) int {
 	return 0
 }
 
-// happened returns whom an event is about, and when it happened by business
-// time. Whoever is transferred came before, and joins when it is recorded.
-func happened(e Event, recorded time.Time) (Entry, time.Time) {
+// About returns whom an event is about, and when it happened by business time.
+// Whoever is transferred came before, and joins when it is recorded.
+func About(e Event, recorded time.Time) (Entry, time.Time) {
 	switch e := e.(type) {
 	case HasJoined:
 		if e.From != nil {
@@ -114,10 +114,12 @@ func happened(e Event, recorded time.Time) (Entry, time.Time) {
 	return Entry{}, recorded
 }
 
-// nameless returns the state without what a forecast does not need of a ticket.
+// nameless returns the state without what a forecast does not need of a ticket:
+// who it is, above all.
 func nameless(s State, ticket int) State {
 	return s.with(ticket, func(t *Ticket) {
-		t.ID, t.Practitioner, t.Clinic, t.Day, t.Appointment, t.Patient, t.UrgentBy, t.CalledBy, t.From, t.To = "", "", "", "", "", "", "", "", Origin{}, ""
+		t.ID, t.Practitioner, t.Service, t.Day, t.Appointment, t.Patient = "", "", "", "", "", ""
+		t.UrgentBy, t.CalledBy, t.From, t.To = "", "", Origin{}, ""
 	})
 }
 
