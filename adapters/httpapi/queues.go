@@ -64,11 +64,14 @@ type ClinicQueues struct {
 	Queues   []QueueSheet `json:"queues" nullable:"false" doc:"Of the practitioners who work there, by name; who waits elsewhere for them is left out"`
 }
 
-// QueueBoard is what a display in the waiting room shows: no personal data.
+// QueueBoard is what a display in the waiting room shows: no personal data, but
+// for initials where the policy allows them.
 type QueueBoard struct {
 	Date    string       `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Called  []BoardEntry `json:"called" nullable:"false" doc:"The latest first"`
 	Waiting []int        `json:"waiting" nullable:"false" doc:"Ticket numbers, in the order in which they are called"`
+
+	Initials []BoardInitials `json:"initials,omitempty" doc:"Of those who were called or wait, by ticket; only where the clinic's policy says boardShows: initials"`
 }
 
 // BoardEntry is a ticket that was called.
@@ -256,7 +259,7 @@ func (a *api) queueReads() {
 	}, a.queueTicket)
 	one(a, operation{
 		id: "getQueueBoard", method: http.MethodGet, path: "/v1/queues/{practitionerId}/board", tag: "Queues",
-		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers only: no personal data.", refusals: queueRefusals(),
+		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers; initials, too, where the clinic's policy says so.", refusals: queueRefusals(),
 	}, a.board)
 	one(a, operation{
 		id: "getClinicQueues", method: http.MethodGet, path: "/v1/clinics/{id}/queue", tag: "Queues",
@@ -363,6 +366,9 @@ func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], er
 	}
 	for _, p := range queue.Order(answer.State, a.Now()) {
 		board.Waiting = append(board.Waiting, p.Entry.Ticket)
+	}
+	if err == nil {
+		board.Initials, err = a.initials(ctx, q, answer.State)
 	}
 	return single[QueueBoard]{board, etag(answer.Revision), answer.Position}, err
 }
