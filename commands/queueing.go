@@ -9,30 +9,32 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/queue"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 var queues = aggregate[queue.State, queue.Command, queue.Event]{queue.Decide, queue.Evolve}
 
 // Queue says which queue is meant.
 type Queue struct {
-	Practitioner domain.PractitionerID
-	Clinic       domain.ClinicID // whose clock says what day it is, and where a walk-in is; "" = the practitioner's first
-	Day          domain.Day      // "" = today
+	Practitioner domain.PractitionerID // or "clinic.visit type", until it is known which; "" of a service
+	Service      string                // of the clinic: a visit type whose people any desk calls; "" of a practitioner
+	Clinic       domain.ClinicID       // whose clock says what day it is, and where a walk-in is; "" = the practitioner's first
+	Day          domain.Day            // "" = today
 }
 
 // ErrNotHere refuses a queue of a practitioner at a clinic of others.
 var ErrNotHere = domain.Refusal(domain.Invalid, "queue.not-here", "the practitioner does not work at this clinic")
 
 // Stream returns the stream of a queue whose day is known.
-func (q Queue) Stream() domain.StreamName { return queue.Stream(q.Practitioner, q.Day) }
+func (q Queue) Stream() domain.StreamName { return queue.Stream(q.Line(), q.Day) }
 
 // Line names the queues of all days that the queue is one of.
-func (q Queue) Line() string { return string(q.Practitioner) }
+func (q Queue) Line() string { return queue.LineOf(q.Practitioner, q.Clinic, q.Service) }
 
 // Queue returns a queue as its stream says, and which one it is: the clinic and
 // the day filled in. One that nobody has joined is empty. Errors:
-// [practitioner.ErrNotFound], [clinic.ErrNotFound], [ErrNotHere],
-// [domain.ErrBadDay].
+// [practitioner.ErrNotFound], or of a service [visittype.ErrNotFound],
+// [clinic.ErrNotFound], [ErrNotHere], [domain.ErrBadDay].
 func (h *Handler) Queue(ctx context.Context, q Queue) (Queue, Answer[queue.State], error) {
 	q, _, err := h.whichQueue(ctx, q)
 	if err != nil {
@@ -67,6 +69,9 @@ func (h *Handler) ClinicQueues(
 
 // whichQueue fills in the clinic and the day, and returns what day it is there.
 func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domain.Day, err error) {
+	if _, _, service := queue.ParseLine(string(q.Practitioner)); service != "" || q.Service != "" {
+		return h.whichService(ctx, q)
+	}
 	who, err := h.Practitioner(ctx, q.Practitioner)
 	if err != nil {
 		return q, "", err
@@ -77,6 +82,25 @@ func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domai
 	q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day)
 	if err == nil && !slices.Contains(who.State.Clinics, q.Clinic) {
 		err = ErrNotHere
+	}
+	return q, today, err
+}
+
+// whichService is whichQueue of a clinic's service.
+func (h *Handler) whichService(ctx context.Context, q Queue) (_ Queue, today domain.Day, err error) {
+	if q.Service == "" {
+		var at domain.ClinicID
+		if _, at, q.Service = queue.ParseLine(string(q.Practitioner)); q.Clinic != "" && q.Clinic != at {
+			return q, "", ErrNotHere
+		}
+		q.Practitioner, q.Clinic = "", at
+	}
+	if q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day); err != nil {
+		return q, "", err
+	}
+	service, err := h.VisitType(ctx, domain.VisitTypeID(q.Service))
+	if err == nil && service.State.Clinic != q.Clinic {
+		err = visittype.ErrNotFound
 	}
 	return q, today, err
 }
@@ -142,7 +166,7 @@ func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who WalkI
 		}
 		zone, err := h.zoneAt(ctx, q.Clinic)
 		entry := queue.Entry{
-			ID: id, Practitioner: q.Practitioner, Day: q.Day, Clinic: q.Clinic, Patient: who.Patient, Since: h.now(),
+			ID: id, Practitioner: q.Practitioner, Service: q.Service, Day: q.Day, Clinic: q.Clinic, Patient: who.Patient, Since: h.now(),
 			VisitType: string(who.VisitType), Planned: planned, Offset: offset(h.now(), zone),
 		}
 		return queue.Join{Entry: entry, Today: today, By: req.Actor}, err
@@ -266,24 +290,35 @@ func (h *Handler) TransferTicket(
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
 	}
-	other, err := h.Practitioner(ctx, to)
+	within, err := h.clinicsOf(ctx, string(to))
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
 	}
 	var there queue.Place
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[queue.State], error) {
 		return again(ctx, h, func(ctx context.Context) (done Answer[queue.State], err error) {
-			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor}, other.State.Clinics)
+			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor}, within)
 			return done, err
 		})
 	})
 	return done, there, err
 }
 
+// clinicsOf returns the clinics at which people may wait in a line.
+func (h *Handler) clinicsOf(ctx context.Context, line string) ([]domain.ClinicID, error) {
+	id, at, service := queue.ParseLine(line)
+	if service == "" {
+		who, err := h.Practitioner(ctx, id)
+		return who.State.Clinics, err
+	}
+	_, _, err := h.whichService(ctx, Queue{Clinic: at, Service: service})
+	return []domain.ClinicID{at}, err
+}
+
 func (h *Handler) tryTransfer(
 	ctx context.Context, req Request, q Queue, c queue.Transfer, within []domain.ClinicID,
 ) (Answer[queue.State], queue.Place, error) {
-	there := Queue{Practitioner: c.To, Day: q.Day}.Stream()
+	there := queue.Stream(c.To, q.Day)
 	loaded, err := h.Store.Load(ctx, q.Stream(), there)
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
@@ -318,7 +353,7 @@ func (h *Handler) tryTransfer(
 		done.Replayed = false
 		done.Position, err = h.together(ctx, writes)
 	}
-	came, _ := target.From(queue.Origin{Practitioner: q.Practitioner, Ticket: c.Ticket})
+	came, _ := target.From(queue.Origin{Practitioner: domain.PractitionerID(q.Line()), Ticket: c.Ticket})
 	return done, queue.PlaceOf(target, came.Entry.Ticket, c.At), err
 }
 
@@ -326,10 +361,9 @@ func (h *Handler) tryTransfer(
 // the events that it lacks.
 func receive(recorded []domain.Recorded, gone queue.Ticket, c queue.Transfer) (queue.State, []queue.Event) {
 	state := domain.Replay(queue.Evolve, queue.State{}, recorded)
-	entry := gone.Entry
-	entry.Practitioner = c.To
+	entry := gone.Entry.On(string(c.To))
 	events, _ := queue.Decide(state, queue.Receive{ // it is never refused
-		Entry: entry, From: queue.Origin{Practitioner: gone.Practitioner, Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt,
+		Entry: entry, From: queue.Origin{Practitioner: domain.PractitionerID(gone.Line()), Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt,
 		UrgentBy: gone.UrgentBy, By: c.By,
 	})
 	return domain.Fold(queue.Evolve, state, events...), events
@@ -374,9 +408,9 @@ func (h *Handler) queued(ctx context.Context, req Request, s appointment.State, 
 	}
 	entry := entryOf(set, s.Arrived, domain.LocalDay(set.Start, zone))
 	entry.Offset = offset(set.Start, zone)
-	for seen := map[domain.PractitionerID]bool{}; !seen[entry.Practitioner]; {
-		seen[entry.Practitioner] = true
-		stream := queue.Stream(entry.Practitioner, entry.Day)
+	for seen := map[string]bool{}; !seen[entry.Line()]; {
+		seen[entry.Line()] = true
+		stream := queue.Stream(entry.Line(), entry.Day)
 		loaded, err := h.Store.Load(ctx, stream)
 		if err != nil {
 			return nil, err
@@ -384,7 +418,7 @@ func (h *Handler) queued(ctx context.Context, req Request, s appointment.State, 
 		recorded := loaded[stream]
 		state := domain.Replay(queue.Evolve, queue.State{}, recorded)
 		if t, ok := state.Latest(entry.ID); ok && t.Status == queue.Transferred {
-			entry.Practitioner = t.To
+			entry = entry.On(string(t.To))
 			continue
 		}
 		if upTo, err := replay(recorded, req); err != nil || upTo > 0 {

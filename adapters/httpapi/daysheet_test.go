@@ -105,7 +105,8 @@ func TestTodaysListHasEverybodyOrWhoIsStillToBeSeen(t *testing.T) {
 	}
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Days = sheets{Entries: []projections.DayEntry{
-			{Kind: projections.DayFree, Zone: "Europe/Lisbon"}, entry("a", appointment.Fulfilled), entry("b", appointment.Booked),
+			{Kind: projections.DayFree, Zone: "Europe/Lisbon"},
+			entry("a", appointment.Fulfilled), entry("b", appointment.Booked),
 			entry("c", appointment.CheckedIn), entry("d", appointment.NoShow), entry("e", appointment.Arrived), entry("f", appointment.Pending),
 		}}
 	})

@@ -20,7 +20,8 @@ import (
 // QueueTicket is somebody in a queue, as the API shows it.
 type QueueTicket struct {
 	Ticket         int       `json:"ticket" doc:"The number, unique in the queue" example:"7"`
-	PractitionerID string    `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
+	PractitionerID string    `json:"practitionerId,omitempty" doc:"Absent = the queue is of a service" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ServiceID      string    `json:"serviceId,omitempty" doc:"The visit type whose queue it is; absent = the queue is of a practitioner" example:"018f6b1e-0000-7000-8000-000000000005"`
 	ClinicID       string    `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date           string    `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Status         string    `json:"status" enum:"waiting,called,skipped,in-service,finished,left,noshow,transferred,withdrawn" doc:"left: without being seen; noshow: did not come when called; withdrawn: the arrival was undone, or the appointment cancelled" example:"waiting"`
@@ -39,7 +40,7 @@ type QueueTicket struct {
 	OutOfTurn      string    `json:"outOfTurn,omitempty" enum:"emergency,pain,child,frail,agreed,other" doc:"Why the call was out of turn; absent = it was not" example:"agreed"`
 	StartedAt      time.Time `json:"startedAt,omitzero" doc:"When the service began, UTC" example:"2026-03-30T09:22:00Z"`
 	EndedAt        time.Time `json:"endedAt,omitzero" doc:"When nothing more was to come, UTC" example:"2026-03-30T09:40:00Z"`
-	TransferredTo  string    `json:"transferredTo,omitempty" doc:"The practitioner whose queue the person is in now" example:"018f6b1e-0000-7000-8000-000000000006"`
+	TransferredTo  string    `json:"transferredTo,omitempty" doc:"The practitioner, or clinicId.visitTypeId, whose queue the person is in now" example:"018f6b1e-0000-7000-8000-000000000006"`
 	AppointmentID  string    `json:"appointmentId,omitempty" doc:"Absent = a walk-in" example:"018f6b1e-0000-7000-8000-000000000004"`
 	PatientID      string    `json:"patientId,omitempty" doc:"Absent = nobody has said" example:"018f6b1e-0000-7000-8000-000000000003"`
 
@@ -48,7 +49,8 @@ type QueueTicket struct {
 
 // QueueSheet is the queue of a practitioner's day.
 type QueueSheet struct {
-	PractitionerID string        `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
+	PractitionerID string        `json:"practitionerId,omitempty" doc:"Absent = the queue is of a service" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ServiceID      string        `json:"serviceId,omitempty" doc:"The visit type whose queue it is; absent = the queue is of a practitioner" example:"018f6b1e-0000-7000-8000-000000000005"`
 	Date           string        `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Waiting        int           `json:"waiting" doc:"How many people wait" example:"3"`
 	Tickets        []QueueTicket `json:"tickets" nullable:"false" doc:"Who waits, in the order in which they are called; then the others, by ticket"`
@@ -61,7 +63,7 @@ type ClinicQueues struct {
 	ClinicID string       `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date     string       `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Waiting  int          `json:"waiting" doc:"How many people wait at the clinic" example:"5"`
-	Queues   []QueueSheet `json:"queues" nullable:"false" doc:"Of the practitioners who work there, by name; who waits elsewhere for them is left out"`
+	Queues   []QueueSheet `json:"queues" nullable:"false" doc:"Of the practitioners who work there, by name; then those of services that anybody has a ticket for. Who waits elsewhere is left out"`
 }
 
 // QueueBoard is what a display in the waiting room shows: no personal data, but
@@ -129,7 +131,7 @@ type LeaveBody struct {
 // TransferBody says who is to wait for another practitioner.
 type TransferBody struct {
 	TicketBody
-	To string `json:"to" maxLength:"64" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000006"`
+	To string `json:"to" maxLength:"160" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000006"`
 }
 
 // RoomBody says who is to go to which room.
@@ -141,7 +143,7 @@ type RoomBody struct {
 // QueueCommand is what every command on a queue comes with.
 type QueueCommand struct {
 	CommandParams
-	ID string `path:"practitionerId" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ID string `path:"practitionerId" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000002"`
 }
 
 type (
@@ -178,7 +180,7 @@ type (
 // QueueRead is what every read of a queue comes with.
 type QueueRead struct {
 	ReadParams
-	ID       string `path:"practitionerId" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ID       string `path:"practitionerId" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000002"`
 	Date     string `query:"date" maxLength:"10" doc:"YYYY-MM-DD at the clinic; absent = today" example:"2026-03-30"`
 	ClinicID string `query:"clinicId" maxLength:"64" doc:"Whose clock says what day it is; absent = the practitioner's first"`
 }
@@ -208,7 +210,7 @@ type clinicQueuesInput struct {
 
 // queueRefusals are the refusals of everything about a queue.
 func queueRefusals(more ...*domain.Error) []*domain.Error {
-	return append(more, practitioner.ErrNotFound, clinic.ErrNotFound, commands.ErrNotHere, domain.ErrBadDay)
+	return append(more, practitioner.ErrNotFound, visittype.ErrNotFound, clinic.ErrNotFound, commands.ErrNotHere, domain.ErrBadDay)
 }
 
 // onTicket declares a route that does something to a ticket.
@@ -227,7 +229,7 @@ func (a *api) queueRoutes() {
 		id: "createTicket", method: http.MethodPost, path: "/v1/queues/{practitionerId}/tickets", tag: "Queues", creates: true,
 		summary:  "Give a ticket to somebody without an appointment",
 		detail:   "Whoever is booked joins by arriving: POST /v1/appointments/{id}/arrive.",
-		refusals: queueRefusals(queue.ErrAlready, queue.ErrNotToday, clinic.ErrClosed, patient.ErrNotFound, visittype.ErrNotFound),
+		refusals: queueRefusals(queue.ErrAlready, queue.ErrNotToday, clinic.ErrClosed, patient.ErrNotFound),
 	}, a.walkIn)
 	onTicket(a, "call", "Call whoever is next to a desk",
 		"No two desks call one person. A desk that has called somebody who has not come in yet has that one again.", a.call,
@@ -381,6 +383,11 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
+	services, err := a.serviceLines(ctx, id)
+	if err != nil {
+		return single[ClinicQueues]{}, err
+	}
+	of = append(of, services...)
 	states, day, err := a.Commands.ClinicQueues(ctx, id, domain.Day(in.Date), of)
 	if err != nil {
 		return single[ClinicQueues]{}, err
@@ -391,7 +398,12 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	for _, who := range of {
-		sheet, err := a.sheet(ctx, commands.Queue{Practitioner: who, Day: day}, states[who].State, func(t queue.Ticket) bool {
+		practitioner, _, service := queue.ParseLine(string(who))
+		if service != "" && len(states[who].State.Tickets) == 0 {
+			continue
+		}
+		q := commands.Queue{Practitioner: practitioner, Service: service, Clinic: id, Day: day}
+		sheet, err := a.sheet(ctx, q, states[who].State, func(t queue.Ticket) bool {
 			return t.Clinic == id && (in.All || t.Status.Open())
 		})
 		if err != nil {
@@ -406,7 +418,7 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 
 // sheet shows the tickets of a queue that are wanted.
 func (a *api) sheet(ctx context.Context, q commands.Queue, s queue.State, wanted func(queue.Ticket) bool) (QueueSheet, error) {
-	sheet := QueueSheet{PractitionerID: string(q.Practitioner), Date: string(q.Day), Tickets: []QueueTicket{}}
+	sheet := QueueSheet{PractitionerID: string(q.Practitioner), ServiceID: q.Service, Date: string(q.Day), Tickets: []QueueTicket{}}
 	places := queue.Order(s, a.Now())
 	for _, t := range s.Tickets {
 		if t.Status != queue.Waiting {
@@ -431,8 +443,9 @@ func (a *api) sheet(ctx context.Context, q commands.Queue, s queue.State, wanted
 
 func (a *api) ticketOf(ctx context.Context, p queue.Place) (QueueTicket, error) {
 	t := QueueTicket{
-		Ticket: p.Entry.Ticket, PractitionerID: string(p.Practitioner), ClinicID: string(p.Clinic), Date: string(p.Day), Status: string(p.Status),
-		Since: p.Since, BookedFor: p.Due, Urgent: string(p.Urgent), UrgentBy: p.UrgentBy, Desk: p.Desk, Room: p.Room, CalledAt: p.CalledAt, Calls: p.Calls,
+		Ticket: p.Entry.Ticket, PractitionerID: string(p.Practitioner), ServiceID: p.Service, ClinicID: string(p.Clinic), Date: string(p.Day),
+		Status: string(p.Status),
+		Since:  p.Since, BookedFor: p.Due, Urgent: string(p.Urgent), UrgentBy: p.UrgentBy, Desk: p.Desk, Room: p.Room, CalledAt: p.CalledAt, Calls: p.Calls,
 		CalledBy: p.CalledBy, OutOfTurn: string(p.Jumped),
 		StartedAt: p.Began, EndedAt: p.Ended, TransferredTo: string(p.To), AppointmentID: string(p.Appointment), PatientID: string(p.Patient),
 	}

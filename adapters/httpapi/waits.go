@@ -244,8 +244,20 @@ func (a *api) stillToCome(ctx context.Context, q commands.Queue) (int, error) {
 	return len(list.Items), err
 }
 
-// queueName returns for whom a queue waits, as people say.
+// queueName returns for whom or for what a queue waits, as people say.
 func (a *api) queueName(ctx context.Context, q commands.Queue) (string, error) {
+	if q.Service != "" {
+		service, err := a.Commands.VisitType(ctx, domain.VisitTypeID(q.Service))
+		return service.State.Name, err
+	}
 	who, err := a.Commands.Practitioner(ctx, q.Practitioner)
 	return who.State.Name, err
+}
+
+// serviceLines returns the lines of the services that a clinic offers.
+func (a *api) serviceLines(ctx context.Context, id domain.ClinicID) ([]domain.PractitionerID, error) {
+	types, err := a.Catalogue.VisitTypes(ctx, projections.VisitTypeFilter{Clinic: id, Limit: 1000}, 0)
+	return mapped(types.Items, func(v projections.VisitType) domain.PractitionerID {
+		return domain.PractitionerID(queue.LineOf("", id, string(v.ID)))
+	}), err
 }

@@ -110,8 +110,8 @@ type clinicDay struct {
 
 func (d *clinicDay) happens(e queue.Event, at time.Time, ticket int) {
 	d.state = queue.Evolve(d.state, e)
-	_, when, fresh := queue.Watch{}, at, []queue.Forecast(nil)
-	d.watch, when, fresh = d.watch.After(e, at)
+	after, when, fresh := d.watch.After(e, at)
+	d.watch = after
 	if _, called := e.(queue.WasCalled); called {
 		d.settle(ticket, func(t told) time.Duration { return at.Sub(t.at) })
 	}

@@ -34,13 +34,13 @@ type Forecast struct {
 
 // What a forecast takes for granted until it has learned better.
 const (
-	usualVisit   = 15 * time.Minute // takes a visit of which nothing at all is known
-	usualHalf    = 1000             // thousandths of the rule's wait by which half are called
-	usualMost    = 1800             // and nine tenths
-	forgottenBy  = 3                // visits that take so many times as long as usual have ended unnoted
-	paceNeeds    = 3                // calls before the last who was called has shown a pace
-	paceOf       = 8                // the pace counts for one part of so many
-	leastMinutes = time.Minute
+	usualVisit  = 15 * time.Minute // takes a visit of which nothing at all is known
+	usualHalf   = 1000             // thousandths of the rule's wait by which half are called
+	usualMost   = 1800             // and nine tenths
+	forgottenBy = 3                // visits that take so many times as long as usual have ended unnoted
+	paceNeeds   = 3                // calls before the last who was called has shown a pace
+	paceOf      = 8                // the pace counts for one part of so many
+	finest      = time.Minute      // of what is said
 )
 
 // Estimate returns by when everybody who waits is called, in the order in which
@@ -95,8 +95,8 @@ func (l Learned) forecast(f Forecast, wait time.Duration, now time.Time) Forecas
 		}
 	}
 	f.Base = now.Add(wait)
-	f.P50 = now.Add(stretched(wait, half)).Round(leastMinutes)
-	f.P90 = later(f.P50, now.Add(stretched(wait, most)).Round(leastMinutes))
+	f.P50 = now.Add(stretched(wait, half)).Round(finest)
+	f.P90 = later(f.P50, now.Add(stretched(wait, most)).Round(finest))
 	return f
 }
 
