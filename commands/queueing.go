@@ -9,27 +9,32 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/queue"
+	"github.com/slotbook/slotbook/domain/visittype"
 )
 
 var queues = aggregate[queue.State, queue.Command, queue.Event]{queue.Decide, queue.Evolve}
 
 // Queue says which queue is meant.
 type Queue struct {
-	Practitioner domain.PractitionerID
-	Clinic       domain.ClinicID // whose clock says what day it is, and where a walk-in is; "" = the practitioner's first
-	Day          domain.Day      // "" = today
+	Practitioner domain.PractitionerID // or "clinic.visit type", until it is known which; "" of a service
+	Service      string                // of the clinic: a visit type whose people any desk calls; "" of a practitioner
+	Clinic       domain.ClinicID       // whose clock says what day it is, and where a walk-in is; "" = the practitioner's first
+	Day          domain.Day            // "" = today
 }
 
 // ErrNotHere refuses a queue of a practitioner at a clinic of others.
 var ErrNotHere = domain.Refusal(domain.Invalid, "queue.not-here", "the practitioner does not work at this clinic")
 
 // Stream returns the stream of a queue whose day is known.
-func (q Queue) Stream() domain.StreamName { return queue.Stream(q.Practitioner, q.Day) }
+func (q Queue) Stream() domain.StreamName { return queue.Stream(q.Line(), q.Day) }
+
+// Line names the queues of all days that the queue is one of.
+func (q Queue) Line() string { return queue.LineOf(q.Practitioner, q.Clinic, q.Service) }
 
 // Queue returns a queue as its stream says, and which one it is: the clinic and
 // the day filled in. One that nobody has joined is empty. Errors:
-// [practitioner.ErrNotFound], [clinic.ErrNotFound], [ErrNotHere],
-// [domain.ErrBadDay].
+// [practitioner.ErrNotFound], or of a service [visittype.ErrNotFound],
+// [clinic.ErrNotFound], [ErrNotHere], [domain.ErrBadDay].
 func (h *Handler) Queue(ctx context.Context, q Queue) (Queue, Answer[queue.State], error) {
 	q, _, err := h.whichQueue(ctx, q)
 	if err != nil {
@@ -44,7 +49,7 @@ func (h *Handler) Queue(ctx context.Context, q Queue) (Queue, Answer[queue.State
 // today, and that day. Errors: [clinic.ErrNotFound], [domain.ErrBadDay].
 func (h *Handler) ClinicQueues(
 	ctx context.Context, at domain.ClinicID, day domain.Day, of []domain.PractitionerID,
-) (map[domain.PractitionerID]queue.State, domain.Day, error) {
+) (map[domain.PractitionerID]Answer[queue.State], domain.Day, error) {
 	day, _, err := h.dayAt(ctx, at, day)
 	if err != nil || len(of) == 0 {
 		return nil, day, err
@@ -54,15 +59,19 @@ func (h *Handler) ClinicQueues(
 		streams[i] = queue.Stream(id, day)
 	}
 	loaded, err := h.Store.Load(ctx, streams...)
-	states := map[domain.PractitionerID]queue.State{}
+	answers := map[domain.PractitionerID]Answer[queue.State]{}
 	for i, id := range of {
-		states[id] = domain.Replay(queue.Evolve, queue.State{}, loaded[streams[i]])
+		recorded := loaded[streams[i]]
+		answers[id] = answer(domain.Replay(queue.Evolve, queue.State{}, recorded), recorded)
 	}
-	return states, day, err
+	return answers, day, err
 }
 
 // whichQueue fills in the clinic and the day, and returns what day it is there.
 func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domain.Day, err error) {
+	if _, _, service := queue.ParseLine(string(q.Practitioner)); service != "" || q.Service != "" {
+		return h.whichService(ctx, q)
+	}
 	who, err := h.Practitioner(ctx, q.Practitioner)
 	if err != nil {
 		return q, "", err
@@ -73,6 +82,25 @@ func (h *Handler) whichQueue(ctx context.Context, q Queue) (_ Queue, today domai
 	q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day)
 	if err == nil && !slices.Contains(who.State.Clinics, q.Clinic) {
 		err = ErrNotHere
+	}
+	return q, today, err
+}
+
+// whichService is whichQueue of a clinic's service.
+func (h *Handler) whichService(ctx context.Context, q Queue) (_ Queue, today domain.Day, err error) {
+	if q.Service == "" {
+		var at domain.ClinicID
+		if _, at, q.Service = queue.ParseLine(string(q.Practitioner)); q.Clinic != "" && q.Clinic != at {
+			return q, "", ErrNotHere
+		}
+		q.Practitioner, q.Clinic = "", at
+	}
+	if q.Day, today, err = h.dayAt(ctx, q.Clinic, q.Day); err != nil {
+		return q, "", err
+	}
+	service, err := h.VisitType(ctx, domain.VisitTypeID(q.Service))
+	if err == nil && service.State.Clinic != q.Clinic {
+		err = visittype.ErrNotFound
 	}
 	return q, today, err
 }
@@ -119,27 +147,56 @@ func (h *Handler) queueing(
 	return done, queue.PlaceOf(done.State, ticket.Entry.Ticket, h.now()), err
 }
 
-// JoinQueue gives somebody without an appointment a ticket. The patient may be
-// unknown, "". Errors: those of [Handler.Queue], [clinic.ErrClosed],
-// [patient.ErrNotFound], [queue.ErrAlready], [queue.ErrNotToday], and those of
+// WalkIn is somebody who came without an appointment.
+type WalkIn struct {
+	Patient   domain.PatientID   // "" = not known yet
+	VisitType domain.VisitTypeID // what they came for; "" = not said
+}
+
+// JoinQueue gives somebody without an appointment a ticket. Errors: those of
+// [Handler.Queue], [clinic.ErrClosed], [patient.ErrNotFound],
+// [visittype.ErrNotFound], [queue.ErrAlready], [queue.ErrNotToday], and those of
 // every command.
-func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who domain.PatientID) (Answer[queue.State], queue.Place, error) {
+func (h *Handler) JoinQueue(ctx context.Context, req Request, q Queue, who WalkIn) (Answer[queue.State], queue.Place, error) {
 	id := domain.NewID(req.Command, "queue-entry")
 	return h.queueing(ctx, req, q, func(h *Handler, q Queue, today domain.Day) (queue.Command, error) {
-		if err := h.mayJoin(ctx, q, who); err != nil {
+		planned, err := h.mayJoin(ctx, q, who)
+		if err != nil {
 			return nil, err
 		}
-		entry := queue.Entry{ID: id, Practitioner: q.Practitioner, Day: q.Day, Clinic: q.Clinic, Patient: who, Since: h.now()}
-		return queue.Join{Entry: entry, Today: today, By: req.Actor}, nil
+		zone, err := h.zoneAt(ctx, q.Clinic)
+		entry := queue.Entry{
+			ID: id, Practitioner: q.Practitioner, Service: q.Service, Day: q.Day, Clinic: q.Clinic, Patient: who.Patient, Since: h.now(),
+			VisitType: string(who.VisitType), Planned: planned, Offset: offset(h.now(), zone),
+		}
+		return queue.Join{Entry: entry, Today: today, By: req.Actor}, err
 	}, func(s queue.State) (queue.Ticket, bool) { return s.Latest(id) })
 }
 
-func (h *Handler) mayJoin(ctx context.Context, q Queue, who domain.PatientID) error {
-	if _, _, err := h.openClinic(ctx, q.Clinic); err != nil || who == "" {
-		return err
+// mayJoin returns how long the visit is to take, in minutes; 0 when nobody says.
+func (h *Handler) mayJoin(ctx context.Context, q Queue, who WalkIn) (planned int, err error) {
+	if _, _, err := h.openClinic(ctx, q.Clinic); err != nil {
+		return 0, err
 	}
-	_, _, err := profile(ctx, h, patient.Stream(who), patient.Evolve, patient.ErrNotFound)
-	return err
+	if who.Patient != "" {
+		if _, _, err := profile(ctx, h, patient.Stream(who.Patient), patient.Evolve, patient.ErrNotFound); err != nil {
+			return 0, err
+		}
+	}
+	if who.VisitType == "" {
+		return 0, nil
+	}
+	visitType, err := h.VisitType(ctx, who.VisitType)
+	return visitType.State.Duration, err
+}
+
+// offset returns how far a zone's clock is from UTC at an instant, in minutes.
+func offset(at time.Time, zone *time.Location) int {
+	if zone == nil {
+		return 0
+	}
+	_, seconds := at.In(zone).Zone()
+	return seconds / 60
 }
 
 // Calling is a desk that calls.
@@ -233,24 +290,35 @@ func (h *Handler) TransferTicket(
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
 	}
-	other, err := h.Practitioner(ctx, to)
+	within, err := h.clinicsOf(ctx, string(to))
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
 	}
 	var there queue.Place
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[queue.State], error) {
 		return again(ctx, h, func(ctx context.Context) (done Answer[queue.State], err error) {
-			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor}, other.State.Clinics)
+			done, there, err = h.tryTransfer(ctx, req, q, queue.Transfer{Ticket: n, To: to, At: h.now(), By: req.Actor}, within)
 			return done, err
 		})
 	})
 	return done, there, err
 }
 
+// clinicsOf returns the clinics at which people may wait in a line.
+func (h *Handler) clinicsOf(ctx context.Context, line string) ([]domain.ClinicID, error) {
+	id, at, service := queue.ParseLine(line)
+	if service == "" {
+		who, err := h.Practitioner(ctx, id)
+		return who.State.Clinics, err
+	}
+	_, _, err := h.whichService(ctx, Queue{Clinic: at, Service: service})
+	return []domain.ClinicID{at}, err
+}
+
 func (h *Handler) tryTransfer(
 	ctx context.Context, req Request, q Queue, c queue.Transfer, within []domain.ClinicID,
 ) (Answer[queue.State], queue.Place, error) {
-	there := Queue{Practitioner: c.To, Day: q.Day}.Stream()
+	there := queue.Stream(c.To, q.Day)
 	loaded, err := h.Store.Load(ctx, q.Stream(), there)
 	if err != nil {
 		return Answer[queue.State]{}, queue.Place{}, err
@@ -285,7 +353,7 @@ func (h *Handler) tryTransfer(
 		done.Replayed = false
 		done.Position, err = h.together(ctx, writes)
 	}
-	came, _ := target.From(queue.Origin{Practitioner: q.Practitioner, Ticket: c.Ticket})
+	came, _ := target.From(queue.Origin{Practitioner: domain.PractitionerID(q.Line()), Ticket: c.Ticket})
 	return done, queue.PlaceOf(target, came.Entry.Ticket, c.At), err
 }
 
@@ -293,10 +361,9 @@ func (h *Handler) tryTransfer(
 // the events that it lacks.
 func receive(recorded []domain.Recorded, gone queue.Ticket, c queue.Transfer) (queue.State, []queue.Event) {
 	state := domain.Replay(queue.Evolve, queue.State{}, recorded)
-	entry := gone.Entry
-	entry.Practitioner = c.To
+	entry := gone.Entry.On(string(c.To))
 	events, _ := queue.Decide(state, queue.Receive{ // it is never refused
-		Entry: entry, From: queue.Origin{Practitioner: gone.Practitioner, Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt,
+		Entry: entry, From: queue.Origin{Practitioner: domain.PractitionerID(gone.Line()), Ticket: gone.Ticket}, Urgent: gone.Urgent, UrgentAt: gone.UrgentAt,
 		UrgentBy: gone.UrgentBy, By: c.By,
 	})
 	return domain.Fold(queue.Evolve, state, events...), events
@@ -340,9 +407,10 @@ func (h *Handler) queued(ctx context.Context, req Request, s appointment.State, 
 		return nil, err
 	}
 	entry := entryOf(set, s.Arrived, domain.LocalDay(set.Start, zone))
-	for seen := map[domain.PractitionerID]bool{}; !seen[entry.Practitioner]; {
-		seen[entry.Practitioner] = true
-		stream := queue.Stream(entry.Practitioner, entry.Day)
+	entry.Offset = offset(set.Start, zone)
+	for seen := map[string]bool{}; !seen[entry.Line()]; {
+		seen[entry.Line()] = true
+		stream := queue.Stream(entry.Line(), entry.Day)
 		loaded, err := h.Store.Load(ctx, stream)
 		if err != nil {
 			return nil, err
@@ -350,7 +418,7 @@ func (h *Handler) queued(ctx context.Context, req Request, s appointment.State, 
 		recorded := loaded[stream]
 		state := domain.Replay(queue.Evolve, queue.State{}, recorded)
 		if t, ok := state.Latest(entry.ID); ok && t.Status == queue.Transferred {
-			entry.Practitioner = t.To
+			entry = entry.On(string(t.To))
 			continue
 		}
 		if upTo, err := replay(recorded, req); err != nil || upTo > 0 {
@@ -382,12 +450,12 @@ func (h *Handler) standing(s appointment.State) (queue.Status, time.Time) {
 }
 
 func entryOf(set appointment.Set, since time.Time, day domain.Day) queue.Entry {
-	due := set.Start
+	due, planned := set.Start, set.End.Sub(set.Start)
 	if set.ExpectedAt != nil {
-		due = *set.ExpectedAt
+		due, planned = *set.ExpectedAt, 0 // a turn in a session: how long it is, nobody says
 	}
 	return queue.Entry{
 		ID: string(set.Appointment), Practitioner: set.Practitioner, Day: day, Clinic: set.Clinic,
-		Appointment: set.Appointment, Patient: set.Patient, Due: due, Since: since,
+		Appointment: set.Appointment, Patient: set.Patient, Due: due, Since: since, VisitType: set.VisitType, Planned: int(planned / time.Minute),
 	}
 }

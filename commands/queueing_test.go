@@ -32,7 +32,7 @@ func (w *world) queue(q commands.Queue) (where []string) {
 
 // joins gives somebody unknown a ticket.
 func (w *world) joins() int {
-	_, t, err := w.h.JoinQueue(w.ctx, w.request(), w.silvas(), "")
+	_, t, err := w.h.JoinQueue(w.ctx, w.request(), w.silvas(), commands.WalkIn{})
 	require.NoError(w.t, err)
 	return t.Entry.Ticket
 }
@@ -144,14 +144,14 @@ func TestAWalkInHasATicket(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		req := w.request()
 		for range 2 {
-			_, ticket, err := w.h.JoinQueue(w.ctx, req, w.silvas(), w.ana)
+			_, ticket, err := w.h.JoinQueue(w.ctx, req, w.silvas(), commands.WalkIn{Patient: w.ana})
 			require.NoError(t, err)
 			require.Equal(t, 1, ticket.Entry.Ticket)
 			require.Equal(t, w.clinic, ticket.Clinic)
 			require.Equal(t, domain.Day("2026-06-01"), ticket.Day)
 		}
 		join := func(q commands.Queue, who domain.PatientID) error {
-			_, _, err := w.h.JoinQueue(w.ctx, w.request(), q, who)
+			_, _, err := w.h.JoinQueue(w.ctx, w.request(), q, commands.WalkIn{Patient: who})
 			return err
 		}
 		require.ErrorIs(t, join(w.silvas(), w.ana), queue.ErrAlready)
@@ -352,8 +352,8 @@ func TestTheQueuesOfAClinic(t *testing.T) {
 	states, day, err := w.h.ClinicQueues(w.ctx, w.clinic, "", []domain.PractitionerID{w.silva, w.souza})
 	require.NoError(t, err)
 	require.Equal(t, domain.Day("2026-06-01"), day)
-	require.Len(t, states[w.silva].Tickets, 1)
-	require.Empty(t, states[w.souza].Tickets)
+	require.Len(t, states[w.silva].State.Tickets, 1)
+	require.Empty(t, states[w.souza].State.Tickets)
 	_, _, err = w.h.ClinicQueues(w.ctx, "nowhere", "", nil)
 	require.ErrorIs(t, err, clinic.ErrNotFound)
 }

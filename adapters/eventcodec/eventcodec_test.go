@@ -196,6 +196,16 @@ func grown() map[string]domain.Event {
 			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}},
 			Set:   1, MissedAt: start.Add(2 * time.Hour),
 		},
+		"queue.called+service": queue.WasCalled{
+			Entry: queue.Entry{ID: "w1", Ticket: 4, Day: "2026-03-02", Clinic: "c1", Service: "v1", Since: start}, Desk: "2", Place: 1, At: start, By: "local",
+		},
+		"policy.set+board-shows": policy.WasSet{
+			Scope: policy.Scope{Kind: policy.OfClinic, ID: "c1"}, Terms: policy.Terms{BoardShows: new(policy.ShowsInitials)},
+		},
+		"queue.joined+visit-type": queue.HasJoined{Entry: queue.Entry{
+			ID: "a1", Ticket: 3, Practitioner: "d1", Day: "2026-03-02", Clinic: "c1", Appointment: "a1", Patient: "p1", Due: start.Add(time.Hour), Since: start,
+			VisitType: "v1", Planned: 30, Offset: 120,
+		}, By: "local"},
 	}
 }
 

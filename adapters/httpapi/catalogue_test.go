@@ -118,6 +118,7 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		`{"patientDay": -1}`:                        "policy.limit",
 		`{"minNotice": "PT1H", "horizon": "PT30M"}`: "policy.window",
 		`{"holdsShare": 0}`:                         "policy.limit",
+		`{"boardShows": "names"}`:                   "policy.board",
 		`{"patientMonth": 1}`:                       "request.invalid",
 		`{"approval": "yes"}`:                       "request.invalid",
 		`{"patientDay": 9000000000}`:                "policy.limit",

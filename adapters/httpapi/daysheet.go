@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/projections"
@@ -57,8 +58,9 @@ type Days interface {
 type daySheetInput struct {
 	ReadParams
 	ID       string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
-	Date     string `query:"date" required:"true" maxLength:"10" doc:"YYYY-MM-DD, a day of the calendar of each clinic" example:"2026-03-02"`
+	Date     string `query:"date" maxLength:"10" doc:"YYYY-MM-DD, a day of the calendar of each clinic; absent = today at clinicId, or at the practitioner's first clinic" example:"2026-03-02"`
 	ClinicID string `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
+	Open     bool   `query:"open" doc:"Only who is still to be seen or is being seen: what is booked, arrived or checked in"`
 	Format   string `query:"format" enum:"json,csv" doc:"Absent = as Accept says, JSON when it says nothing"`
 	Accept   string `header:"Accept" maxLength:"1000" doc:"text/csv for CSV"`
 }
@@ -111,30 +113,52 @@ func prefersCSV(accept string) bool {
 }
 
 func (a *api) daySheet(ctx context.Context, in *daySheetInput) (DaySheet, error) {
-	day, err := domain.ParseDay(in.Date)
-	if err != nil {
+	f := projections.DayFilter{Practitioner: domain.PractitionerID(in.ID), Clinic: domain.ClinicID(in.ClinicID)}
+	var err error
+	if f.Day, err = a.dayOf(ctx, in); err != nil {
 		return DaySheet{}, err
-	}
-	f := projections.DayFilter{Practitioner: domain.PractitionerID(in.ID), Clinic: domain.ClinicID(in.ClinicID), Day: day}
-	if _, err := a.Commands.Practitioner(ctx, f.Practitioner); err != nil {
-		return DaySheet{}, err
-	}
-	if f.Clinic != "" {
-		if _, err := a.zoneOf(ctx, f.Clinic); err != nil {
-			return DaySheet{}, err
-		}
 	}
 	found, err := a.Days.Day(ctx, f, a.Now(), in.atLeast())
 	if err != nil {
 		return DaySheet{}, err
 	}
-	sheet := DaySheet{PractitionerID: in.ID, Date: in.Date, Entries: make([]DayEntry, len(found.Entries)), Position: uint64(found.Position)}
-	for i, e := range found.Entries {
-		if sheet.Entries[i], err = a.dayEntry(ctx, e); err != nil {
+	sheet := DaySheet{PractitionerID: in.ID, Date: string(f.Day), Entries: []DayEntry{}, Position: uint64(found.Position)}
+	for _, e := range found.Entries {
+		if in.Open && e.Status != appointment.Booked && e.Status != appointment.Arrived && e.Status != appointment.CheckedIn {
+			continue
+		}
+		entry, err := a.dayEntry(ctx, e)
+		if err != nil {
 			return DaySheet{}, err
 		}
+		sheet.Entries = append(sheet.Entries, entry)
 	}
 	return sheet, nil
+}
+
+// dayOf returns which day is meant, today where none is given, of a practitioner
+// and a clinic that there are.
+func (a *api) dayOf(ctx context.Context, in *daySheetInput) (domain.Day, error) {
+	var day domain.Day
+	if in.Date != "" {
+		var err error
+		if day, err = domain.ParseDay(in.Date); err != nil {
+			return "", err
+		}
+	}
+	who, err := a.Commands.Practitioner(ctx, domain.PractitionerID(in.ID))
+	if err != nil {
+		return "", err
+	}
+	clinic := domain.ClinicID(in.ClinicID)
+	if clinic == "" {
+		clinic = who.State.Clinics[0] // everybody works somewhere
+	}
+	zone, err := a.zoneOf(ctx, clinic)
+	if err == nil && day == "" {
+		day = domain.LocalDay(a.Now(), zone)
+	}
+	return day, err
 }
 
 func (a *api) dayEntry(ctx context.Context, e projections.DayEntry) (DayEntry, error) {

@@ -98,6 +98,34 @@ func TestNoCellOfADaySheetIsAFormula(t *testing.T) {
 	require.Equal(t, `a "quoted", one`, cells["clinicId"])
 }
 
+func TestTodaysListHasEverybodyOrWhoIsStillToBeSeen(t *testing.T) {
+	t.Parallel()
+	entry := func(id domain.AppointmentID, status appointment.Status) projections.DayEntry {
+		return projections.DayEntry{Kind: projections.DayBooked, Zone: "Europe/Lisbon", Appointment: id, Status: status}
+	}
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Days = sheets{Entries: []projections.DayEntry{
+			{Kind: projections.DayFree, Zone: "Europe/Lisbon"},
+			entry("a", appointment.Fulfilled), entry("b", appointment.Booked),
+			entry("c", appointment.CheckedIn), entry("d", appointment.NoShow), entry("e", appointment.Arrived), entry("f", appointment.Pending),
+		}}
+	})
+	d := w.open(t)
+	w.setNow(at("2026-03-03T23:30:00Z"))
+	listed := func(query string) (sheet httpapi.DaySheet) {
+		answer := w.call(t, http.MethodGet, "/v1/practitioners/"+d.practitioner+"/day"+query, "")
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
+		return decoded[httpapi.DaySheet](t, answer.Body.Bytes())
+	}
+	require.Len(t, listed("").Entries, 7)
+	require.Equal(t, "2026-03-03", listed("").Date, "today at the clinic")
+	var ids []string
+	for _, e := range listed("?open=true").Entries {
+		ids = append(ids, e.AppointmentID)
+	}
+	require.Equal(t, []string{"b", "c", "e"}, ids)
+}
+
 func TestADaySheetIsCSVForWhoeverPrefersIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

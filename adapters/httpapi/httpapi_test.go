@@ -95,8 +95,8 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
-		Pictures: &album{},
-		Head:     w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Pictures: &album{}, Waits: foldedWaits{lists},
+		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}

@@ -31,6 +31,7 @@ type PolicyBody struct {
 	HoldsShare          *int    `json:"holdsShare,omitempty" doc:"Percent of a practitioner's day that unknown callers may hold: 1 to 100; default 50" example:"50"`
 	UndoGrace           *string `json:"undoGrace,omitempty" maxLength:"32" doc:"Until how long after a change of status it may be undone: ISO 8601, up to 365 days; default PT10M" example:"PT10M"`
 	NoShowAfter         *string `json:"noShowAfter,omitempty" maxLength:"32" doc:"How long after the end who has not come counts as a no-show: ISO 8601, up to 365 days; PT0M, the default, is never" example:"PT1H"`
+	BoardShows          *string `json:"boardShows,omitempty" maxLength:"32" doc:"What a display in the waiting room shows of people: ticket, the number alone and the default, or initials, those of the patient, too" example:"ticket"`
 }
 
 // EffectivePolicy are the terms in force.
@@ -78,7 +79,7 @@ func (a *api) policyRoutesOf(kind, path, name, title string, missing *domain.Err
 		id: "set" + name, method: http.MethodPut, path: path, tag: "Policies", summary: "Set " + title,
 		detail: "Replaces the terms as a whole: what the body leaves out is not said any more. A booking that begins in the next second may " +
 			"still be decided under the terms before. What is booked stays as it is.",
-		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, errDuration},
+		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, policy.ErrShown, errDuration},
 	}, func(ctx context.Context, req commands.Request, in *setPolicyInput) (done[PolicyBody], error) {
 		return a.setPolicy(ctx, req, policy.Scope{Kind: kind, ID: in.ID}, in.Body)
 	})
@@ -117,6 +118,9 @@ func policyTermsOf(b PolicyBody) (policy.Terms, error) {
 		Approval: b.Approval, Reschedules: b.Reschedules, PractitionerDay: b.PractitionerDay, PractitionerWeek: b.PractitionerWeek,
 		PatientDay: b.PatientDay, PatientPractitioner: b.PatientPractitioner, PatientActive: b.PatientActive, HoldsShare: b.HoldsShare,
 	}
+	if b.BoardShows != nil {
+		t.BoardShows = new(policy.Shown(*b.BoardShows))
+	}
 	for _, d := range []struct {
 		text    *string
 		minutes **int
@@ -147,7 +151,7 @@ func showTerms(t policy.Terms) PolicyBody {
 		CancelBefore: shownMinutes(t.CancelBefore), RescheduleBefore: shownMinutes(t.RescheduleBefore), Reschedules: t.Reschedules,
 		PractitionerDay: t.PractitionerDay, PractitionerWeek: t.PractitionerWeek, PatientDay: t.PatientDay,
 		PatientPractitioner: t.PatientPractitioner, PatientActive: t.PatientActive, HoldsShare: t.HoldsShare,
-		UndoGrace: shownMinutes(t.UndoGrace), NoShowAfter: shownMinutes(t.NoShowAfter),
+		UndoGrace: shownMinutes(t.UndoGrace), NoShowAfter: shownMinutes(t.NoShowAfter), BoardShows: shownText(t.BoardShows),
 	}
 }
 
@@ -158,6 +162,13 @@ func shownMinutes(n *int) *string {
 	return new(formatMinutes(*n))
 }
 
+func shownText(s *policy.Shown) *string {
+	if s == nil {
+		return nil
+	}
+	return new(string(*s))
+}
+
 func showEffective(e policy.Effective) PolicyBody {
 	minutes := func(d time.Duration) *string { return new(formatDuration(d)) }
 	return PolicyBody{
@@ -165,6 +176,6 @@ func showEffective(e policy.Effective) PolicyBody {
 		CancelBefore: minutes(e.CancelBefore), RescheduleBefore: minutes(e.RescheduleBefore), Reschedules: &e.Reschedules,
 		PractitionerDay: &e.PractitionerDay, PractitionerWeek: &e.PractitionerWeek, PatientDay: &e.PatientDay,
 		PatientPractitioner: &e.PatientPractitioner, PatientActive: &e.PatientActive, HoldsShare: &e.HoldsShare,
-		UndoGrace: minutes(e.UndoGrace), NoShowAfter: minutes(e.NoShowAfter),
+		UndoGrace: minutes(e.UndoGrace), NoShowAfter: minutes(e.NoShowAfter), BoardShows: shownText(&e.BoardShows),
 	}
 }

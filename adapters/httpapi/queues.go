@@ -12,6 +12,7 @@ import (
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/queue"
+	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -19,7 +20,8 @@ import (
 // QueueTicket is somebody in a queue, as the API shows it.
 type QueueTicket struct {
 	Ticket         int       `json:"ticket" doc:"The number, unique in the queue" example:"7"`
-	PractitionerID string    `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
+	PractitionerID string    `json:"practitionerId,omitempty" doc:"Absent = the queue is of a service" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ServiceID      string    `json:"serviceId,omitempty" doc:"The visit type whose queue it is; absent = the queue is of a practitioner" example:"018f6b1e-0000-7000-8000-000000000005"`
 	ClinicID       string    `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date           string    `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Status         string    `json:"status" enum:"waiting,called,skipped,in-service,finished,left,noshow,transferred,withdrawn" doc:"left: without being seen; noshow: did not come when called; withdrawn: the arrival was undone, or the appointment cancelled" example:"waiting"`
@@ -38,17 +40,22 @@ type QueueTicket struct {
 	OutOfTurn      string    `json:"outOfTurn,omitempty" enum:"emergency,pain,child,frail,agreed,other" doc:"Why the call was out of turn; absent = it was not" example:"agreed"`
 	StartedAt      time.Time `json:"startedAt,omitzero" doc:"When the service began, UTC" example:"2026-03-30T09:22:00Z"`
 	EndedAt        time.Time `json:"endedAt,omitzero" doc:"When nothing more was to come, UTC" example:"2026-03-30T09:40:00Z"`
-	TransferredTo  string    `json:"transferredTo,omitempty" doc:"The practitioner whose queue the person is in now" example:"018f6b1e-0000-7000-8000-000000000006"`
+	TransferredTo  string    `json:"transferredTo,omitempty" doc:"The practitioner, or clinicId.visitTypeId, whose queue the person is in now" example:"018f6b1e-0000-7000-8000-000000000006"`
 	AppointmentID  string    `json:"appointmentId,omitempty" doc:"Absent = a walk-in" example:"018f6b1e-0000-7000-8000-000000000004"`
 	PatientID      string    `json:"patientId,omitempty" doc:"Absent = nobody has said" example:"018f6b1e-0000-7000-8000-000000000003"`
+
+	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows"`
 }
 
 // QueueSheet is the queue of a practitioner's day.
 type QueueSheet struct {
-	PractitionerID string        `json:"practitionerId" example:"018f6b1e-0000-7000-8000-000000000002"`
+	PractitionerID string        `json:"practitionerId,omitempty" doc:"Absent = the queue is of a service" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ServiceID      string        `json:"serviceId,omitempty" doc:"The visit type whose queue it is; absent = the queue is of a practitioner" example:"018f6b1e-0000-7000-8000-000000000005"`
 	Date           string        `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Waiting        int           `json:"waiting" doc:"How many people wait" example:"3"`
 	Tickets        []QueueTicket `json:"tickets" nullable:"false" doc:"Who waits, in the order in which they are called; then the others, by ticket"`
+
+	Summary *QueueSummary `json:"summary,omitempty" doc:"Of everybody who waits, in a sentence; absent in the queues of a clinic"`
 }
 
 // ClinicQueues are the queues of a clinic's day.
@@ -56,14 +63,17 @@ type ClinicQueues struct {
 	ClinicID string       `json:"clinicId" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date     string       `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Waiting  int          `json:"waiting" doc:"How many people wait at the clinic" example:"5"`
-	Queues   []QueueSheet `json:"queues" nullable:"false" doc:"Of the practitioners who work there, by name; who waits elsewhere for them is left out"`
+	Queues   []QueueSheet `json:"queues" nullable:"false" doc:"Of the practitioners who work there, by name; then those of services that anybody has a ticket for. Who waits elsewhere is left out"`
 }
 
-// QueueBoard is what a display in the waiting room shows: no personal data.
+// QueueBoard is what a display in the waiting room shows: no personal data, but
+// for initials where the policy allows them.
 type QueueBoard struct {
 	Date    string       `json:"date" format:"date" doc:"At the clinic" example:"2026-03-30"`
 	Called  []BoardEntry `json:"called" nullable:"false" doc:"The latest first"`
 	Waiting []int        `json:"waiting" nullable:"false" doc:"Ticket numbers, in the order in which they are called"`
+
+	Initials []BoardInitials `json:"initials,omitempty" doc:"Of those who were called or wait, by ticket; only where the clinic's policy says boardShows: initials"`
 }
 
 // BoardEntry is a ticket that was called.
@@ -88,7 +98,8 @@ func (q QueueOf) of(practitioner string) commands.Queue {
 // WalkInBody says who came without an appointment.
 type WalkInBody struct {
 	QueueOf
-	PatientID string `json:"patientId,omitempty" maxLength:"64" doc:"Absent = not known yet" example:"018f6b1e-0000-7000-8000-000000000003"`
+	PatientID   string `json:"patientId,omitempty" maxLength:"64" doc:"Absent = not known yet" example:"018f6b1e-0000-7000-8000-000000000003"`
+	VisitTypeID string `json:"visitTypeId,omitempty" maxLength:"64" doc:"What the person came for; absent = not said" example:"018f6b1e-0000-7000-8000-000000000005"`
 }
 
 // CallBody says which desk calls.
@@ -120,7 +131,7 @@ type LeaveBody struct {
 // TransferBody says who is to wait for another practitioner.
 type TransferBody struct {
 	TicketBody
-	To string `json:"to" maxLength:"64" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000006"`
+	To string `json:"to" maxLength:"160" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000006"`
 }
 
 // RoomBody says who is to go to which room.
@@ -132,7 +143,7 @@ type RoomBody struct {
 // QueueCommand is what every command on a queue comes with.
 type QueueCommand struct {
 	CommandParams
-	ID string `path:"practitionerId" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ID string `path:"practitionerId" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000002"`
 }
 
 type (
@@ -169,7 +180,7 @@ type (
 // QueueRead is what every read of a queue comes with.
 type QueueRead struct {
 	ReadParams
-	ID       string `path:"practitionerId" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
+	ID       string `path:"practitionerId" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000002"`
 	Date     string `query:"date" maxLength:"10" doc:"YYYY-MM-DD at the clinic; absent = today" example:"2026-03-30"`
 	ClinicID string `query:"clinicId" maxLength:"64" doc:"Whose clock says what day it is; absent = the practitioner's first"`
 }
@@ -178,6 +189,7 @@ func (q QueueRead) queue() commands.Queue { return QueueOf{q.Date, q.ClinicID}.o
 
 type queueInput struct {
 	QueueRead
+	Spoken
 	PatientID string `query:"patientId" maxLength:"64" doc:"Only this patient; positions are those among everybody"`
 	All       bool   `query:"all" doc:"Those too who are finished or gone"`
 }
@@ -198,7 +210,7 @@ type clinicQueuesInput struct {
 
 // queueRefusals are the refusals of everything about a queue.
 func queueRefusals(more ...*domain.Error) []*domain.Error {
-	return append(more, practitioner.ErrNotFound, clinic.ErrNotFound, commands.ErrNotHere, domain.ErrBadDay)
+	return append(more, practitioner.ErrNotFound, visittype.ErrNotFound, clinic.ErrNotFound, commands.ErrNotHere, domain.ErrBadDay)
 }
 
 // onTicket declares a route that does something to a ticket.
@@ -212,6 +224,7 @@ func onTicket[I commandInput](
 }
 
 func (a *api) queueRoutes() {
+	a.waitRoutes()
 	command(a, operation{
 		id: "createTicket", method: http.MethodPost, path: "/v1/queues/{practitionerId}/tickets", tag: "Queues", creates: true,
 		summary:  "Give a ticket to somebody without an appointment",
@@ -248,7 +261,7 @@ func (a *api) queueReads() {
 	}, a.queueTicket)
 	one(a, operation{
 		id: "getQueueBoard", method: http.MethodGet, path: "/v1/queues/{practitionerId}/board", tag: "Queues",
-		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers only: no personal data.", refusals: queueRefusals(),
+		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers; initials, too, where the clinic's policy says so.", refusals: queueRefusals(),
 	}, a.board)
 	one(a, operation{
 		id: "getClinicQueues", method: http.MethodGet, path: "/v1/clinics/{id}/queue", tag: "Queues",
@@ -261,7 +274,7 @@ func (a *api) walkIn(ctx context.Context, req commands.Request, in *walkInInput)
 	if in.Body != nil {
 		b = *in.Body
 	}
-	d, err := a.ticketed(ctx)(a.Commands.JoinQueue(ctx, req, b.of(in.ID), domain.PatientID(b.PatientID)))
+	d, err := a.ticketed(ctx)(a.Commands.JoinQueue(ctx, req, b.of(in.ID), commands.WalkIn{Patient: domain.PatientID(b.PatientID), VisitType: domain.VisitTypeID(b.VisitTypeID)}))
 	d.location = "/v1/queues/" + in.ID + "/tickets/" + strconv.Itoa(d.body.Ticket) + "?date=" + d.body.Date
 	return d, err
 }
@@ -303,6 +316,9 @@ func (a *api) ticketed(ctx context.Context) func(commands.Answer[queue.State], q
 			return done[QueueTicket]{}, err
 		}
 		body, err := a.ticketOf(ctx, p)
+		if err == nil {
+			err = a.withWait(ctx, &body, p, answer.Position)
+		}
 		return finish(answer, body, ""), err
 	}
 }
@@ -315,7 +331,16 @@ func (a *api) queue(ctx context.Context, in *queueInput) (single[QueueSheet], er
 	body, err := a.sheet(ctx, q, answer.State, func(t queue.Ticket) bool {
 		return (in.All || t.Status.Open()) && (in.PatientID == "" || string(t.Patient) == in.PatientID)
 	})
+	if err != nil {
+		return single[QueueSheet]{}, err
+	}
 	body.Waiting = len(queue.Order(answer.State, a.Now()))
+	of, err := a.forecasts(ctx, []string{q.Line()}, q.Day, answer.Position)
+	if err != nil {
+		return single[QueueSheet]{}, err
+	}
+	a.withWaits(body.Tickets, of[q.Line()])
+	body.Summary, err = a.summary(ctx, q, answer.State, of[q.Line()], in.Spoken)
 	return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, err
 }
 
@@ -327,7 +352,11 @@ func (a *api) queueTicket(ctx context.Context, in *queueTicketInput) (single[Que
 	if _, ok := answer.State.Ticket(in.Ticket); !ok {
 		return single[QueueTicket]{}, queue.ErrNoTicket
 	}
-	body, err := a.ticketOf(ctx, queue.PlaceOf(answer.State, in.Ticket, a.Now()))
+	place := queue.PlaceOf(answer.State, in.Ticket, a.Now())
+	body, err := a.ticketOf(ctx, place)
+	if err == nil {
+		err = a.withWait(ctx, &body, place, answer.Position)
+	}
 	return single[QueueTicket]{body, etag(answer.Revision), answer.Position}, err
 }
 
@@ -340,6 +369,9 @@ func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], er
 	for _, p := range queue.Order(answer.State, a.Now()) {
 		board.Waiting = append(board.Waiting, p.Entry.Ticket)
 	}
+	if err == nil {
+		board.Initials, err = a.initials(ctx, q, answer.State)
+	}
 	return single[QueueBoard]{board, etag(answer.Revision), answer.Position}, err
 }
 
@@ -351,18 +383,33 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
+	services, err := a.serviceLines(ctx, id)
+	if err != nil {
+		return single[ClinicQueues]{}, err
+	}
+	of = append(of, services...)
 	states, day, err := a.Commands.ClinicQueues(ctx, id, domain.Day(in.Date), of)
 	if err != nil {
 		return single[ClinicQueues]{}, err
 	}
 	body := ClinicQueues{ClinicID: in.ID, Date: string(day), Queues: []QueueSheet{}}
+	waits, err := a.clinicForecasts(ctx, states, day)
+	if err != nil {
+		return single[ClinicQueues]{}, err
+	}
 	for _, who := range of {
-		sheet, err := a.sheet(ctx, commands.Queue{Practitioner: who, Day: day}, states[who], func(t queue.Ticket) bool {
+		practitioner, _, service := queue.ParseLine(string(who))
+		if service != "" && len(states[who].State.Tickets) == 0 {
+			continue
+		}
+		q := commands.Queue{Practitioner: practitioner, Service: service, Clinic: id, Day: day}
+		sheet, err := a.sheet(ctx, q, states[who].State, func(t queue.Ticket) bool {
 			return t.Clinic == id && (in.All || t.Status.Open())
 		})
 		if err != nil {
 			return single[ClinicQueues]{}, err
 		}
+		a.withWaits(sheet.Tickets, waits[string(who)])
 		body.Waiting += sheet.Waiting
 		body.Queues = append(body.Queues, sheet)
 	}
@@ -371,7 +418,7 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 
 // sheet shows the tickets of a queue that are wanted.
 func (a *api) sheet(ctx context.Context, q commands.Queue, s queue.State, wanted func(queue.Ticket) bool) (QueueSheet, error) {
-	sheet := QueueSheet{PractitionerID: string(q.Practitioner), Date: string(q.Day), Tickets: []QueueTicket{}}
+	sheet := QueueSheet{PractitionerID: string(q.Practitioner), ServiceID: q.Service, Date: string(q.Day), Tickets: []QueueTicket{}}
 	places := queue.Order(s, a.Now())
 	for _, t := range s.Tickets {
 		if t.Status != queue.Waiting {
@@ -396,8 +443,9 @@ func (a *api) sheet(ctx context.Context, q commands.Queue, s queue.State, wanted
 
 func (a *api) ticketOf(ctx context.Context, p queue.Place) (QueueTicket, error) {
 	t := QueueTicket{
-		Ticket: p.Entry.Ticket, PractitionerID: string(p.Practitioner), ClinicID: string(p.Clinic), Date: string(p.Day), Status: string(p.Status),
-		Since: p.Since, BookedFor: p.Due, Urgent: string(p.Urgent), UrgentBy: p.UrgentBy, Desk: p.Desk, Room: p.Room, CalledAt: p.CalledAt, Calls: p.Calls,
+		Ticket: p.Entry.Ticket, PractitionerID: string(p.Practitioner), ServiceID: p.Service, ClinicID: string(p.Clinic), Date: string(p.Day),
+		Status: string(p.Status),
+		Since:  p.Since, BookedFor: p.Due, Urgent: string(p.Urgent), UrgentBy: p.UrgentBy, Desk: p.Desk, Room: p.Room, CalledAt: p.CalledAt, Calls: p.Calls,
 		CalledBy: p.CalledBy, OutOfTurn: string(p.Jumped),
 		StartedAt: p.Began, EndedAt: p.Ended, TransferredTo: string(p.To), AppointmentID: string(p.Appointment), PatientID: string(p.Patient),
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/httpapi"
 )
 
 func TestAQueueCommandThatCannotBeIsRefused(t *testing.T) {
@@ -25,6 +27,7 @@ func TestAQueueCommandThatCannotBeIsRefused(t *testing.T) {
 		{queue + "/tickets", `{"date": "2026-02-30"}`, "day.malformed"},
 		{queue + "/tickets", `{"patientId": "nobody"}`, "patient.not-found"},
 		{queue + "/tickets", `{"clinicId": "nowhere"}`, "clinic.not-found"},
+		{queue + "/tickets", `{"visitTypeId": "nothing"}`, "visit-type.not-found"},
 		{queue + "/tickets", `{"clinicId": "` + elsewhere.clinic + `"}`, "queue.not-here"},
 		{"/v1/queues/nobody/tickets", "", "practitioner.not-found"},
 		{queue + "/call", `{"desk": " "}`, "queue.desk"},
@@ -62,4 +65,32 @@ func TestAQueueCommandThatCannotBeIsRefused(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, "/v1/clinics/"+d.clinic+"/close", "").Code)
 	require.Equal(t, "clinic.closed", rule(t, w.call(t, http.MethodPost, queue+"/tickets", "")))
+}
+
+func TestAPatientIsToldTheirPositionAmongEverybody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	w.setNow(at("2026-03-03T09:00:00Z"))
+	path := "/v1/queues/" + d.practitioner
+	for _, who := range []string{"", `{"patientId": "` + d.joao + `"}`, `{"patientId": "` + d.maria + `"}`} {
+		require.Equal(t, http.StatusCreated, w.call(t, http.MethodPost, path+"/tickets", who).Code)
+	}
+	position := func() httpapi.QueueSheet {
+		return decoded[httpapi.QueueSheet](t, w.call(t, http.MethodGet, path+"?patientId="+d.maria, "").Body.Bytes())
+	}
+	hers := position()
+	require.Len(t, hers.Tickets, 1)
+	require.Equal(t, []int{3, 3}, []int{hers.Tickets[0].Position, hers.Waiting})
+	require.Equal(t, "PT30M", hers.Tickets[0].Expected.P50)
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, path+"/urgent", `{"ticket": 3, "reason": "pain"}`).Code)
+	hers = position()
+	require.Equal(t, 1, hers.Tickets[0].Position)
+	require.Equal(t, "PT0M", hers.Tickets[0].Expected.P50)
+	w.call(t, http.MethodPost, path+"/call", `{"desk": "1"}`)
+	require.Zero(t, position().Tickets[0].Position, "who is called waits no more")
+	w.call(t, http.MethodPost, path+"/leave", `{"ticket": 3}`)
+	require.Empty(t, position().Tickets)
+	all := decoded[httpapi.QueueSheet](t, w.call(t, http.MethodGet, path+"?all=true&patientId="+d.maria, "").Body.Bytes())
+	require.Equal(t, "left", all.Tickets[0].Status)
 }

@@ -25,6 +25,7 @@ type Effective struct {
 	HoldsShare          int           // percent of a practitioner's day that unknown callers may hold
 	UndoGrace           time.Duration // after a change of status, the latest to undo it
 	NoShowAfter         time.Duration // after the end, when who has not come counts as a no-show; 0 = never
+	BoardShows          Shown         // of who waits on the display in the waiting room
 
 	Revisions []Revision // of the policies that were looked at, those that nobody has set excepted
 }
@@ -54,6 +55,7 @@ func Resolve(visitType, practitioner, clinic State) Effective {
 		PractitionerDay: said(t.PractitionerDay, 0), PractitionerWeek: said(t.PractitionerWeek, 0),
 		PatientDay: said(t.PatientDay, 0), PatientPractitioner: said(t.PatientPractitioner, 0), PatientActive: said(t.PatientActive, 0),
 		HoldsShare: said(t.HoldsShare, defaultHoldsShare), UndoGrace: minutes(t.UndoGrace, defaultUndoGrace), NoShowAfter: minutes(t.NoShowAfter, 0),
+		BoardShows: said(t.BoardShows, ShowsTicket),
 	}
 }
 
@@ -69,7 +71,8 @@ func (e Effective) And(f Effective) Effective {
 		PatientDay: fewer(e.PatientDay, f.PatientDay), PatientPractitioner: fewer(e.PatientPractitioner, f.PatientPractitioner),
 		PatientActive: fewer(e.PatientActive, f.PatientActive), HoldsShare: min(e.HoldsShare, f.HoldsShare),
 		UndoGrace: min(e.UndoGrace, f.UndoGrace), NoShowAfter: max(e.NoShowAfter, f.NoShowAfter),
-		Revisions: e.with(f.Revisions),
+		BoardShows: max(e.BoardShows, f.BoardShows), // ticket is the greater text
+		Revisions:  e.with(f.Revisions),
 	}
 }
 
@@ -120,6 +123,7 @@ func (t Terms) says() map[string]bool {
 		"practitionerDay": t.PractitionerDay != nil, "practitionerWeek": t.PractitionerWeek != nil, "patientDay": t.PatientDay != nil,
 		"patientPractitioner": t.PatientPractitioner != nil, "patientActive": t.PatientActive != nil, "holdsShare": t.HoldsShare != nil,
 		"undoGrace": t.UndoGrace != nil, "noShowAfter": t.NoShowAfter != nil,
+		"boardShows": t.BoardShows != nil,
 	}
 }
 

@@ -38,22 +38,32 @@ func (s Scope) Stream() domain.StreamName { return domain.Stream(Category, s.Kin
 // and in the end the default. Durations are minutes, 0 to a year; counts are
 // from 1, and 0 means no limit.
 type Terms struct {
-	MinNotice           *int  `json:"minNotice,omitempty"`           // before the start, to book; default 0
-	Horizon             *int  `json:"horizon,omitempty"`             // before the start, the earliest to book; 0 = any, the default
-	Approval            *bool `json:"approval,omitempty"`            // a booking is a request that somebody approves; default false
-	HoldTime            *int  `json:"holdTime,omitempty"`            // of a hold that does not ask; 1 to 15, default 5
-	CancelBefore        *int  `json:"cancelBefore,omitempty"`        // before the start, the latest for a patient to cancel; default 0
-	RescheduleBefore    *int  `json:"rescheduleBefore,omitempty"`    // the same to move; default 0
-	Reschedules         *int  `json:"reschedules,omitempty"`         // of one appointment by its patient; default no limit
-	PractitionerDay     *int  `json:"practitionerDay,omitempty"`     // appointments of a practitioner on a clinic-local day
-	PractitionerWeek    *int  `json:"practitionerWeek,omitempty"`    // the same in an ISO week
-	PatientDay          *int  `json:"patientDay,omitempty"`          // appointments of a patient on a clinic-local day
-	PatientPractitioner *int  `json:"patientPractitioner,omitempty"` // active appointments of a patient with one practitioner
-	PatientActive       *int  `json:"patientActive,omitempty"`       // active appointments of a patient in all
-	HoldsShare          *int  `json:"holdsShare,omitempty"`          // percent of a practitioner's day that unknown callers may hold; 1 to 100, default 50
-	UndoGrace           *int  `json:"undoGrace,omitempty"`           // after a change of status, the latest to undo it; default 10
-	NoShowAfter         *int  `json:"noShowAfter,omitempty"`         // after the end, when who has not come counts as a no-show; 0 = never, the default
+	MinNotice           *int   `json:"minNotice,omitempty"`           // before the start, to book; default 0
+	Horizon             *int   `json:"horizon,omitempty"`             // before the start, the earliest to book; 0 = any, the default
+	Approval            *bool  `json:"approval,omitempty"`            // a booking is a request that somebody approves; default false
+	HoldTime            *int   `json:"holdTime,omitempty"`            // of a hold that does not ask; 1 to 15, default 5
+	CancelBefore        *int   `json:"cancelBefore,omitempty"`        // before the start, the latest for a patient to cancel; default 0
+	RescheduleBefore    *int   `json:"rescheduleBefore,omitempty"`    // the same to move; default 0
+	Reschedules         *int   `json:"reschedules,omitempty"`         // of one appointment by its patient; default no limit
+	PractitionerDay     *int   `json:"practitionerDay,omitempty"`     // appointments of a practitioner on a clinic-local day
+	PractitionerWeek    *int   `json:"practitionerWeek,omitempty"`    // the same in an ISO week
+	PatientDay          *int   `json:"patientDay,omitempty"`          // appointments of a patient on a clinic-local day
+	PatientPractitioner *int   `json:"patientPractitioner,omitempty"` // active appointments of a patient with one practitioner
+	PatientActive       *int   `json:"patientActive,omitempty"`       // active appointments of a patient in all
+	HoldsShare          *int   `json:"holdsShare,omitempty"`          // percent of a practitioner's day that unknown callers may hold; 1 to 100, default 50
+	UndoGrace           *int   `json:"undoGrace,omitempty"`           // after a change of status, the latest to undo it; default 10
+	NoShowAfter         *int   `json:"noShowAfter,omitempty"`         // after the end, when who has not come counts as a no-show; 0 = never, the default
+	BoardShows          *Shown `json:"boardShows,omitempty"`          // of who waits on the display in the waiting room; default ticket
 }
+
+// Shown is what a display in the waiting room shows of somebody.
+type Shown string
+
+// What it may show.
+const (
+	ShowsTicket   Shown = "ticket"   // the number, and nothing of the person
+	ShowsInitials Shown = "initials" // those of the patient's name, too
+)
 
 // State is the policy in force.
 type State struct {
@@ -99,6 +109,7 @@ var (
 	ErrDuration = domain.Refusal(domain.Invalid, "policy.duration", "a duration of a policy is from 0 to 365 days, a hold from 1 to 15 minutes, in whole minutes")
 	ErrLimit    = domain.Refusal(domain.Invalid, "policy.limit", "a limit is from 1 to 10000, or 0 for none; a share from 1 to 100 percent")
 	ErrWindow   = domain.Refusal(domain.Invalid, "policy.window", "a policy whose minimum notice lies beyond its horizon lets nothing be booked")
+	ErrShown    = domain.Refusal(domain.Invalid, "policy.board", "a display in the waiting room shows ticket or initials")
 	ErrScope    = domain.Refusal(domain.Invalid, "policy.scope", "a policy is of a clinic, a practitioner or a visit type")
 )
 
@@ -149,6 +160,9 @@ func (t Terms) check() error {
 			return ErrLimit
 		}
 	}
+	if shown := said(t.BoardShows, ShowsTicket); shown != ShowsTicket && shown != ShowsInitials {
+		return ErrShown
+	}
 	if !within(t.HoldsShare, 1, percent) {
 		return ErrLimit
 	}
@@ -166,7 +180,7 @@ func (t Terms) numbers() []*int {
 }
 
 func (t Terms) same(u Terms) bool {
-	return equal(t.Approval, u.Approval) && slices.EqualFunc(t.numbers(), u.numbers(), equal[int])
+	return equal(t.Approval, u.Approval) && equal(t.BoardShows, u.BoardShows) && slices.EqualFunc(t.numbers(), u.numbers(), equal[int])
 }
 
 func equal[T comparable](a, b *T) bool {
@@ -183,6 +197,7 @@ func (t Terms) Over(weaker Terms) Terms {
 		PatientDay: or(t.PatientDay, weaker.PatientDay), PatientPractitioner: or(t.PatientPractitioner, weaker.PatientPractitioner),
 		PatientActive: or(t.PatientActive, weaker.PatientActive), HoldsShare: or(t.HoldsShare, weaker.HoldsShare),
 		UndoGrace: or(t.UndoGrace, weaker.UndoGrace), NoShowAfter: or(t.NoShowAfter, weaker.NoShowAfter),
+		BoardShows: or(t.BoardShows, weaker.BoardShows),
 	}
 }
 

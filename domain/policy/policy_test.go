@@ -62,6 +62,8 @@ func TestBounds(t *testing.T) {
 	}
 	t.Run("nobody is to ask earlier than the clinic books ahead",
 		spec.Given().When(set(policy.Terms{MinNotice: new(60), Horizon: new(30)})).ThenRefuse(policy.ErrWindow))
+	t.Run("a display shows tickets or initials, and no names",
+		spec.Given().When(set(policy.Terms{BoardShows: new(policy.Shown("names"))})).ThenRefuse(policy.ErrShown))
 	both, ahead := policy.Terms{MinNotice: new(60), Horizon: new(60)}, policy.Terms{MinNotice: new(60), Horizon: new(0)}
 	t.Run("a notice may be as long as the horizon", spec.Given().When(set(both)).Then(wasSet(both)))
 	t.Run("a horizon of nothing is none", spec.Given().When(set(ahead)).Then(wasSet(ahead)))
@@ -116,7 +118,7 @@ func TestEveryFieldSaysWhereItIsFrom(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
-		policy.Effective{HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute},
+		policy.Effective{HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute, BoardShows: policy.ShowsTicket},
 		policy.Resolve(policy.State{}, policy.State{}, policy.State{}))
 }
 
@@ -128,9 +130,12 @@ func TestEveryFieldIsTakenOver(t *testing.T) {
 		var terms policy.Terms
 		field := reflect.ValueOf(&terms).Elem().Field(i)
 		field.Set(reflect.New(field.Type().Elem()))
-		if field.Elem().Kind() == reflect.Bool {
+		switch field.Elem().Kind() {
+		case reflect.Bool:
 			field.Elem().SetBool(true)
-		} else {
+		case reflect.String:
+			field.Elem().SetString(string(policy.ShowsInitials))
+		default:
 			field.Elem().SetInt(7)
 		}
 		name := reflect.TypeFor[policy.Terms]().Field(i).Name
@@ -161,13 +166,13 @@ func TestTheStricterTermsHoldForSeveral(t *testing.T) {
 	strict := policy.Effective{
 		MinNotice: 2 * time.Hour, Horizon: time.Hour, Approval: true, HoldTime: time.Minute, CancelBefore: 2 * time.Hour,
 		RescheduleBefore: 2 * time.Hour, Reschedules: 1, PractitionerDay: 1, PractitionerWeek: 1, PatientDay: 1, PatientPractitioner: 1,
-		PatientActive: 1, HoldsShare: 10, UndoGrace: time.Minute, NoShowAfter: 2 * time.Hour,
+		PatientActive: 1, HoldsShare: 10, UndoGrace: time.Minute, NoShowAfter: 2 * time.Hour, BoardShows: policy.ShowsTicket,
 		Revisions: []policy.Revision{{Scope: clinic, Revision: 1}, {Scope: policy.Scope{Kind: policy.OfPractitioner, ID: "p"}, Revision: 2}},
 	}
 	loose := policy.Effective{
 		MinNotice: time.Hour, Horizon: 2 * time.Hour, HoldTime: 2 * time.Minute, CancelBefore: time.Hour, RescheduleBefore: time.Hour, Reschedules: 2,
 		PractitionerDay: 2, PractitionerWeek: 2, PatientDay: 2, PatientPractitioner: 2, PatientActive: 2, HoldsShare: 20, UndoGrace: time.Hour,
-		NoShowAfter: time.Hour, Revisions: strict.Revisions[:1],
+		NoShowAfter: time.Hour, BoardShows: policy.ShowsInitials, Revisions: strict.Revisions[:1],
 	}
 	none := policy.Resolve(policy.State{}, policy.State{}, policy.State{})
 	require.Equal(t, strict, strict.And(loose))

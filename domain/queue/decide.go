@@ -199,7 +199,7 @@ func leave(s State, c Leave) ([]Event, error) {
 func transfer(s State, c Transfer) ([]Event, error) {
 	t, ok := s.Ticket(c.Ticket)
 	switch {
-	case ok && c.To == t.Practitioner:
+	case ok && string(c.To) == t.Line():
 		return nil, ErrSame
 	case ok && t.Status == Transferred && t.To != c.To:
 		return nil, t.errStatus(Waiting, Called, Skipped)

@@ -1,5 +1,5 @@
-// Package queue is who waits for a practitioner on one date: booked people who
-// have come, and people without an appointment. Everybody has a ticket, whose
+// Package queue is who waits for a practitioner, or for a service of a clinic, on
+// one date: booked people who have come, and people without an appointment. Everybody has a ticket, whose
 // number is unique in the queue.
 //
 //	                 +--Return, Follow--+
@@ -32,8 +32,9 @@ import (
 // Category is the category of queue streams.
 const Category = "queue"
 
-// Stream returns the stream of a practitioner's queue of a date at the clinic.
-func Stream(id domain.PractitionerID, day domain.Day) domain.StreamName {
+// Stream returns the stream of a queue of a date at the clinic: a
+// practitioner's, or that of a line.
+func Stream[Line ~string](id Line, day domain.Day) domain.StreamName {
 	return domain.Stream(Category, string(id)+"."+strings.ReplaceAll(string(day), "-", ""))
 }
 
@@ -87,35 +88,70 @@ type Entry struct {
 	Patient      domain.PatientID      `json:"patient,omitempty"`     // "" when nobody has said
 	Due          time.Time             `json:"due,omitzero"`          // what is booked: when it is to begin
 	Since        time.Time             `json:"since"`                 // when the person came
+	VisitType    string                `json:"visitType,omitempty"`   // what the visit is to be; "" when nobody has said
+	Planned      int                   `json:"planned,omitempty"`     // how long it is to take, in minutes; 0 when nobody has said
+	Offset       int                   `json:"offset,omitempty"`      // of the clinic's clock from UTC when the person joined, in minutes
+	Service      string                `json:"service,omitempty"`     // of the clinic, whose queue it is when it is nobody's
+}
+
+// Line names the queues of all days that the entry's queue is one of: the
+// practitioner, or "clinic.service".
+func (e Entry) Line() string { return LineOf(e.Practitioner, e.Clinic, e.Service) }
+
+// LineOf names the queues of a practitioner, or with a service those of the
+// clinic's service.
+func LineOf(id domain.PractitionerID, at domain.ClinicID, service string) string {
+	if service != "" {
+		return string(at) + "." + service
+	}
+	return string(id)
+}
+
+// ParseLine returns whose queues a line names: a practitioner's, or a service's
+// of a clinic.
+func ParseLine(line string) (id domain.PractitionerID, at domain.ClinicID, service string) {
+	clinic, service, ofClinic := strings.Cut(line, ".")
+	if ofClinic {
+		return "", domain.ClinicID(clinic), service
+	}
+	return domain.PractitionerID(line), "", ""
+}
+
+// On returns the entry in the queue of another line of the same clinic.
+func (e Entry) On(line string) Entry {
+	e.Practitioner, _, e.Service = ParseLine(line)
+	return e
 }
 
 // Origin is the ticket that somebody had in another queue.
 type Origin struct {
-	Practitioner domain.PractitionerID `json:"practitioner"`
+	Practitioner domain.PractitionerID `json:"practitioner"` // or another line
 	Ticket       int                   `json:"ticket"`
 }
 
 // Ticket is where an entry is.
 type Ticket struct {
 	Entry
-	Status   Status
-	From     Origin // of whoever was transferred here
-	Urgent   Reason // "" = not urgent
-	UrgentAt time.Time
-	UrgentBy string // who said so
-	Desk     string // that called last; it has the person until they are in a room, finished or gone
-	Room     string
-	CalledAt time.Time // the last call or recall
-	Calls    int       // and recalls
-	Jumped   Reason    // why the last call was out of turn; "" = it was not
-	CalledBy string    // who called last
-	Began    time.Time // when the service did
-	Ended    time.Time // when nothing more was to come
-	To       domain.PractitionerID
+	Status   Status                `json:"status"`
+	From     Origin                `json:"from,omitzero"`   // of whoever was transferred here
+	Urgent   Reason                `json:"urgent,omitzero"` // "" = not urgent
+	UrgentAt time.Time             `json:"urgentAt,omitzero"`
+	UrgentBy string                `json:"urgentBy,omitzero"` // who said so
+	Desk     string                `json:"desk,omitzero"`     // that called last; it has the person until they are in a room, finished or gone
+	Room     string                `json:"room,omitzero"`
+	CalledAt time.Time             `json:"calledAt,omitzero"` // the last call or recall
+	Calls    int                   `json:"calls,omitzero"`    // and recalls
+	Jumped   Reason                `json:"jumped,omitzero"`   // why the last call was out of turn; "" = it was not
+	CalledBy string                `json:"calledBy,omitzero"` // who called last
+	Began    time.Time             `json:"began,omitzero"`    // when the service did
+	Ended    time.Time             `json:"ended,omitzero"`    // when nothing more was to come
+	To       domain.PractitionerID `json:"to,omitzero"`       // or another line
 }
 
 // State is the queue. Ticket n is Tickets[n-1].
-type State struct{ Tickets []Ticket }
+type State struct {
+	Tickets []Ticket `json:"tickets"`
+}
 
 // Ticket returns a ticket by its number, and whether there is one.
 func (s State) Ticket(n int) (Ticket, bool) {
@@ -162,7 +198,7 @@ var (
 	ErrNotToday = domain.Refusal(domain.Refused, "queue.not-today", "a walk-in waits today")
 	ErrDesk     = domain.Refusal(domain.Invalid, "queue.desk", "a desk or room has a name of at most 40 characters")
 	ErrReason   = domain.Refusal(domain.Invalid, "queue.reason", "who goes before others does so for emergency, pain, child, frail, agreed or other")
-	ErrSame     = domain.Refusal(domain.Invalid, "queue.same", "a transfer is to another practitioner")
+	ErrSame     = domain.Refusal(domain.Invalid, "queue.same", "a transfer is to another queue")
 )
 
 // Command is something to do to a queue.
@@ -250,10 +286,10 @@ type (
 		At     time.Time
 		By     string
 	}
-	// Transfer sends somebody to another practitioner's queue.
+	// Transfer sends somebody to another practitioner's queue, or a service's.
 	Transfer struct {
 		Ticket int
-		To     domain.PractitionerID
+		To     domain.PractitionerID // or a line
 		At     time.Time
 		By     string
 	}

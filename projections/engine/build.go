@@ -38,8 +38,15 @@ var errLost = errors.New("the read model has another owner now")
 // open returns a builder that holds nothing yet.
 func (e *Engine) open(m Model, schema string) *builder {
 	b := &builder{engine: e, model: m, schema: schema, owner: e.config.Owner, parking: newParking(nil)}
+	named := map[string]folder{}
 	for _, t := range m.Tables {
-		b.folders = append(b.folders, t.open(schema, e.memory))
+		f := t.open(schema, e.memory)
+		b.folders, named[t.tableName()] = append(b.folders, f), f
+	}
+	for _, f := range b.folders {
+		if f, ok := f.(linked); ok {
+			f.link(named)
+		}
 	}
 	return b
 }

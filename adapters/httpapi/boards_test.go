@@ -1,0 +1,36 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/httpapi"
+)
+
+func TestABoardShowsInitialsOnlyWhereThePolicySaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	w.setNow(at("2026-03-03T09:00:00Z"))
+	path := "/v1/queues/" + d.practitioner
+	for _, who := range []string{"", `{"patientId": "` + d.maria + `"}`, `{"patientId": "` + d.joao + `"}`} {
+		require.Equal(t, http.StatusCreated, w.call(t, http.MethodPost, path+"/tickets", who).Code)
+	}
+	w.call(t, http.MethodPost, path+"/call", `{"desk": "1"}`)
+	w.call(t, http.MethodPost, path+"/call", `{"desk": "2"}`)
+	board := func() httpapi.QueueBoard {
+		answer := w.call(t, http.MethodGet, path+"/board", "")
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
+		return decoded[httpapi.QueueBoard](t, answer.Body.Bytes())
+	}
+	require.Empty(t, board().Initials)
+	policy := "/v1/clinics/" + d.clinic + "/policy"
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPut, policy, `{"boardShows": "initials"}`).Code)
+	require.Equal(t, []httpapi.BoardInitials{{Ticket: 2, Initials: "M. S."}, {Ticket: 3, Initials: "J. C."}}, board().Initials)
+	w.keys.Destroy(d.maria)
+	require.Equal(t, []httpapi.BoardInitials{{Ticket: 3, Initials: "J. C."}}, board().Initials, "who was erased is a number")
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPut, policy, `{"boardShows": "ticket"}`).Code)
+	require.Empty(t, board().Initials)
+}
