@@ -21,7 +21,7 @@ func NewSource[R, A any](
 	evolve func(row R, exists bool, r domain.Recorded, add func(key string, row A)) (R, bool),
 	to string,
 ) Table {
-	return source[R, A]{table[R]{name, ddl, columnsOf(reflect.TypeFor[R]()), keys, nil}, evolve, to}
+	return source[R, A]{table[R]{name: name, ddl: ddl, columns: columnsOf(reflect.TypeFor[R]()), keys: keys}, evolve, to}
 }
 
 // NewAdded describes a table that has only what the fold of a source adds. Rows
