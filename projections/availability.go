@@ -442,7 +442,7 @@ func slotArguments(now time.Time) pgx.NamedArgs {
 func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
 	limit := limited(f.Limit)
 	var slots []Slot
-	at, err := a.view(ctx, f, least, func(r engine.Reader, area []string) (err error) {
+	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		sql, args := f.sql(area, now)
 		args["limit"] = limit + 1
 		slots, err = querySlots(ctx, r, sql+"\norder by s.start, s.slot\nlimit @limit", args)
@@ -456,12 +456,12 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 
 // view runs read with the clinics of the filter's area, nil for everywhere.
 func (a Availability) view(
-	ctx context.Context, f SlotFilter, least domain.Position, read func(r engine.Reader, area []string) error,
+	ctx context.Context, f SlotFilter, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
 ) (domain.Position, error) {
 	if err := f.Area.Check(); err != nil {
 		return 0, err
 	}
-	return a.views.View(ctx, least, judgedModels(), func(r engine.Reader) error {
+	return a.views.View(ctx, least, models, func(r engine.Reader) error {
 		m, err := meant(ctx, r, nil, nil, f.elsewhere())
 		if err != nil {
 			return err
@@ -515,7 +515,7 @@ func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
 func (a Availability) Next(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
 	limit := limited(f.Limit)
 	var slots []Slot
-	at, err := a.view(ctx, f, least, func(r engine.Reader, area []string) (err error) {
+	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		slots, err = f.next(ctx, r, area, now, limit+1)
 		return err
 	})

@@ -21,11 +21,14 @@ func HoursModel() engine.Model {
 		Version: 1,
 		Interest: domain.Filter{
 			Categories: []string{clinic.Category, schedule.Category},
-			Types:      []string{clinic.CalendarSet{}.EventType(), schedule.WasSet{}.EventType()},
+			Types: []string{
+				clinic.Registered{}.EventType(), clinic.Changed{}.EventType(), clinic.CalendarSet{}.EventType(), schedule.WasSet{}.EventType(),
+			},
 		},
 		Tables: []engine.Table{
 			engine.NewTable("calendar", calendarDDL, calendarKeys, evolveCalendar),
 			engine.NewTable("working_week", workingWeekDDL, workingWeekKeys, evolveWorkingWeek),
+			engine.NewTable("zone", zoneDDL, zoneKeys, func(z zoneRow, _ bool, _ domain.Recorded) (zoneRow, bool) { return z, true }),
 		},
 	}
 }
@@ -106,6 +109,28 @@ func evolveWorkingWeek(w workingWeekRow, exists bool, r domain.Recorded) (workin
 }
 
 func weekdayBit(d time.Weekday) int { return 1 << d }
+
+const zoneDDL = `
+create table zone (
+	zone text collate "C" not null primary key
+)`
+
+// zoneRow is a zone that a clinic has, or had.
+type zoneRow struct {
+	Zone string `db:"zone"`
+}
+
+func zoneKeys(r domain.Recorded) []string {
+	switch e := r.Event.(type) {
+	case clinic.Registered:
+		return key(e.Zone)
+	case clinic.Changed:
+		return key(e.Zone)
+	case clinic.CalendarSet:
+		return key(e.Zone)
+	}
+	return nil
+}
 
 // calendarsQuery gives every calendar that any clinic has, in its zone, with
 // the clinics that have it.
