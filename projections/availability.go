@@ -343,14 +343,15 @@ func (s Slot) Cursor() TimeCursor { return TimeCursor{s.Start, string(s.ID)} }
 // SlotFilter says which slots a list has; zero fields do not narrow it.
 type SlotFilter struct {
 	Practitioners []domain.PractitionerID // any of these; empty = anybody
-	Clinic        domain.ClinicID
-	Specialty     string             // of the practitioner
-	VisitType     domain.VisitTypeID // whose policy counts, too; it leaves no slot out by itself
-	From          time.Time          // the first start
-	To            time.Time          // starts lie before it
-	Status        SlotStatus         // "" is Free
+	Specialties   []string                // the practitioner has any of these; empty = whatever they have
+	Area          Area                    // where the slot's clinic is
+	VisitType     domain.VisitTypeID      // whose policy counts, too; it leaves no slot out by itself
+	From          time.Time               // the first start
+	To            time.Time               // starts lie before it
+	Status        SlotStatus              // "" is Free
 	After         TimeCursor
 	Limit         int // 0 is 50; at most 1000
+	effort        effort
 }
 
 // Availability answers what is free.
@@ -437,8 +438,49 @@ func slotArguments(now time.Time) pgx.NamedArgs {
 }
 
 // List returns the slots of the filter as they are at an instant, in the order
-// of start and id.
+// of start and id. Errors: [ErrNear], [ErrRadius].
 func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
+	limit := limited(f.Limit)
+	var slots []Slot
+	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
+		sql, args := f.sql(area, now)
+		args["limit"] = limit + 1
+		slots, err = querySlots(ctx, r, sql+"\norder by s.start, s.slot\nlimit @limit", args)
+		return err
+	})
+	if err != nil {
+		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
+	}
+	return list(slots, limit, at), nil
+}
+
+// view runs read with the clinics of the filter's area, nil for everywhere.
+func (a Availability) view(
+	ctx context.Context, f SlotFilter, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
+) (domain.Position, error) {
+	if err := f.Area.Check(); err != nil {
+		return 0, err
+	}
+	return a.views.View(ctx, least, models, func(r engine.Reader) error {
+		m, err := meant(ctx, r, nil, nil, f.elsewhere())
+		if err != nil {
+			return err
+		}
+		return read(r, m.area)
+	})
+}
+
+// elsewhere returns the area as far as the slots do not tell it themselves: a
+// clinic alone needs no look at the directory.
+func (f SlotFilter) elsewhere() Area {
+	if f.Area == (Area{Clinic: f.Area.Clinic}) {
+		return Area{}
+	}
+	return f.Area
+}
+
+// sql returns the query of the slots of the filter, without an order.
+func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
 	sql, args := judgedSlotQuery+ofStatus(f.Status), slotArguments(now)
 	args["visit_type"] = string(f.VisitType)
 	narrow := func(wanted bool, name string, value any, condition string) {
@@ -453,38 +495,61 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	default:
 		narrow(true, "practitioners", f.Practitioners, "s.practitioner = any(@practitioners)")
 	}
-	narrow(f.Clinic != "", "clinic", f.Clinic, "s.clinic = @clinic")
-	narrow(f.Specialty != "", "specialty", f.Specialty, `s.practitioner in (
+	narrow(f.Area.Clinic != "", "clinic", f.Area.Clinic, "s.clinic = @clinic")
+	narrow(area != nil, "area", area, "s.clinic = any(@area::text[])")
+	narrow(len(f.Specialties) > 0, "specialties", f.Specialties, `s.practitioner in (
 		select p.practitioner
 		from practitioner p
-		where p.specialties @> array[@specialty::text]
+		where p.specialties && @specialties::text[]
 	)`)
 	narrow(!f.From.IsZero(), "from", f.From, "s.start >= @from")
 	narrow(!f.To.IsZero(), "to", f.To, "s.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(s.start, s.slot) > (@after, @after_id)")
+	args["after_id"] = f.After.ID
+	return sql, args
+}
+
+// Next returns the first slot of each practitioner that somebody can book, of
+// the filter without its status, in the order of start and id.
+// Errors: [ErrNear], [ErrRadius].
+func (a Availability) Next(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
 	limit := limited(f.Limit)
-	args["after_id"], args["limit"] = f.After.ID, limit+1
-	slots, at, err := a.slots(ctx, sql+"\norder by s.start, s.slot\nlimit @limit", args, least)
+	var slots []Slot
+	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
+		slots, err = f.next(ctx, r, area, now, limit+1)
+		return err
+	})
 	if err != nil {
-		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
+		return List[Slot]{}, fmt.Errorf("list next slots: %w", err)
 	}
 	return list(slots, limit, at), nil
 }
 
-func (a Availability) slots(ctx context.Context, sql string, args pgx.NamedArgs, least domain.Position) ([]Slot, domain.Position, error) {
-	var slots []Slot
-	at, err := a.views.View(ctx, least, judgedModels(), func(r engine.Reader) (err error) {
-		slots, err = querySlots(ctx, r, sql, args)
-		return err
+func (f SlotFilter) next(ctx context.Context, r engine.Reader, area []string, now time.Time, limit int) ([]Slot, error) {
+	q := &query{args: pgx.NamedArgs{"limit": limit}}
+	if area == nil && f.Area.Clinic != "" {
+		area = []string{string(f.Area.Clinic)}
+	}
+	q.narrow(area != nil, "p.clinics && @area::text[]", "area", area)
+	q.narrow(len(f.Practitioners) > 0, "p.practitioner = any(@practitioners)", "practitioners", f.Practitioners)
+	q.narrow(len(f.Specialties) > 0, "p.specialties && @specialties::text[]", "specialties", f.Specialties)
+	q.asked(now, f.VisitType, Starting{f.From, f.To})
+	slots, err := walked[Slot](ctx, r, q, f.effort.orUsual(), func(walk bool) string {
+		return "with found as (\n" + q.soonest(walk, f.After, "") + "\n)" + judgedSlotQuery +
+			"\n\tand s.slot = any(array(select f.slot from found f))\norder by s.start, s.slot"
 	})
-	return slots, at, err
+	return inUTC(slots), err
 }
 
 func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
 	rows, _ := r.Query(ctx, sql, args)
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
+	return inUTC(slots), err
+}
+
+func inUTC(slots []Slot) []Slot {
 	for i, s := range slots {
 		slots[i].Period = domain.Period{Start: s.Start.UTC(), End: s.End.UTC()}
 	}
-	return slots, err
+	return slots
 }

@@ -128,10 +128,10 @@ func TestListsOfSlots(t *testing.T) {
 	t.Run("slots are found by practitioner, clinic, specialty and time", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
 		require.Equal(t, "ana09 ana10 ana15", listed(t, e, projections.SlotFilter{Practitioners: []domain.PractitionerID{ana}}))
 		require.Equal(t, "bo09 dee10 bo11", listed(t, e, projections.SlotFilter{Practitioners: []domain.PractitionerID{bo, dee}}))
-		require.Equal(t, "dee10", listed(t, e, projections.SlotFilter{Clinic: harbor}))
-		require.Equal(t, "bo09 bo11", listed(t, e, projections.SlotFilter{Specialty: "surgery"}))
+		require.Equal(t, "dee10", listed(t, e, projections.SlotFilter{Area: projections.Area{Clinic: harbor}}))
+		require.Equal(t, "bo09 bo11", listed(t, e, projections.SlotFilter{Specialties: []string{"surgery"}}))
 		require.Equal(t, "bo11", listed(t, e, projections.SlotFilter{From: at(10, 30), To: at(15, 0)}))
-		require.Equal(t, "ana10 cy10", listed(t, e, projections.SlotFilter{Clinic: centre, From: at(10, 0), To: at(11, 0)}))
+		require.Equal(t, "ana10 cy10", listed(t, e, projections.SlotFilter{Area: projections.Area{Clinic: centre}, From: at(10, 0), To: at(11, 0)}))
 	}))
 	t.Run("a list is read on where it ended", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
 		f := projections.SlotFilter{Limit: 3}
@@ -164,7 +164,7 @@ func TestListsOfSlots(t *testing.T) {
 		require.Equal(t, ids, seen)
 	}))
 	t.Run("a slot tells its clinic's zone", given(clinicDay()...).Then(func(t *testing.T, e *engine.Engine) {
-		slots, err := projections.NewAvailability(e).List(t.Context(), projections.SlotFilter{Clinic: harbor}, now, 0)
+		slots, err := projections.NewAvailability(e).List(t.Context(), projections.SlotFilter{Area: projections.Area{Clinic: harbor}}, now, 0)
 		require.NoError(t, err)
 		require.Equal(t, "Asia/Tokyo", slots.Items[0].Zone)
 		require.Equal(t, half(10, 0), slots.Items[0].Period)

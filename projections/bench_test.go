@@ -126,7 +126,7 @@ func copyRate(b *testing.B, pool *pgxpool.Pool) float64 {
 	b.Helper()
 	var took time.Duration
 	copied := 0
-	for table, schema := range map[string]string{"slot": "availability_v1", "appointment": "appointments_v1", "patient": "patients_v2"} {
+	for table, schema := range map[string]string{"slot": "availability_v1", "appointment": "appointments_v1", "patient": "patients_v3"} {
 		rows, err := pool.Query(b.Context(), "select * from "+schema+"."+table)
 		require.NoError(b, err)
 		values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })

@@ -27,21 +27,26 @@ var (
 // Explain returns the plans of every query of a search.
 func (s PractitionerSearch) Explain(ctx context.Context, r engine.Reader) (string, error) {
 	e := &explaining{Reader: r}
-	m, err := meant(ctx, e, s.Words, s.Named, s.Area)
-	if err == nil {
-		sql, args := s.sql(m, limited(s.Limit)+1)
-		var rows pgx.Rows
-		if rows, err = e.Query(ctx, sql, args); err == nil {
-			rows.Close()
-		}
-	}
+	_, err := s.read(ctx, e, limited(s.Limit)+1)
 	return e.plans, err
+}
+
+// With returns the search with another effort to find the first free slots.
+func (s PractitionerSearch) With(few, ahead int) PractitionerSearch {
+	s.effort = effort{few, ahead}
+	return s
+}
+
+// With returns the filter with another effort to find the first free slots.
+func (f SlotFilter) With(few, ahead int) SlotFilter {
+	f.effort = effort{few, ahead}
+	return f
 }
 
 // Explain returns the plans of every query of a search.
 func (s ClinicSearch) Explain(ctx context.Context, r engine.Reader) (string, error) {
 	e := &explaining{Reader: r}
-	m, err := meant(ctx, e, s.Words, s.Named, Area{})
+	m, err := s.meant(ctx, e)
 	if err == nil {
 		sql, args := s.sql(m, time.Unix(0, 0), limited(s.Limit)+1)
 		var rows pgx.Rows
@@ -51,6 +56,24 @@ func (s ClinicSearch) Explain(ctx context.Context, r engine.Reader) (string, err
 	}
 	if err == nil {
 		err = offers(ctx, e, []clinicFoundRow{{Clinic: Clinic{ID: "c7"}}, {Clinic: Clinic{ID: "c8"}}}, map[domain.ClinicID][]string{})
+	}
+	return e.plans, err
+}
+
+// Explain returns the plans of the lists of the filter: all slots, the next of
+// each practitioner, and a week of them.
+func (f SlotFilter) Explain(ctx context.Context, r engine.Reader) (string, error) {
+	e := &explaining{Reader: r}
+	m, err := meant(ctx, e, nil, nil, f.elsewhere())
+	if err == nil {
+		sql, args := f.sql(m.area, f.From)
+		_, err = querySlots(ctx, e, sql+"\norder by s.start, s.slot\nlimit 50", args)
+	}
+	if err == nil {
+		_, err = f.next(ctx, e, m.area, f.From, 51)
+	}
+	if err == nil {
+		_, _, err = f.days(ctx, e, m.area, Stretch{Days: 7, Most: 50}, f.From)
 	}
 	return e.plans, err
 }

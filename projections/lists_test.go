@@ -299,10 +299,15 @@ func TestWhoIsRegistered(t *testing.T) {
 		}
 		require.Equal(t, []domain.PatientID{pat, quinn}, found(projections.PatientFilter{}))
 		require.Equal(t, []domain.PatientID{pat}, found(projections.PatientFilter{Query: "ÄVI"}))
-		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "100%"}))
+		require.Equal(t, []domain.PatientID{pat}, found(projections.PatientFilter{Query: "avila"}))
+		require.Equal(t, []domain.PatientID{pat}, found(projections.PatientFilter{Query: "pät  AV"}))
+		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "quinn 100%"}))
+		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "o neil"}))
 		require.Equal(t, []domain.PatientID{quinn}, found(projections.PatientFilter{Query: "351 215"}))
 		require.Equal(t, []domain.PatientID{pat, quinn}, found(projections.PatientFilter{Query: "555-01"}))
-		require.Empty(t, found(projections.PatientFilter{Query: "_"}))
+		for _, nobody := range []string{"_", "%", "pat%v", "'"} {
+			require.Empty(t, found(projections.PatientFilter{Query: nobody}), nobody)
+		}
 		list, err := projections.NewPatients(e).Search(t.Context(), projections.PatientFilter{Limit: 1}, 0)
 		require.NoError(t, err)
 		require.True(t, list.More)
@@ -317,8 +322,8 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 		names = append(names, m.Schema())
 	}
 	require.Equal(t, []string{
-		"availability_v5", "appointments_v7", "directory_v4", "patients_v2", "catalogue_v1", "reviews_v1", "standing_v1", "due_v1", "policies_v1",
-		"waits_v1",
+		"availability_v5", "appointments_v7", "directory_v4", "patients_v3", "catalogue_v1", "reviews_v1", "standing_v1", "due_v1", "policies_v1",
+		"waits_v1", "hours_v1",
 	}, names)
 }
 

@@ -20,7 +20,7 @@ import (
 func PatientsModel(open func(domain.Sealed) string, fetch Fetch) engine.Model {
 	return engine.Model{
 		Name:     "patients",
-		Version:  2, // who is whose guardian, who was merged
+		Version:  3, // names without accents
 		Interest: domain.Filter{Categories: []string{patient.Category}},
 		Before:   fetch.registered(),
 		Tables:   []engine.Table{engine.NewTable("patient", patientDDL, patientKeys, evolvePatient(open))},
@@ -86,8 +86,8 @@ const PatientAndFamily = `
 	join patient d on d.merged_into = p.patient
 	where p.guardian = @patient and p.merged_into is null`
 
-// patientRow is a patient. Search is the name in lower case and then the
-// digits of the telephone number: lists are ordered by it.
+// patientRow is a patient. Search is the name as [folded] leaves it and then
+// the digits of the telephone number: lists are ordered by it.
 type patientRow struct {
 	Patient    domain.PatientID `db:"patient"`
 	Name       domain.Sealed    `db:"name"`
@@ -119,7 +119,7 @@ func patientKeys(r domain.Recorded) []string {
 func evolvePatient(open func(domain.Sealed) string) func(patientRow, bool, domain.Recorded) (patientRow, bool) {
 	return func(p patientRow, exists bool, r domain.Recorded) (patientRow, bool) {
 		if e, ok := r.Event.(patient.Registered); ok {
-			search := strings.ToLower(open(e.Name)) + " " + digits(open(e.Phone))
+			search := folded(open(e.Name)) + " " + digits(open(e.Phone))
 			return patientRow{Patient: e.Patient, Name: e.Name, Email: e.Email, Phone: e.Phone, Search: search}, true
 		}
 		switch e := r.Event.(type) {
@@ -162,8 +162,9 @@ func (p Patient) Cursor() NameCursor { return NameCursor{p.Search, string(p.ID)}
 
 // PatientFilter says which patients a list has.
 type PatientFilter struct {
-	// Query is a part of the name, in any case, or of the telephone number,
-	// however it is punctuated. Empty is everybody.
+	// Query is a part of the name, in any case, with or without accents, or of
+	// the telephone number; punctuation does not matter in either. Empty is
+	// everybody; one of punctuation alone is nobody.
 	Query    string
 	Guardian domain.PatientID // only the dependents of this one; "" is everybody
 	Merged   bool             // those too who were merged into others
@@ -178,8 +179,8 @@ type Patients struct{ views Viewer }
 func NewPatients(v Viewer) Patients { return Patients{v} }
 
 // Search returns the patients of the filter in the order of name and id, names
-// in lower case and by code point. A query that can be a telephone number is
-// matched by its digits alone.
+// in lower case, without accents and by code point. A query that can be a
+// telephone number is matched by its digits alone.
 func (p Patients) Search(ctx context.Context, f PatientFilter, least domain.Position) (List[Patient], error) {
 	limit := limited(f.Limit)
 	sql := `
@@ -211,10 +212,14 @@ where (search, patient) > (@after, @after_id)`
 	return list(patients, limit, at), nil
 }
 
-// pattern returns the query as a pattern of SQL's like.
+// pattern returns the query as a pattern of SQL's like, one that nobody matches
+// when nothing is left of the query: names hold no punctuation.
 func pattern(query string) string {
 	if strings.Trim(query, "0123456789 +-()./") == "" && digits(query) != "" {
-		query = digits(query)
+		return "%" + digits(query) + "%"
 	}
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(query)) + "%"
+	if query = folded(query); query == "" {
+		return ""
+	}
+	return "%" + query + "%"
 }

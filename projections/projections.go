@@ -8,6 +8,7 @@
 //	patients       patients by a part of their name or telephone number; whose they are
 //	due            what is to be done when, by the worker of deadlines
 //	policies       what clinics, practitioners and visit types allow
+//	hours          when clinics say that they are open, and on which weekdays practitioners work
 //	reviews        what patients say of visits, by practitioner and clinic
 //	standing       how practitioners and clinics are rated, and how much they are booked
 //	waits          by when those who wait in queues are called, and how good such forecasts were
@@ -42,7 +43,7 @@ type Viewer interface {
 func All(open func(domain.Sealed) string, fetch Fetch) []engine.Model {
 	return []engine.Model{
 		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(),
-		StandingModel(), DueModel(), PoliciesModel(), WaitsModel(),
+		StandingModel(), DueModel(), PoliciesModel(), WaitsModel(), HoursModel(),
 	}
 }
 

@@ -92,10 +92,15 @@ type PractitionerSearch struct {
 	Treatment     string   // its name
 	Language      string   // BCP 47; pt is pt-BR, too
 	Area          Area
-	MinRating     float64 // stars
-	Sort          Sort    // "" is ByRelevance
+	MinRating     float64       // stars
+	OpenAt        time.Time     // at work then, booked or not; later than every slot is [ErrOpenAt]
+	Weekday       *time.Weekday // at work on it by a weekly pattern
+	Free          *Starting     // with a slot that is free now and starts then
+	Now           time.Time     // the time of asking, for Weekday, Free and ByEarliest
+	Sort          Sort          // "" is ByRelevance; ByEarliest goes by the slots of Free
 	After         SearchCursor
 	Limit         int // 0 is 50; at most 1000
+	effort        effort
 }
 
 // PractitionerFound is a practitioner whom a search found.
@@ -105,6 +110,7 @@ type PractitionerFound struct {
 	Distance *float64 // metres to the nearest clinic in the area, when near was asked for
 	Reviews  int      // that the public sees
 	Stars    int      // the sum of theirs
+	NextFree *Slot    // the first free slot, of a search ByEarliest
 	Place    SearchCursor
 }
 
@@ -118,8 +124,9 @@ type ClinicSearch struct {
 	Specialty string   // the code of one on offer
 	Ownership string
 	Open24h   *bool
+	OpenAt    time.Time // by what the clinic says of its hours or, when it says nothing, by a slot of anybody there
 	Area      Area
-	Sort      Sort // "" is ByRelevance; not ByPopular
+	Sort      Sort // "" is ByRelevance; not ByPopular, not ByEarliest
 	After     SearchCursor
 	Limit     int // 0 is 50; at most 1000
 }
@@ -141,21 +148,22 @@ type ClinicFound struct {
 func (f ClinicFound) Cursor() SearchCursor { return f.Place }
 
 // FindPractitioners returns the practitioners of the search, in its order.
-// Errors: [ErrNear], [ErrRadius], [ErrSort], [ErrWords].
+// Errors: [ErrNear], [ErrRadius], [ErrSort], [ErrWords], [ErrOpenAt],
+// [domain.ErrBadPeriod].
 func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, least domain.Position) (List[PractitionerFound], error) {
 	if err := checkSearch(s.Area, s.Sort, s.Words); err != nil {
 		return List[PractitionerFound]{}, err
 	}
+	if err := s.starting().check(s.Now); err != nil {
+		return List[PractitionerFound]{}, err
+	}
 	limit := limited(s.Limit)
 	var rows []practitionerFoundRow
-	at, err := d.views.View(ctx, least, []string{"directory", "standing"}, func(r engine.Reader) error {
-		m, err := meant(ctx, r, s.Words, s.Named, s.Area)
-		if err != nil {
-			return err
+	var free map[domain.SlotID]*Slot
+	at, err := d.views.View(ctx, least, s.models(), func(r engine.Reader) (err error) {
+		if rows, err = s.read(ctx, r, limit+1); err == nil && s.Sort == ByEarliest {
+			free, err = slotsByID(ctx, r, rows, s.Now)
 		}
-		sql, args := s.sql(m, limit+1)
-		found, _ := r.Query(ctx, sql, args)
-		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
 		return err
 	})
 	if err != nil {
@@ -168,6 +176,10 @@ func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, 
 		}
 		all[i].Matched, all[i].Distance, all[i].Reviews, all[i].Stars = row.Matched, row.Distance, row.Reviews, row.Stars
 		all[i].Place = SearchCursor{row.Rank, row.Name, string(row.Practitioner)}
+		if slot := free[row.Slot]; slot != nil {
+			all[i].NextFree = slot
+			all[i].Place = SearchCursor{int(slot.Start.UnixMicro()), string(slot.ID), string(row.Practitioner)}
+		}
 	}
 	return list(all, limit, at), nil
 }
@@ -182,41 +194,127 @@ func checkSearch(a Area, sort Sort, words []string) error {
 	return a.Check()
 }
 
-type practitionerFoundRow struct {
-	listedPractitioner
-	Matched  []string `db:"matched"`
-	Distance *float64 `db:"distance"`
-	Reviews  int      `db:"reviews"`
-	Stars    int      `db:"stars"`
-	Rank     int      `db:"rank"`
+// starting returns when the slots are to start that the search goes by.
+func (s PractitionerSearch) starting() Starting {
+	if s.Free == nil {
+		return Starting{}
+	}
+	return *s.Free
 }
 
-func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
-	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit}}
+// models returns the models that the search is over.
+func (s PractitionerSearch) models() []string {
+	models := []string{"directory", "standing"}
+	if s.Weekday != nil {
+		models = append(models, "hours")
+	}
+	if s.Free != nil || s.Sort == ByEarliest || !s.OpenAt.IsZero() {
+		models = append(models, "availability", "policies", "appointments")
+	}
+	return models
+}
+
+func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int) ([]practitionerFoundRow, error) {
+	m, err := meant(ctx, r, s.Words, s.Named, s.Area)
+	if err == nil && !s.OpenAt.IsZero() {
+		err = opened(ctx, r, s.OpenAt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q, chord := s.query(m, limit)
+	if s.Sort != ByEarliest {
+		rows, err := r.Query(ctx, q.practitioners(q.ranked(s, chord)), q.args)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByName[practitionerFoundRow])
+	}
+	after := TimeCursor{time.UnixMicro(int64(s.After.Rank)), s.After.Name}
+	return walked[practitionerFoundRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
+		return q.practitioners(q.soonest(walk, after, ", 0 as rank, "+chord+" as chord"), "f.start, f.slot")
+	})
+}
+
+type practitionerFoundRow struct {
+	listedPractitioner
+	Matched  []string      `db:"matched"`
+	Distance *float64      `db:"distance"`
+	Reviews  int           `db:"reviews"`
+	Stars    int           `db:"stars"`
+	Rank     int           `db:"rank"`
+	Slot     domain.SlotID `db:"slot"` // the first free one, of a search ByEarliest
+}
+
+// slotsByID returns the slots of the rows.
+func slotsByID(ctx context.Context, r engine.Reader, rows []practitionerFoundRow, now time.Time) (map[domain.SlotID]*Slot, error) {
+	ids := make([]domain.SlotID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.Slot
+	}
+	args := slotArguments(now)
+	args["slots"] = ids
+	slots, err := querySlots(ctx, r, judgedSlotQuery+"\n\tand s.slot = any(@slots::text[])", args)
+	found := map[domain.SlotID]*Slot{}
+	for _, s := range slots {
+		found[s.ID] = &s
+	}
+	return found, err
+}
+
+// query returns the conditions of the search, and the distance of a row.
+func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string) {
+	q = &query{rank: "0", args: pgx.NamedArgs{"limit": limit}}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
 	q.narrow(s.Specialty != "", "p.specialties @> array[@specialty::text]", "specialty", s.Specialty)
 	q.narrow(s.Qualification != "", "p.learnt && @qualification::text[]", "qualification", []string{s.Qualification, folded(s.Qualification)})
 	q.narrow(s.Treatment != "", "p.treats @> array[@treatment::text]", "treatment", folded(s.Treatment))
 	q.narrow(s.Language != "", "p.speaks @> array[@language::text]", "language", strings.ToLower(s.Language))
-	chord := "null::double precision"
+	chord = "null::double precision"
 	q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
 	if area, _, nearest := q.area(s.Area, "c"); s.Area.Near != nil {
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}
+	s.inTime(q)
 	q.sortedBy(s.Sort, "rated_practitioner", "practitioner", chord, s.MinRating)
-	order := q.order(s.Sort, "practitioner", s.After)
-	found := "with found as (\nselect p.practitioner, " + q.rank + " as rank, " + chord + " as chord\nfrom practitioner p" + q.joins + q.conditions() +
-		"\norder by " + order + "\nlimit @limit\n)"
-	return found + `
+	return q, chord
+}
+
+// inTime adds what is asked for of hours and slots, all of it at the clinics in
+// the area.
+func (s PractitionerSearch) inTime(q *query) {
+	q.asked(s.Now, "", s.starting())
+	if s.Weekday != nil {
+		q.narrow(true, q.worksOn(), "weekday", weekdayBit(*s.Weekday))
+	}
+	if !s.OpenAt.IsZero() {
+		q.openAt(s.OpenAt, q.openBySlot())
+	}
+	if s.Free != nil && s.Sort != ByEarliest {
+		q.where = append(q.where, "exists ("+q.firstFree()+"\n\toffset 0\n)")
+	}
+}
+
+// ranked returns the query of the practitioners that are found in the order of
+// a rank, and that order.
+func (q *query) ranked(s PractitionerSearch, chord string) (found, order string) {
+	columns := q.order(s.Sort, "practitioner", s.After)
+	return "select p.practitioner, " + q.rank + " as rank, " + chord + " as chord, '' as slot\nfrom practitioner p" +
+		q.joins + q.conditions() + "\norder by " + columns + "\nlimit @limit", outside(columns)
+}
+
+// practitioners returns the query of what is shown of those who are found.
+func (q *query) practitioners(found, order string) string {
+	return "with found as (\n" + found + "\n)" + `
 select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
 	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture,
 	` + q.matched("name", "specialty", "clinic", "treatment", "qualification") + ` as matched,
-	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank
+	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank, f.slot
 from found f
 cross join lateral (select * from practitioner p where p.practitioner = f.practitioner offset 0) p
 ` + ratingOf("rated_practitioner", "practitioner") + `
-order by ` + outside(order), q.args
+order by ` + order
 }
 
 // ratingOf joins the rating of each row f, one by one, as the rows themselves
@@ -262,8 +360,8 @@ func (d Directory) FindClinics(ctx context.Context, s ClinicSearch, now time.Tim
 	limit := limited(s.Limit)
 	var rows []clinicFoundRow
 	offered := map[domain.ClinicID][]string{}
-	at, err := d.views.View(ctx, least, []string{"directory", "standing", "availability"}, func(r engine.Reader) error {
-		m, err := meant(ctx, r, s.Words, s.Named, Area{})
+	at, err := d.views.View(ctx, least, []string{"directory", "standing", "availability", "hours"}, func(r engine.Reader) error {
+		m, err := s.meant(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -285,6 +383,15 @@ func (d Directory) FindClinics(ctx context.Context, s ClinicSearch, now time.Tim
 		}
 	}
 	return list(all, limit, at), nil
+}
+
+// meant returns what the words mean, and which clinics say that they are open.
+func (s ClinicSearch) meant(ctx context.Context, r engine.Reader) (meaning, error) {
+	m, err := meant(ctx, r, s.Words, s.Named, Area{})
+	if err == nil && !s.OpenAt.IsZero() {
+		m.open, err = openClinics(ctx, r, s.OpenAt)
+	}
+	return m, err
 }
 
 // offers adds the specialties of those who work at the clinics, in the order
@@ -315,6 +422,34 @@ cross join unnest(p.specialties) as s(specialty)
 where p.clinics && @clinics::text[] and c.clinic = any(@clinics::text[])
 group by c.clinic`
 
+// Offered is a specialty with how many practitioners have it.
+type Offered struct {
+	Specialty     string // a code
+	Practitioners int
+}
+
+// Offered returns the specialties of those who work at the open clinics of a
+// town, in the order of their codes, and the position that they reflect.
+func (d Directory) Offered(ctx context.Context, town string, least domain.Position) ([]Offered, domain.Position, error) {
+	offered, at, err := directory[Offered](ctx, d.views, least, offeredQuery, pgx.NamedArgs{"town": town})
+	if err != nil {
+		err = fmt.Errorf("specialties of a town: %w", err)
+	}
+	return offered, at, err
+}
+
+const offeredQuery = `
+select s.specialty, count(distinct p.practitioner) as practitioners
+from practitioner p
+cross join unnest(p.specialties) as s(specialty)
+where p.clinics && array(
+	select c.clinic
+	from clinic c
+	where c.town = @town and not c.closed
+)
+group by s.specialty
+order by s.specialty collate "C"`
+
 type clinicFoundRow struct {
 	Clinic
 	Open24h  bool     `db:"open24h"`
@@ -340,6 +475,10 @@ func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.Name
 	q.narrow(s.Ownership != "", "p.ownership = @ownership", "ownership", s.Ownership)
 	if s.Open24h != nil {
 		q.where = append(q.where, map[bool]string{true: "p.open24h", false: "not p.open24h"}[*s.Open24h])
+	}
+	if !s.OpenAt.IsZero() {
+		q.openAt(s.OpenAt, openClinic)
+		q.args["open"] = m.open
 	}
 	area, box, chord := q.area(s.Area, "p")
 	if area != "" {

@@ -463,7 +463,7 @@ func TestASearchFindsWhatLookingAtEverybodyFinds(t *testing.T) {
 			c := rapid.Custom(drawCrowd).Example(n)
 			e := engine.New(engine.Config{
 				Pool: projectionstest.Pool(t), Log: projectionstest.Log(t, eventcodec.New(&eventcodec.MemoryKeys{}), c.facts()...),
-				Models: []engine.Model{projections.DirectoryModel(), projections.StandingModel()}, Owner: "test", Now: projectionstest.RecordedAt,
+				Models: projections.All(func(domain.Sealed) string { return "" }, nil), Owner: "test", Now: projectionstest.RecordedAt,
 			})
 			require.NoError(t, e.Prepare(t.Context()))
 			require.NoError(t, e.CatchUp(t.Context()))
@@ -503,13 +503,13 @@ func allFound(t *testing.T, e *engine.Engine, s projections.PractitionerSearch) 
 func TestASearchReadsNoTableFromEndToEnd(t *testing.T) {
 	t.Parallel()
 	pool := projectionstest.Pool(t)
-	models := []engine.Model{projections.DirectoryModel(), projections.StandingModel(), projections.AvailabilityModel()}
+	models := projections.All(func(domain.Sealed) string { return "" }, nil)
 	e := engine.New(engine.Config{
 		Pool: pool, Log: projectionstest.Log(t, eventcodec.New(&eventcodec.MemoryKeys{})), Models: models, Owner: "test", Now: projectionstest.RecordedAt,
 	})
 	require.NoError(t, e.Prepare(t.Context()))
 	for _, sql := range []string{
-		"set search_path to directory_v4, standing_v1, availability_v5, public;" + `
+		"set search_path to directory_v4, standing_v1, availability_v5, hours_v1, public;" + `
 		insert into clinic (clinic, name, zone, latitude, longitude, town, ownership, closed, open24h, in_name, search)
 		select 'c' || n, 'Clinic ' || n, 'UTC', -60 + n % 120, -180 + n % 360, 'town' || n % 300, case n % 50 when 0 then 'state' end, false, n % 500 = 0,
 			' clinic ' || md5(n::text) || ' ', ' clinic ' || md5(n::text) || ' '
@@ -530,12 +530,17 @@ func TestASearchReadsNoTableFromEndToEnd(t *testing.T) {
 		insert into slot (slot, practitioner, clinic, start, "end", places, wanted, withdrawn)
 		select 's' || n, 'p' || n % 8000, 'c' || n % 4000 + 1, timestamptz '2026-03-02' + n * interval '1 minute', timestamptz '2026-03-02' + n * interval '2 minutes',
 			1, 0, false
-		from generate_series(1, 20000) n`,
+		from generate_series(1, 20000) n;
+		insert into working_week (week, practitioner, clinic, weekdays)
+		select 'p' || n, 'p' || n, 'c' || n % 4000 + 1, n % 128
+		from generate_series(1, 8000) n`,
 		"analyze",
 	} {
 		_, err := pool.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
+	now := time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC)
+	monday, week := time.Monday, &projections.Starting{To: now.AddDate(0, 0, 7)}
 	near := projections.Area{Near: &projections.Point{Latitude: 10, Longitude: 20}, Radius: 50_000}
 	after := projections.SearchCursor{Rank: -100_000_000, Name: "a", ID: "p7"}
 	searches := map[string]interface {
@@ -564,12 +569,24 @@ func TestASearchReadsNoTableFromEndToEnd(t *testing.T) {
 		"clinics near":            projections.ClinicSearch{Area: near, Sort: projections.ByDistance},
 		"clinics rated best":      projections.ClinicSearch{Sort: projections.ByRating},
 		"clinics round the clock": projections.ClinicSearch{Open24h: new(true)},
+		"at work":                 projections.PractitionerSearch{OpenAt: now},
+		"at work in a clinic":     projections.PractitionerSearch{OpenAt: now, Area: projections.Area{Clinic: "c7"}},
+		"on Mondays":              projections.PractitionerSearch{Weekday: &monday, Now: now},
+		"available":               projections.PractitionerSearch{Free: week, Now: now},
+		"earliest":                projections.PractitionerSearch{Sort: projections.ByEarliest, Now: now},
+		"earliest, further on":    projections.PractitionerSearch{Sort: projections.ByEarliest, Now: now, After: projections.SearchCursor{Rank: int(now.UnixMicro()), Name: "s7", ID: "p7"}},
+		"earliest of a specialty": projections.PractitionerSearch{Sort: projections.ByEarliest, Now: now, Specialty: "s7"},
+		"earliest near":           projections.PractitionerSearch{Sort: projections.ByEarliest, Now: now, Area: near, Free: week},
+		"next slots":              projections.SlotFilter{From: now},
+		"next slots of a town":    projections.SlotFilter{From: now, Area: projections.Area{Town: "town7"}, Specialties: []string{"s7", "s8"}},
+		"days of a practitioner":  projections.SlotFilter{Practitioners: []domain.PractitionerID{"p7"}},
+		"clinics that are open":   projections.ClinicSearch{OpenAt: now},
 		"clinics of the state":    projections.ClinicSearch{Ownership: "state"},
 	}
 	for name, s := range searches {
-		_, err := e.View(t.Context(), 0, []string{"directory", "standing", "availability"}, func(r engine.Reader) error {
+		_, err := e.View(t.Context(), 0, []string{"directory", "standing", "availability", "policies", "appointments", "hours"}, func(r engine.Reader) error {
 			plan, err := s.Explain(t.Context(), r)
-			for _, table := range []string{"clinic", "practitioner", "rated_practitioner", "rated_clinic", "popular", "slot"} {
+			for _, table := range []string{"clinic", "practitioner", "rated_practitioner", "rated_clinic", "popular", "slot", "working_week"} {
 				assert.NotContains(t, plan, "Seq Scan on "+table+" ", name+"\n"+plan)
 			}
 			return err

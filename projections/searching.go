@@ -96,6 +96,7 @@ func (w word) in(column string, n int) string {
 type meaning struct {
 	words []map[string][]string // for each word the ids that it may mean: of a specialty, a qualification or a clinic
 	area  []string              // the clinics in the area; nil = everywhere
+	open  []string              // the clinics that say that they are open at the instant that is asked for
 }
 
 // codedQuery finds the codes whose names hold a word, for each word and kind.
@@ -273,6 +274,6 @@ func (q *query) sortedBy(sort Sort, rated, id, chord string, minRating float64) 
 		q.rank = "b.rank"
 	case ByDistance:
 		q.rank = "round(1000 * " + metres(chord) + ")::bigint"
-	case ByRelevance, "":
+	case ByRelevance, ByEarliest, "":
 	}
 }

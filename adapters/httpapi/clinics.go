@@ -81,6 +81,7 @@ type byIDInput struct {
 type Directory interface {
 	FindClinics(ctx context.Context, s projections.ClinicSearch, now time.Time, least domain.Position) (projections.List[projections.ClinicFound], error)
 	FindPractitioners(ctx context.Context, s projections.PractitionerSearch, least domain.Position) (projections.List[projections.PractitionerFound], error)
+	Offered(ctx context.Context, town string, least domain.Position) ([]projections.Offered, domain.Position, error)
 }
 
 func (a *api) clinicRoutes() {

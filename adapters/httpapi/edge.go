@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/unicode/norm"
 
@@ -61,7 +62,7 @@ func headAsGet(next http.Handler) http.Handler {
 // Unicode NFC, as what bodies say does.
 func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := urlProblem(r.URL); p != nil {
+		if p := a.urlProblem(r.URL); p != nil {
 			a.write(w, r, p)
 			return
 		}
@@ -86,7 +87,7 @@ func compose(query url.Values) bool {
 	return changed
 }
 
-func urlProblem(u *url.URL) *Problem {
+func (a *api) urlProblem(u *url.URL) *Problem {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return malformed.problem("the query of the address cannot be read")
@@ -99,13 +100,30 @@ func urlProblem(u *url.URL) *Problem {
 		if !storable(name) || !storable(strings.Join(values, "")) {
 			return unstorable
 		}
-		if len(values) > 1 {
+		if len(values) > 1 && !a.several[u.Path+"?"+name] {
 			p := invalid.problem("")
 			p.Errors = []Fault{{"query." + name, "given more than once"}}
 			return p
 		}
 	}
 	return nil
+}
+
+// severalTimes returns the parameters that may be given several times, by the
+// address of their route: "/v1/slots?specialty". Those addresses hold no ids.
+func severalTimes(document *huma.OpenAPI) map[string]bool {
+	several := map[string]bool{}
+	for path, item := range document.Paths {
+		if item.Get == nil {
+			continue
+		}
+		for _, p := range item.Get.Parameters {
+			if p.In == "query" && p.Explode != nil && *p.Explode {
+				several[path+"?"+p.Name] = true
+			}
+		}
+	}
+	return several
 }
 
 func storable(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }

@@ -75,6 +75,7 @@ type api struct {
 	metrics metrics
 	rules   map[string]rule // every rule that an answer may name
 	uploads map[string]bool // the routes that take a file
+	several map[string]bool // the parameters that may be given several times
 	zones   zones
 	cursors cursors
 }
@@ -100,6 +101,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	a.huma = humamux.New(a.router, a.humaConfig())
 	a.routes()
+	a.several = severalTimes(a.huma.OpenAPI())
 	document, err := a.document()
 	if err != nil {
 		return nil, err

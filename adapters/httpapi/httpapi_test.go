@@ -352,10 +352,21 @@ func (l *folded) all(ctx context.Context, least domain.Position) ([]projections.
 func (l foldedSlots) List(ctx context.Context, f projections.SlotFilter, _ time.Time, least domain.Position) (projections.List[projections.Slot], error) {
 	slots, head, err := l.all(ctx, least)
 	return cut(slots, func(s projections.Slot) bool {
-		return (len(f.Practitioners) == 0 || slices.Contains(f.Practitioners, s.Practitioner)) && (f.Clinic == "" || s.Clinic == f.Clinic) &&
+		return (len(f.Practitioners) == 0 || slices.Contains(f.Practitioners, s.Practitioner)) && (f.Area.Clinic == "" || s.Clinic == f.Area.Clinic) &&
 			(f.Status == s.Status || f.Status == projections.AnyStatus) && !s.Start.Before(f.From) && (f.To.IsZero() || s.Start.Before(f.To)) &&
 			(f.After.ID == "" || byTime(s.Cursor(), f.After) > 0)
 	}, f.Limit, head, func(a, b projections.Slot) int { return byTime(a.Cursor(), b.Cursor()) }), err
+}
+
+// Next and Days are only asked of the real read models.
+func (l foldedSlots) Next(context.Context, projections.SlotFilter, time.Time, domain.Position) (projections.List[projections.Slot], error) {
+	return projections.List[projections.Slot]{}, nil
+}
+
+func (l foldedSlots) Days(
+	context.Context, projections.SlotFilter, projections.Stretch, time.Time, domain.Position,
+) (projections.List[projections.SlotDay], error) {
+	return projections.List[projections.SlotDay]{}, nil
 }
 
 func (l foldedSlots) Nearest(ctx context.Context, w projections.Wish, now time.Time, n int) ([]projections.Slot, error) {
@@ -441,6 +452,11 @@ func (l *folded) FindPractitioners(
 	return cut(all, func(p projections.PractitionerFound) bool {
 		return byPlace(p.Place, f.After) > 0 && (f.Specialty == "" || slices.Contains(p.Specialties, f.Specialty))
 	}, f.Limit, head, func(a, b projections.PractitionerFound) int { return byPlace(a.Place, b.Place) }), err
+}
+
+// Offered is only asked of the real read models.
+func (l *folded) Offered(context.Context, string, domain.Position) ([]projections.Offered, domain.Position, error) {
+	return nil, 0, nil
 }
 
 // Search lists patients.

@@ -78,7 +78,7 @@ type byIDCommand struct {
 
 type patientsInput struct {
 	ListParams
-	Q          string `query:"q" maxLength:"200" doc:"Part of a name, or of a phone number" example:"silva"`
+	Q          string `query:"q" maxLength:"200" doc:"Part of a name, or of a phone number. Case, accents and punctuation do not matter" example:"silva"`
 	GuardianID string `query:"guardianId" maxLength:"64" doc:"Only the dependents of this patient"`
 	Merged     bool   `query:"merged" doc:"Those too who were merged into others"`
 }

@@ -96,7 +96,7 @@ func (a *api) practitionerRoutes() {
 	}, a.practitioner)
 	list(a, operation{
 		id: "listPractitioners", method: http.MethodGet, path: "/v1/practitioners", tag: "Practitioners",
-		summary: "Search practitioners", refusals: searchRefusals(),
+		summary: "Search practitioners", refusals: searchesOverTime(),
 		detail: "Without parameters it lists all of them by name. Filters narrow each other; one clinic, not closed, has to fit clinicId, town, district and near together.",
 	}, a.practitioners)
 }

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 
+	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/reference"
 )
 
@@ -40,6 +42,12 @@ type TownPart struct {
 	Location Location          `json:"location" doc:"Of its centre"`
 }
 
+// OfferedSpecialty is a specialty on offer as the API shows it.
+type OfferedSpecialty struct {
+	Coded
+	Practitioners int `json:"practitioners" doc:"How many have it" example:"12"`
+}
+
 // CodedParams are the parameters of a list of what authorities say.
 type CodedParams struct {
 	ListParams
@@ -53,6 +61,12 @@ type townsInput struct {
 	Country string `query:"country" pattern:"^[A-Z]{2}$" doc:"Only those of this country: ISO 3166-1" example:"PT"`
 }
 
+type offeredInput struct {
+	ListParams
+	ID       string `path:"id" maxLength:"64" doc:"The town: a code of /v1/towns" example:"pt-lisboa"`
+	Language string `query:"lang" enum:"en,ko,pt,ru" default:"en" doc:"The language of name, which the order is by; English where a name is missing" example:"pt"`
+}
+
 func (a *api) referenceRoutes() {
 	list(a, operation{
 		id: "listSpecialties", method: http.MethodGet, path: "/v1/specialties", tag: "Reference data", summary: "List specialties by name",
@@ -63,6 +77,11 @@ func (a *api) referenceRoutes() {
 	list(a, operation{
 		id: "listTowns", method: http.MethodGet, path: "/v1/towns", tag: "Reference data", summary: "List towns by name, with their districts",
 	}, a.towns)
+	list(a, operation{
+		id: "listSpecialtiesOfTown", method: http.MethodGet, path: "/v1/towns/{id}/specialties", tag: "Reference data",
+		summary: "List the specialties on offer in a town by name", refusals: []*domain.Error{reference.ErrNoTown},
+		detail: "Those of the practitioners who work at a clinic there that is not closed for good, with how many they are.",
+	}, a.offered)
 }
 
 func (a *api) coded(kind reference.Kind) func(context.Context, *CodedParams, page[reference.Cursor]) (found[Coded, reference.Cursor], error) {
@@ -92,6 +111,41 @@ func (a *api) towns(ctx context.Context, in *townsInput, p page[reference.Cursor
 		})
 	}
 	return f, err
+}
+
+// offered sorts and cuts by itself: there are never more specialties than the
+// reference data has.
+func (a *api) offered(ctx context.Context, in *offeredInput, p page[reference.Cursor]) (found[OfferedSpecialty, reference.Cursor], error) {
+	answer := found[OfferedSpecialty, reference.Cursor]{items: []OfferedSpecialty{}}
+	towns, _, err := a.Reference.List(ctx, reference.Filter{Kind: reference.Town, Query: in.ID, Withdrawn: true})
+	if err == nil && !slices.ContainsFunc(towns, func(e reference.Entry) bool { return e.Code == in.ID }) {
+		err = reference.ErrNoTown
+	}
+	if err != nil {
+		return answer, err
+	}
+	offered, at, err := a.Directory.Offered(ctx, in.ID, in.atLeast())
+	if err != nil {
+		return answer, err
+	}
+	answer.position = at
+	how := map[string]int{}
+	for _, o := range offered {
+		how[o.Specialty] = o.Practitioners
+	}
+	entries, _, err := a.Reference.List(ctx, reference.Filter{Kind: reference.Specialty, Language: in.Language, Withdrawn: true, After: p.after})
+	for _, e := range entries {
+		switch {
+		case how[e.Code] == 0:
+		case len(answer.items) == p.limit:
+			last := answer.items[p.limit-1]
+			answer.next = &reference.Cursor{Name: last.Name, Code: last.Code}
+			return answer, err
+		default:
+			answer.items = append(answer.items, OfferedSpecialty{Coded{e.Code, e.Name(in.Language), e.Names, e.Withdrawn}, how[e.Code]})
+		}
+	}
+	return answer, err
 }
 
 // referenced reads a list of entries. What is not in the log reflects all of

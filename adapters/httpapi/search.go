@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/clinic"
@@ -19,6 +20,7 @@ type FoundPractitioner struct {
 	Matched  []string `json:"matched,omitempty" nullable:"false" enum:"name,specialty,clinic,treatment,qualification" doc:"Where the words of q were found" example:"[\"name\"]"`
 	Distance *float64 `json:"distance,omitempty" doc:"Metres from near to the nearest clinic where the practitioner works" example:"1250.5"`
 	Rating   Average  `json:"rating"`
+	NextFree *Slot    `json:"nextFree,omitempty" doc:"The slot that sort=earliest goes by"`
 }
 
 // FoundClinic is a clinic that a search found.
@@ -41,6 +43,11 @@ type Average struct {
 // SearchParams are the parameters of every search.
 type SearchParams struct {
 	ListParams
+	AreaParams
+}
+
+// AreaParams say where something is to be.
+type AreaParams struct {
 	Town     string `query:"town" maxLength:"64" doc:"Only in this town: a code of /v1/towns" example:"pt-lisboa"`
 	District string `query:"district" maxLength:"64" doc:"Only in this district: a code of /v1/towns" example:"pt-lisboa-belem"`
 	Near     string `query:"near" maxLength:"64" doc:"Only within radius of this place: its latitude and longitude in degrees" example:"38.7,-9.1"`
@@ -49,23 +56,28 @@ type SearchParams struct {
 
 type practitionersInput struct {
 	SearchParams
-	Query         string  `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
-	ClinicID      string  `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
-	Specialty     string  `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
-	Qualification string  `query:"qualification" maxLength:"200" doc:"Only those with this one: a code of /v1/qualifications, or the name of one without" example:"md"`
-	Treatment     string  `query:"treatment" maxLength:"200" doc:"Only those with this one" example:"Laser"`
-	Language      string  `query:"language" pattern:"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" maxLength:"35" doc:"Only those who speak it: BCP 47; pt finds pt-BR, too" example:"pt"`
-	MinRating     float64 `query:"minRating" minimum:"1" maximum:"5" doc:"Only those whose average is at least this" example:"4"`
-	Sort          string  `query:"sort" enum:"relevance,distance,rating,popular" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first; popular: who is booked most these days first, a booking counting half as much every ten days. Then by id"`
+	Query         string    `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
+	ClinicID      string    `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
+	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
+	Qualification string    `query:"qualification" maxLength:"200" doc:"Only those with this one: a code of /v1/qualifications, or the name of one without" example:"md"`
+	Treatment     string    `query:"treatment" maxLength:"200" doc:"Only those with this one" example:"Laser"`
+	Language      string    `query:"language" pattern:"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" maxLength:"35" doc:"Only those who speak it: BCP 47; pt finds pt-BR, too" example:"pt"`
+	MinRating     float64   `query:"minRating" minimum:"1" maximum:"5" doc:"Only those whose average is at least this" example:"4"`
+	OpenAt        time.Time `query:"openAt" doc:"Only those at work at this instant, booked or not, at a clinic of the area asked for: one of their slots covers it. Breaks, the minute that ends their hours, days off, absences, closing days and changed hours count as they are; a day that is not open for booking yet counts as closed" example:"2026-03-30T10:00:00+01:00"`
+	Weekday       string    `query:"weekday" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday" doc:"Only those with hours on this weekday by a weekly schedule that has not ended, at a clinic of the area asked for" example:"monday"`
+	AvailableFrom time.Time `query:"availableFrom" doc:"Only those with a free slot, as GET /v1/slots shows it, that starts at this instant or later, at a clinic of the area asked for; absent with availableTo = now" example:"2026-03-30T00:00:00Z"`
+	AvailableTo   time.Time `query:"availableTo" doc:"Only those with a free slot that starts before this instant; absent with availableFrom = no end" example:"2026-04-06T00:00:00Z"`
+	Sort          string    `query:"sort" enum:"relevance,distance,earliest,rating,popular" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; earliest: whose next free slot starts first, from now on or as availableFrom and availableTo have it, and only who has one; rating: the best average first; popular: who is booked most these days first, a booking counting half as much every ten days. Then by id"`
 }
 
 type clinicsInput struct {
 	SearchParams
-	Query      string `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
-	Specialty  string `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty" example:"cardiology"`
-	StateOwned string `query:"stateOwned" enum:"true,false" doc:"true: only those of the state; false: only private ones"`
-	Open24h    string `query:"open24h" enum:"true,false" doc:"true: only those open round the clock; false: only the others"`
-	Sort       string `query:"sort" enum:"relevance,distance,rating" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first. Then by id"`
+	Query      string    `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
+	Specialty  string    `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty" example:"cardiology"`
+	StateOwned string    `query:"stateOwned" enum:"true,false" doc:"true: only those of the state; false: only private ones"`
+	Open24h    string    `query:"open24h" enum:"true,false" doc:"true: only those open round the clock; false: only the others"`
+	OpenAt     time.Time `query:"openAt" doc:"Only those open at this instant by their calendar, or, where that says neither round the clock nor hours, by a slot of anybody there that covers it" example:"2026-03-30T10:00:00+01:00"`
+	Sort       string    `query:"sort" enum:"relevance,distance,rating" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first. Then by id"`
 }
 
 // searchRefusals are the refusals of every search.
@@ -73,8 +85,13 @@ func searchRefusals() []*domain.Error {
 	return []*domain.Error{projections.ErrNear, projections.ErrRadius, projections.ErrSort, projections.ErrWords}
 }
 
+// searchesOverTime are the refusals of a search for practitioners.
+func searchesOverTime() []*domain.Error {
+	return append(searchRefusals(), projections.ErrOpenAt, domain.ErrBadPeriod)
+}
+
 // area reads where a search is to look.
-func (p SearchParams) area(ctx context.Context) (projections.Area, error) {
+func (p AreaParams) area(ctx context.Context) (projections.Area, error) {
 	area := projections.Area{Town: p.Town, District: p.District, Radius: float64(p.Radius)}
 	query, _ := url.ParseQuery(exchangeOf(ctx).query) // it has been parsed before
 	if query.Get("radius") != "" && p.Radius == 0 {
@@ -131,17 +148,39 @@ func (a *api) practitioners(
 	}
 	rows, err := a.Directory.FindPractitioners(ctx, projections.PractitionerSearch{
 		Words: words, Named: named, Specialty: in.Specialty, Qualification: in.Qualification, Treatment: in.Treatment, Language: in.Language,
-		Area: area, MinRating: in.MinRating, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
+		Area: area, MinRating: in.MinRating, OpenAt: in.OpenAt, Weekday: weekdayOf(in.Weekday), Free: in.free(), Now: a.Now(),
+		Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
 	}, in.atLeast())
 	return shown(rows, err, func(f projections.PractitionerFound) (FoundPractitioner, error) {
-		return FoundPractitioner{
+		shown := FoundPractitioner{
 			Practitioner: a.practitionerOf(practitioner.State{ID: f.ID, Picture: f.Picture, Profile: practitioner.Profile{
 				Name: f.Name, Specialties: f.Specialties, Clinics: f.Clinics, Introduction: f.Introduction, Qualifications: f.Qualifications,
 				Treatments: f.Treatments, Languages: f.Languages, Fees: f.Fees, Council: f.Council,
 			}}),
 			Matched: f.Matched, Distance: tenths(f.Distance), Rating: averageOf(f.Stars, f.Reviews),
-		}, nil
+		}
+		if f.NextFree == nil {
+			return shown, nil
+		}
+		next, err := a.slotOf(ctx, *f.NextFree)
+		shown.NextFree = &next
+		return shown, err
 	})
+}
+
+// free returns when a free slot is to start, nil when nobody asked.
+func (in *practitionersInput) free() *projections.Starting {
+	if in.AvailableFrom.IsZero() && in.AvailableTo.IsZero() {
+		return nil
+	}
+	return &projections.Starting{From: in.AvailableFrom, To: in.AvailableTo}
+}
+
+func weekdayOf(name string) *time.Weekday {
+	if d, ok := domain.ParseWeekday(name); ok {
+		return &d
+	}
+	return nil
 }
 
 func (a *api) clinics(
@@ -157,7 +196,7 @@ func (a *api) clinics(
 		return none, err
 	}
 	s := projections.ClinicSearch{
-		Words: words, Named: named, Specialty: in.Specialty, Area: area, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
+		Words: words, Named: named, Specialty: in.Specialty, OpenAt: in.OpenAt, Area: area, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
 		Ownership: map[string]string{"true": clinic.OfState, "false": clinic.Private}[in.StateOwned],
 	}
 	if in.Open24h != "" {

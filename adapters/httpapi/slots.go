@@ -35,18 +35,61 @@ type Slot struct {
 // Slots answers what is free: [projections.Availability].
 type Slots interface {
 	List(ctx context.Context, f projections.SlotFilter, now time.Time, least domain.Position) (projections.List[projections.Slot], error)
+	Next(ctx context.Context, f projections.SlotFilter, now time.Time, least domain.Position) (projections.List[projections.Slot], error)
+	Days(ctx context.Context, f projections.SlotFilter, s projections.Stretch, now time.Time, least domain.Position) (projections.List[projections.SlotDay], error)
 	Nearest(ctx context.Context, w projections.Wish, now time.Time, n int) ([]projections.Slot, error)
+}
+
+// SlotParams say whose slots are wanted, and where.
+type SlotParams struct {
+	AreaParams
+	Practitioners []string `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
+	ClinicID      string   `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
+	Specialties   []string `query:"specialty,explode" maxItems:"50" nullable:"false" doc:"Only of practitioners with this specialty; given several times, with any of them" example:"[\"cardiology\"]"`
+	VisitTypeID   string   `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
+}
+
+// FromParams say when slots are to start.
+type FromParams struct {
+	From time.Time `query:"from" doc:"Starting at this instant or later; absent = now" example:"2026-03-30T00:00:00Z"`
+	To   time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
+}
+
+// StatusParams say which slots are listed.
+type StatusParams struct {
+	Status string `query:"status" enum:"free,busy,busy-tentative,busy-unavailable,any" default:"free" doc:"Only with this status"`
 }
 
 type slotsInput struct {
 	ListParams
-	Practitioners []string  `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
-	ClinicID      string    `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
-	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only of practitioners with this specialty" example:"cardiology"`
-	VisitTypeID   string    `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
-	From          time.Time `query:"from" doc:"Starting at this instant or later; absent = now" example:"2026-03-30T00:00:00Z"`
-	To            time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
-	Status        string    `query:"status" enum:"free,busy,busy-tentative,busy-unavailable,any" default:"free" doc:"Only with this status"`
+	SlotParams
+	FromParams
+	StatusParams
+}
+
+type nextSlotsInput struct {
+	ListParams
+	SlotParams
+	FromParams
+}
+
+type slotDaysInput struct {
+	ReadParams
+	SlotParams
+	StatusParams
+	From   string `query:"from" maxLength:"10" doc:"YYYY-MM-DD: the first date, where the clinic of each slot is; absent = the first that has a slot from now on" example:"2026-03-30"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"31" default:"7" doc:"How many dates"`
+	PerDay int    `query:"perDay" minimum:"1" maximum:"200" default:"50" doc:"How many slots of a date at most"`
+	Cursor string `query:"cursor" maxLength:"2048" doc:"Where to go on: next of the answer before; the filters are repeated as they were, only limit may change" example:"eyJsIjoic2xvdHMifQ"`
+}
+
+func (in slotDaysInput) list() ListParams { return ListParams{in.ReadParams, in.Limit, in.Cursor} }
+
+// SlotDay is a date with its slots as the API shows it.
+type SlotDay struct {
+	Date  string `json:"date" format:"date" doc:"Where the clinic of each slot is" example:"2026-03-30"`
+	Slots []Slot `json:"slots" nullable:"false" doc:"Those that start on the date, by start; none is an empty list"`
+	More  bool   `json:"more" doc:"There are more than perDay; GET /v1/slots lists all"`
 }
 
 type slotInput struct {
@@ -61,30 +104,99 @@ func (a *api) slotRoutes() {
 		detail: "Free are those that somebody could book now: those that the policy keeps from patients by its notice, its horizon, or the " +
 			"most visits of a practitioner's day or week are busy-unavailable, and reason says why. Limits of a patient, and what a visit " +
 			"takes besides the slot, are not looked at; GET /v1/slots/why looks at everything.",
-		refusals: []*domain.Error{domain.ErrBadPeriod},
+		refusals: slotsRefusals(),
 	}, a.slots)
+	list(a, operation{
+		id: "listNextSlots", method: http.MethodGet, path: "/v1/slots/next", tag: "Slots",
+		summary: "List the next free slot of each practitioner by start",
+		detail: "One slot for each practitioner who has one: the first that somebody could book, as GET /v1/slots lists it, and that is as asked " +
+			"for. With limit=1 it is the very next. Of the practitioners who have left a clinic it is not looked for there.",
+		refusals: slotsRefusals(),
+	}, a.nextSlots)
+	list(a, operation{
+		id: "listSlotDays", method: http.MethodGet, path: "/v1/slots/days", tag: "Slots",
+		summary: "List slots by date, the free ones unless told otherwise",
+		detail: "Every date from the first on, as many as limit says, those without slots included, so that a calendar can be drawn. A slot is " +
+			"on the date on which it starts where its clinic is: at one instant it may be two dates. Goes on while a later date has a slot.",
+		refusals: []*domain.Error{projections.ErrNear, projections.ErrRadius, domain.ErrBadDay},
+	}, a.slotDays)
 	one(a, operation{
 		id: "getSlot", method: http.MethodGet, path: "/v1/slots/{id}", tag: "Slots",
 		summary: "Get a slot as it is now", refusals: []*domain.Error{schedule.ErrSlotGone},
 	}, a.slot)
 }
 
+func slotsRefusals() []*domain.Error {
+	return []*domain.Error{domain.ErrBadPeriod, projections.ErrNear, projections.ErrRadius}
+}
+
 func (a *api) slots(ctx context.Context, in *slotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
-	now := a.Now()
+	f, err := in.filter(ctx, in.FromParams, a.Now())
+	if err != nil {
+		return found[Slot, projections.TimeCursor]{}, err
+	}
+	f.Status, f.After, f.Limit = projections.SlotStatus(in.Status), p.after, p.limit
+	rows, err := a.Slots.List(ctx, f, a.Now(), in.atLeast())
+	return shown(rows, err, func(s projections.Slot) (Slot, error) { return a.slotOf(ctx, s) })
+}
+
+func (a *api) nextSlots(ctx context.Context, in *nextSlotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
+	f, err := in.filter(ctx, in.FromParams, a.Now())
+	if err != nil {
+		return found[Slot, projections.TimeCursor]{}, err
+	}
+	f.After, f.Limit = p.after, p.limit
+	rows, err := a.Slots.Next(ctx, f, a.Now(), in.atLeast())
+	return shown(rows, err, func(s projections.Slot) (Slot, error) { return a.slotOf(ctx, s) })
+}
+
+func (a *api) slotDays(ctx context.Context, in *slotDaysInput, p page[domain.Day]) (found[SlotDay, domain.Day], error) {
+	first, now := p.after, a.Now()
+	var from FromParams
+	switch {
+	case first != "":
+		first = first.Add(1)
+	case in.From != "":
+		var err error
+		if first, err = domain.ParseDay(in.From); err != nil {
+			return found[SlotDay, domain.Day]{}, err
+		}
+	default:
+		from.From = now
+	}
+	f, err := in.filter(ctx, from, time.Time{})
+	if err != nil {
+		return found[SlotDay, domain.Day]{}, err
+	}
+	f.Status = projections.SlotStatus(in.Status)
+	rows, err := a.Slots.Days(ctx, f, projections.Stretch{First: first, Days: in.Limit, Most: in.PerDay}, now, in.atLeast())
+	return shown(rows, err, func(d projections.SlotDay) (SlotDay, error) {
+		day := SlotDay{Date: string(d.Day), Slots: make([]Slot, len(d.Slots)), More: d.More}
+		for i, s := range d.Slots {
+			if day.Slots[i], err = a.slotOf(ctx, s); err != nil {
+				return day, err
+			}
+		}
+		return day, nil
+	})
+}
+
+// filter returns what is asked for; slots start at usual or later when nothing
+// else is said.
+func (in SlotParams) filter(ctx context.Context, when FromParams, usual time.Time) (projections.SlotFilter, error) {
+	area, err := in.area(ctx)
+	area.Clinic = domain.ClinicID(in.ClinicID)
 	f := projections.SlotFilter{
 		Practitioners: mapped(in.Practitioners, func(id string) domain.PractitionerID { return domain.PractitionerID(id) }),
-		Clinic:        domain.ClinicID(in.ClinicID), Specialty: in.Specialty,
-		VisitType: domain.VisitTypeID(in.VisitTypeID),
-		From:      in.From, To: in.To, Status: projections.SlotStatus(in.Status), After: p.after, Limit: p.limit,
+		Specialties:   in.Specialties, Area: area, VisitType: domain.VisitTypeID(in.VisitTypeID), From: when.From, To: when.To,
 	}
 	if f.From.IsZero() {
-		f.From = now
+		f.From = usual
 	}
-	if !f.To.IsZero() && !f.From.Before(f.To) {
-		return found[Slot, projections.TimeCursor]{}, errPeriod
+	if err == nil && !f.To.IsZero() && !f.From.Before(f.To) {
+		err = errPeriod
 	}
-	rows, err := a.Slots.List(ctx, f, now, in.atLeast())
-	return shown(rows, err, func(s projections.Slot) (Slot, error) { return a.slotOf(ctx, s) })
+	return f, err
 }
 
 func (a *api) slotOf(ctx context.Context, s projections.Slot) (Slot, error) {

@@ -12,7 +12,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/slotbook/slotbook/domain"
 )
+
+// ErrNoTown refuses the code of no town.
+var ErrNoTown = domain.Refusal(domain.NotFound, "town.not-found", "the reference data has no such town")
 
 // Kind is a sort of entries.
 type Kind string
