@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/unicode/norm"
 
@@ -61,7 +62,7 @@ func headAsGet(next http.Handler) http.Handler {
 // Unicode NFC, as what bodies say does.
 func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := urlProblem(r.URL); p != nil {
+		if p := urlProblem(r.URL, a.lists(r.URL.Path)); p != nil {
 			a.write(w, r, p)
 			return
 		}
@@ -86,7 +87,20 @@ func compose(query url.Values) bool {
 	return changed
 }
 
-func urlProblem(u *url.URL) *Problem {
+// lists returns the parameters that may be given several times at an address.
+func (a *api) lists(path string) map[string]bool {
+	item := a.huma.OpenAPI().Paths[path]
+	if item == nil || item.Get == nil {
+		return nil
+	}
+	lists := map[string]bool{}
+	for _, p := range item.Get.Parameters {
+		lists[p.Name] = p.In == "query" && p.Schema.Type == huma.TypeArray
+	}
+	return lists
+}
+
+func urlProblem(u *url.URL, lists map[string]bool) *Problem {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return malformed.problem("the query of the address cannot be read")
@@ -99,7 +113,7 @@ func urlProblem(u *url.URL) *Problem {
 		if !storable(name) || !storable(strings.Join(values, "")) {
 			return unstorable
 		}
-		if len(values) > 1 {
+		if len(values) > 1 && !lists[name] {
 			p := invalid.problem("")
 			p.Errors = []Fault{{"query." + name, "given more than once"}}
 			return p

@@ -151,6 +151,11 @@ func TestAStreamTellsOfAllSlotsFirstAndThenOfThoseThatChange(t *testing.T) {
 	require.Positive(t, all.Position)
 	require.Regexp(t, fmt.Sprintf(`^[0-9a-f]{8}\.%d$`, all.Position), s.last)
 
+	twice := "/v1/slots/stream?practitionerId=nobody&practitionerId=" + w.practitioner
+	connect(t, server, twice, "").change("snapshot", &all)
+	require.Len(t, all.Slots, 6, "any of several")
+	require.Len(t, asked[ids](t, w.world, strings.Replace(twice, "/stream", "", 1)).Items, 6)
+
 	var one httpapi.SlotChanged
 	visit := w.books(1, w.maria)
 	s.change("change", &one)
