@@ -335,6 +335,8 @@ type Slot struct {
 	Free   int // that can be had; 0 when the slot is unavailable
 	Status SlotStatus
 	Reason string // the rule that makes it unavailable; "" in any other status
+
+	HeldUntil *time.Time // until when it is busy-tentative unless something happens; nil in any other status
 }
 
 // Cursor returns the slot's place in a list.
@@ -394,7 +396,8 @@ select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.s
 		when s.withdrawn then 'slot.withdrawn'
 		when s.full_until > @expired then ''
 		else r.refusal
-	end as reason
+	end as reason,
+	case when not s.withdrawn and s.full_until > @expired and s.full_until < @forever then s.full_until end as held_until
 from slot s
 left join clinic c on c.clinic = s.clinic`
 
@@ -549,7 +552,7 @@ func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.Named
 
 func inUTC(slots []Slot) []Slot {
 	for i, s := range slots {
-		slots[i].Period = domain.Period{Start: s.Start.UTC(), End: s.End.UTC()}
+		slots[i] = s.inUTC()
 	}
 	return slots
 }

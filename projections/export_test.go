@@ -2,6 +2,8 @@ package projections
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,4 +103,42 @@ func PopularRank(times ...time.Time) int {
 		row = row.booked(at)
 	}
 	return row.Rank
+}
+
+// Picked returns what somebody who listens takes out of what was touched.
+func Picked(f SlotFilter, within []domain.ClinicID, touched []TouchedSlot) []Slot {
+	picked := []Slot{}
+	for _, s := range touched {
+		if f.holds(s, within) && f.lists(s.Status) {
+			picked = append(picked, s.Slot)
+		}
+	}
+	return picked
+}
+
+// Room is how many changes are kept for a listener.
+const Room = room
+
+// Listened hands changes to a listener who reads none of them before they are
+// all there, then one more when those were read, and returns what was heard.
+func Listened(ctx context.Context, unread []domain.Position, then domain.Position) []string {
+	h := newHub[struct{}](nil, nil)
+	l := &listener[struct{}]{hub: h, changes: make(chan change[struct{}], room)}
+	h.listeners[l] = true
+	var heard []string
+	hear := func() {
+		c, err := l.next(ctx)
+		if errors.Is(err, errMissed) {
+			heard = append(heard, "missed")
+			return
+		}
+		heard = append(heard, strconv.FormatUint(uint64(c.Position), 10))
+	}
+	for _, p := range unread {
+		h.publish(change[struct{}]{Position: p})
+	}
+	hear()
+	h.publish(change[struct{}]{Position: then})
+	hear()
+	return heard
 }

@@ -423,12 +423,15 @@ func TestTheCurlExamplesOfTheDocumentationWork(t *testing.T) {
 	w := newWorld(t)
 	page := w.call(t, http.MethodGet, "/docs", "").Body.String()
 	page = strings.NewReplacer("&#39;", "'", "&#34;", `"`, "&amp;", "&", "&#43;", "+").Replace(page)
-	examples := regexp.MustCompile(`(?s)<pre>curl -s (?:-X (\w+) )?'http://example\.com([^']+)'(.*?)</pre>`).FindAllStringSubmatch(page, -1)
+	examples := regexp.MustCompile(`(?s)<pre>curl -sN? (?:-X (\w+) )?'http://example\.com([^']+)'(.*?)</pre>`).FindAllStringSubmatch(page, -1)
 	require.NotEmpty(t, examples)
 	for _, e := range examples {
 		method, body := e[1], ""
 		if method == "" {
 			method = http.MethodGet
+		}
+		if strings.Contains(e[0], "curl -sN") {
+			method = http.MethodHead // a stream does not end
 		}
 		if m := regexp.MustCompile(`(?s)-d '(.*)'`).FindStringSubmatch(e[3]); m != nil {
 			body = m[1]

@@ -38,6 +38,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections"
 )
 
 // Config configures the HTTP interface.
@@ -54,6 +55,9 @@ type Config struct {
 	Waits        Waits                                              // how long people wait; required
 	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
+	Live         *projections.Live                                  // tells what changes; required
+	Streams      StreamConfig                                       // the bounds of its streams
+	Timeout      time.Duration                                      // how long a request may take, but for streams; 0 = as long as it wants
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -76,6 +80,8 @@ type api struct {
 	rules   map[string]rule // every rule that an answer may name
 	uploads map[string]bool // the routes that take a file
 	several map[string]bool // the parameters that may be given several times
+	streams map[string]bool // the routes that go on until somebody ends them
+	open    chan struct{}   // has one for each stream that is open
 	zones   zones
 	cursors cursors
 }
@@ -91,7 +97,8 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	strictNames()
-	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}}
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]bool{}}
+	a.open = make(chan struct{}, a.Streams.Most)
 	var err error
 	if a.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, err
@@ -119,6 +126,12 @@ func (c *Config) check() error {
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
 		c.Pictures == nil, c.Waits == nil:
 		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Pictures, Waits and Reference are required")
+	}
+	if err := c.Streams.check(); err != nil {
+		return err
+	}
+	if c.Live == nil {
+		return errors.New("httpapi: Live is required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -150,7 +163,8 @@ func (a *api) routes() {
 	a.policyRoutes()
 	a.patientRoutes()
 	a.daySheetRoutes()
-	a.whyRoutes() // before those of slots: why is no slot's id
+	a.whyRoutes()    // before those of slots: why is no slot's id
+	a.streamRoutes() // nor is stream
 	a.slotRoutes()
 	a.holdRoutes()
 	a.lifeRoutes()
@@ -166,7 +180,7 @@ func (a *api) routes() {
 func (a *api) wrapped() http.Handler {
 	a.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.write(w, r, routeNotFound.problem("")) })
 	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
-	a.router.Use(a.remember, a.readBody)
+	a.router.Use(a.remember, a.bounded, a.readBody)
 	var h http.Handler = a.router
 	h = headAsGet(h)
 	h = a.checkURL(h)
@@ -180,7 +194,7 @@ func (a *api) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: a.CORSOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Slotbook-Hold-Token", "Authorization"},
+		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Slotbook-Hold-Token", "Authorization", "Last-Event-ID"},
 		ExposedHeaders: []string{"ETag", "Location", "Link", "Retry-After", "Slotbook-Position"},
 		MaxAge:         600, // seconds
 	})

@@ -25,6 +25,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,8 @@ type world struct {
 	now      func() time.Time
 	setNow   func(time.Time)
 	log      *bytes.Buffer
+	pool     *pgxpool.Pool // of a real world
+	endLive  func()        // what a process does to its streams when it ends
 	contract routers.Router
 }
 
@@ -95,7 +98,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
-		Pictures: &album{}, Waits: foldedWaits{lists},
+		Pictures: &album{}, Waits: foldedWaits{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
 		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
@@ -103,6 +106,10 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	for _, f := range change {
 		f(&c)
 	}
+	if c.Live == nil {
+		c.Live = projections.NewLive(projections.LiveConfig{Log: w.store, Streams: w.store, Slots: c.Slots.(projections.LiveSlots), Now: w.now})
+	}
+	w.endLive = follow(t, c.Live.Run)
 	var err error
 	w.handler, err = httpapi.New(c)
 	require.NoError(t, err)
@@ -367,6 +374,34 @@ func (l foldedSlots) Days(
 	context.Context, projections.SlotFilter, projections.Stretch, time.Time, domain.Position,
 ) (projections.List[projections.SlotDay], error) {
 	return projections.List[projections.SlotDay]{}, nil
+}
+
+// Within knows the clinic that is named, and no places.
+func (l foldedSlots) Within(_ context.Context, a projections.Area, _ domain.Position) ([]domain.ClinicID, error) {
+	if a.Clinic == "" {
+		return nil, nil
+	}
+	return []domain.ClinicID{a.Clinic}, nil
+}
+
+func (l foldedSlots) Reflected(ctx context.Context) (domain.Position, error) {
+	return l.store.Head(ctx)
+}
+
+func (l foldedSlots) Touched(
+	ctx context.Context, ids []string, visitTypes []domain.VisitTypeID, _ time.Time, least domain.Position,
+) (map[domain.VisitTypeID][]projections.TouchedSlot, error) {
+	all, _, err := l.all(ctx, least)
+	touched := map[domain.VisitTypeID][]projections.TouchedSlot{}
+	for _, v := range visitTypes {
+		touched[v] = nil
+		for _, s := range all {
+			if slices.Contains(ids, string(s.ID)) {
+				touched[v] = append(touched[v], projections.TouchedSlot{Slot: s})
+			}
+		}
+	}
+	return touched, err
 }
 
 func (l foldedSlots) Nearest(ctx context.Context, w projections.Wish, now time.Time, n int) ([]projections.Slot, error) {

@@ -144,6 +144,7 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 	bookings prometheus.Counter
+	streams  prometheus.Gauge
 }
 
 func newMetrics(registry *prometheus.Registry) (metrics, error) {
@@ -158,8 +159,11 @@ func newMetrics(registry *prometheus.Registry) (metrics, error) {
 		bookings: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "slotbook_bookings_total", Help: "Appointments booked through this process.",
 		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "slotbook_streams", Help: "Streams of live updates that are open.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings} {
+	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings, m.streams} {
 		if err := registry.Register(c); err != nil {
 			return m, err
 		}

@@ -346,7 +346,11 @@ func curl(schemas huma.Registry, op *huma.Operation, body *huma.Schema) string {
 		path += "?" + strings.Join(query, "&")
 	}
 	if op.Method == http.MethodGet {
-		return "curl -s '" + someAddress + path + "'" + headers
+		options := "-s"
+		if op.Responses["200"].Content[eventStream] != nil {
+			options = "-sN" // it is shown as it comes
+		}
+		return "curl " + options + " '" + someAddress + path + "'" + headers
 	}
 	line := "curl -s -X " + op.Method + " '" + someAddress + path + "'" + headers + " \\\n  -H "
 	key := "'Idempotency-Key: " + op.OperationID + "-1'"

@@ -52,23 +52,29 @@ func newRealWorld(t *testing.T) *world {
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
 		c.Waits = projections.NewWaits(read)
+		c.Live = projections.NewLive(projections.LiveConfig{
+			Log: store, Streams: store, Slots: projections.NewAvailability(read), Now: c.Now,
+		})
 	})
-	w.events = store
+	w.events, w.pool = store, pool
 	return w
 }
 
-// follow runs what runs as long as the test, and waits for its end.
-func follow(t *testing.T, runs ...func(context.Context) error) {
+// follow runs what runs as long as the test, and waits for its end; so does what
+// it returns, earlier.
+func follow(t testing.TB, runs ...func(context.Context) error) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var all sync.WaitGroup
 	for _, run := range runs {
 		all.Go(func() { _ = run(ctx) }) // ends with the error of ctx
 	}
-	t.Cleanup(func() {
+	end = func() {
 		cancel()
 		all.Wait()
-	})
+	}
+	t.Cleanup(end)
+	return end
 }
 
 // TestWhatACommandDidIsInTheLists books over the real read models: every list

@@ -362,15 +362,9 @@ func (a *api) queueTicket(ctx context.Context, in *queueTicketInput) (single[Que
 
 func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], error) {
 	q, answer, err := a.Commands.Queue(ctx, in.queue())
-	board := QueueBoard{Date: string(q.Day), Called: []BoardEntry{}, Waiting: []int{}}
-	for _, t := range queue.Announced(answer.State) {
-		board.Called = append(board.Called, BoardEntry{t.Entry.Ticket, t.Desk, t.Room, t.CalledAt})
-	}
-	for _, p := range queue.Order(answer.State, a.Now()) {
-		board.Waiting = append(board.Waiting, p.Entry.Ticket)
-	}
+	board := boardOf(q.Day, answer.State, everywhere)
 	if err == nil {
-		board.Initials, err = a.initials(ctx, q, answer.State)
+		board.Initials, err = a.initials(ctx, q.Clinic, answer.State, everywhere)
 	}
 	return single[QueueBoard]{board, etag(answer.Revision), answer.Position}, err
 }

@@ -30,6 +30,8 @@ type Slot struct {
 	Reason         string    `json:"reason,omitempty" enum:"slot.withdrawn,appointment.past,policy.notice,policy.horizon,quota.practitioner-day,quota.practitioner-week" doc:"The rule that makes it busy-unavailable, as in /problems. Staff may book what a notice or horizon keeps from patients" example:"policy.notice"`
 	Capacity       int       `json:"capacity" doc:"Places" example:"1"`
 	Free           int       `json:"free" doc:"Places that can be booked" example:"1"`
+
+	HeldUntil *time.Time `json:"heldUntil,omitempty" doc:"Of a busy-tentative slot: when it lapses, and is free 2 seconds later at the latest, unless it is confirmed"`
 }
 
 // Slots answers what is free: [projections.Availability].
@@ -207,7 +209,7 @@ func (a *api) slotOf(ctx context.Context, s projections.Slot) (Slot, error) {
 	return Slot{
 		ID: string(s.ID), PractitionerID: string(s.Practitioner), ClinicID: string(s.Clinic), Start: s.Start.UTC(), End: s.End.UTC(),
 		LocalStart: s.Start.In(zone), Zone: zone.String(), Status: string(s.Status), Capacity: s.Places, Free: s.Free,
-		Reason: s.Reason,
+		Reason: s.Reason, HeldUntil: s.HeldUntil,
 	}, nil
 }
 
@@ -222,6 +224,9 @@ func (a *api) slot(ctx context.Context, in *slotInput) (single[Slot], error) {
 	s := answer.State
 	row := projections.Slot{
 		ID: s.Slot, Practitioner: s.Practitioner, Clinic: s.Clinic, Period: s.Period, Status: slotStatus(s), Places: s.Places, Free: s.Free(),
+	}
+	if row.Status == projections.BusyTentative {
+		row.HeldUntil = &s.Until
 	}
 	tag := fmt.Sprintf("%d.%d", answer.Revision+1, s.Taken)
 	if row, err = a.judged(ctx, row); err != nil {

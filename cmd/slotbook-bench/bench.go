@@ -51,7 +51,7 @@ func groups() []group {
 	return []group{
 		{"appends", []string{rowAppends, rowAppendsAlone}, measureAppends},
 		{"snapshot", []string{rowSnapshot}, measureSnapshot},
-		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99}, measureBookings},
+		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measureBookings},
 		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
 		{"opening", []string{rowOpening, rowOpeningAgain}, measureOpening},
 	}

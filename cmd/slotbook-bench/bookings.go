@@ -28,7 +28,7 @@ func measureBookings(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	supply := b.bookings*(b.rounds+2) + int(pace*b.pacing.Seconds())
+	supply := b.bookings*(b.rounds+2) + int((pace+livePace)*b.pacing.Seconds())
 	w := world{First: domain.DayOf(time.Now()).Add(2), Practitioners: 200}
 	if err := w.prepare(ctx, url, supply); err != nil {
 		return nil, fmt.Errorf("prepare slots and patients: %w", err)
@@ -41,7 +41,7 @@ func measureBookings(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
 	}
-	rows, err := b.againstBare(ctx, url, client)
+	rows, err := b.againstBare(ctx, url, w, server.address, client)
 	return rows, errors.Join(err, client.stop(), server.stop())
 }
 
@@ -68,7 +68,7 @@ func (w world) prepare(ctx context.Context, url string, supply int) error {
 }
 
 // againstBare measures everything that needs the server and the clients.
-func (b *bench) againstBare(ctx context.Context, url string, c *client) ([]row, error) {
+func (b *bench) againstBare(ctx context.Context, url string, w world, address string, c *client) ([]row, error) {
 	bare, err := openBare(ctx, url, b)
 	if err != nil {
 		return nil, err
@@ -86,12 +86,13 @@ func (b *bench) againstBare(ctx context.Context, url string, c *client) ([]row, 
 	if err != nil {
 		return nil, err
 	}
-	return []row{
+	live, err := b.measureStreams(ctx, bare.pool, w, address, c)
+	return append([]row{
 		r.row(rowBookings, "bookings/s", 0, "bare SQL in five round trips, "+bare.name, 0, 0.8),
 		r.row(rowBookingsOne, "bookings/s", 0, "bare SQL in one statement, "+bare.name, 1, 0),
 		{Name: rowPaced50, Value: milliseconds(p50), Unit: "ms"},
 		{Name: rowPaced99, Value: milliseconds(p99), Unit: "ms"},
-	}, nil
+	}, live...), err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -37,6 +37,7 @@ type app struct {
 	engine    *engine.Engine
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
+	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
 	http      http.Handler
@@ -130,15 +131,18 @@ func (a *app) timed(store commands.Store) commands.Store {
 }
 
 func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {
+	slots := projections.NewAvailability(a.engine)
+	a.live = projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: a.clock, Logger: a.logger})
 	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
-		Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
+		Slots: slots, Appointments: projections.NewAppointments(a.engine),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits:    projections.NewWaits(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)},
-		Head:     a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Live:     a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
+		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
 	}
@@ -257,14 +261,17 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 6)
+	failed := make(chan error, 7)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, func() error { return a.afterLoading(working, a.opener.Run) })
 	dues := start(failed, func() error { return a.afterLoading(working, a.dues.Run) })
 	recorder := start(failed, func() error { return a.demand.Run(working) })
+	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
+	defer stopTelling()
+	live := start(failed, func() error { return a.live.Run(telling) })
 	server := &http.Server{
-		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}
@@ -280,6 +287,8 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 		case err = <-failed:
 		}
 	}
+	stopTelling()
+	<-live
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer done()
 	if drained := server.Shutdown(drain); drained != nil {
@@ -310,15 +319,6 @@ func (a *app) afterLoading(ctx context.Context, run func(context.Context) error)
 // requestTime is how long one request may take: a changed schedule of a year is
 // a few seconds.
 const requestTime = 30 * time.Second
-
-// bounded gives every request an end.
-func bounded(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
-		defer cancel()
-		h.ServeHTTP(w, r.WithContext(ctx))
-	})
-}
 
 func serveHTTP(server *http.Server, listener net.Listener) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
