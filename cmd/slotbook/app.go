@@ -25,6 +25,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 	"github.com/slotbook/slotbook/reactions"
 )
 
@@ -35,6 +36,7 @@ type app struct {
 	store     *postgres.Store
 	handler   *commands.Handler
 	engine    *engine.Engine
+	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
 	reference *postgres.Reference
@@ -100,6 +102,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
 	})
+	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID})
 	registry.MustRegister(lag{a.engine})
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
@@ -119,6 +122,24 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	}
 	a.http, err = a.api(c, registry)
 	return err
+}
+
+// models names the read models.
+func (a *app) models() []string {
+	var names []string
+	for _, m := range projections.All(nil, nil) {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// free returns what the database's disk has left, where that is on this machine.
+func (a *app) free(ctx context.Context) (int64, bool) {
+	var folder string
+	if err := a.pool.QueryRow(ctx, "select current_setting('data_directory')").Scan(&folder); err != nil {
+		return 0, false // who may not see it is told nothing
+	}
+	return free(folder)
 }
 
 // timed returns the store as fits the clock.
@@ -256,12 +277,13 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 6)
+	failed := make(chan error, 7)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, func() error { return a.afterLoading(working, a.opener.Run) })
 	dues := start(failed, func() error { return a.afterLoading(working, a.dues.Run) })
 	recorder := start(failed, func() error { return a.demand.Run(working) })
+	desk := start(failed, func() error { return a.desk.Run(working) })
 	server := &http.Server{
 		Handler: bounded(a.http), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -290,6 +312,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	<-opener
 	<-dues
 	<-recorder
+	<-desk
 	stopStore()
 	<-store
 	return err
