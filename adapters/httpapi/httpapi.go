@@ -53,6 +53,7 @@ type Config struct {
 	Reviews      Reviews                                            // what patients say; required
 	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
+	Projections  ReadModels                                         // operates the read models; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -114,8 +115,8 @@ func (c *Config) check() error {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
-		c.Pictures == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews and Reference are required")
+		c.Pictures == nil, c.Projections == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Reference, Pictures and Projections are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -156,6 +157,7 @@ func (a *api) routes() {
 	a.historyRoutes()
 	a.reviewRoutes()
 	a.queueRoutes()
+	a.adminRoutes()
 	a.clockRoutes()
 }
 

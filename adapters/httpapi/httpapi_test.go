@@ -40,6 +40,7 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/operations"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
@@ -95,7 +96,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
-		Pictures: &album{},
+		Pictures: &album{}, Projections: operations.New(operations.Config{Now: w.now}),
 		Head:     w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),

@@ -102,7 +102,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
 	})
-	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID})
+	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
 	registry.MustRegister(lag{a.engine})
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
-		Pictures: pictures{postgres.NewPictures(a.pool)},
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
 		Head:     a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),

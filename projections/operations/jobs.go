@@ -35,7 +35,8 @@ type Job struct {
 	Progress map[string]engine.Progress
 	Events   int // folded so far, over all models
 	Outcome  Outcome
-	Err      error // why it failed
+	Err      error     // why it failed
+	At       time.Time // when all this was so
 }
 
 // job is a job that goes on.
@@ -76,7 +77,7 @@ func (d *Desk) Start(ctx context.Context, o Order) (Job, error) {
 		return Job{}, ErrBusy
 	}
 	d.jobs = append(d.jobs, j)
-	return j.copied(), nil
+	return d.copied(j), nil
 }
 
 // Run does what is ordered, one job after the other, until ctx ends. A job that
@@ -94,12 +95,19 @@ func (d *Desk) Run(ctx context.Context) error {
 
 func (d *Desk) work(ctx context.Context, j *job) {
 	d.change(j, func() { j.State, j.Began = Running, d.config.Now() })
+	log := d.config.Logger.With("job", j.ID, "kind", j.Order.Kind, "models", j.Order.Models)
+	log.Info("job began")
 	out, err := d.Do(ctx, j.Order, func(p engine.Progress) {
 		d.change(j, func() {
 			j.Progress[p.Model] = p
 			j.Events += p.Events
 		})
 	})
+	if err != nil {
+		log.Error("job failed", "error", err)
+	} else {
+		log.Info("job done", "clean", out.Clean())
+	}
 	d.change(j, func() {
 		j.State, j.Ended, j.Outcome, j.Err = Done, d.config.Now(), out, err
 		if err != nil {
@@ -125,7 +133,7 @@ func (d *Desk) Job(id string) (Job, <-chan struct{}, error) {
 	defer d.mu.Unlock()
 	for _, j := range d.jobs {
 		if j.ID == id {
-			return j.copied(), j.changed, nil
+			return d.copied(j), j.changed, nil
 		}
 	}
 	return Job{}, nil, ErrNoJob
@@ -137,13 +145,15 @@ func (d *Desk) Jobs() []Job {
 	defer d.mu.Unlock()
 	all := make([]Job, 0, len(d.jobs))
 	for _, j := range slices.Backward(d.jobs) {
-		all = append(all, j.copied())
+		all = append(all, d.copied(j))
 	}
 	return all
 }
 
-func (j *job) copied() Job {
+// copied is called under the lock.
+func (d *Desk) copied(j *job) Job {
 	c := j.Job
+	c.At = d.config.Now()
 	c.Progress = maps.Clone(c.Progress)
 	return c
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -76,6 +77,7 @@ type Config struct {
 	Free       func(context.Context) (bytes int64, ok bool) // that the database's disk has left; not ok = nobody knows. Required
 	Now        func() time.Time                             // the clock; required
 	NewID      func() string                                // of a job; required
+	Logger     *slog.Logger                                 // gets a line when a job begins and ends; required
 	MostBehind uint64                                       // positions that live models may be behind before a build waits for them; 0 = 2,000
 }
 
