@@ -108,7 +108,7 @@ func BenchmarkBuild(b *testing.B) {
 		caught := float64(len(h)) / time.Since(began).Seconds()
 		began = time.Now()
 		for _, m := range projections.All(open, nil) {
-			require.NoError(b, e.Rebuild(b.Context(), m.Name))
+			require.NoError(b, e.Rebuild(b.Context(), engine.Build{}, m.Name))
 		}
 		rebuilt := float64(len(h)) / time.Since(began).Seconds()
 		rows := copyRate(b, pool)

@@ -99,7 +99,8 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Waits: foldedWaits{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
-		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Projections: idle{},
+		Head:        w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}

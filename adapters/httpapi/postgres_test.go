@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 )
 
 // newRealWorld is the API over the PostgreSQL store and the real read models,
@@ -36,15 +38,14 @@ func newRealWorld(t *testing.T) *world {
 	store, err := postgres.New(postgres.Config{Pool: pool, Codec: codec})
 	require.NoError(t, err)
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	read := engine.New(engine.Config{
-		Pool: pool, Log: store, Owner: newID(), Now: time.Now,
-		Models: projections.All(func(s domain.Sealed) string {
-			text, _ := codec.Open(context.Background(), s) // gone: not found
-			return text
-		}, nil),
-	})
+	models := projections.All(func(s domain.Sealed) string {
+		text, _ := codec.Open(context.Background(), s) // gone: not found
+		return text
+	}, nil)
+	read := engine.New(engine.Config{Pool: pool, Log: store, Owner: newID(), Now: time.Now, Models: models})
 	require.NoError(t, read.Prepare(t.Context()))
-	follow(t, store.Run, read.Run)
+	desk := newDesk(read, models, newID)
+	follow(t, store.Run, read.Run, desk.Run)
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Commands = commands.New(commands.Config{Store: store, Now: c.Now, NewID: newID})
 		c.Codec, c.Head, c.NewID = codec, store.Head, newID
@@ -55,9 +56,22 @@ func newRealWorld(t *testing.T) *world {
 		c.Live = projections.NewLive(projections.LiveConfig{
 			Log: store, Streams: store, Slots: projections.NewAvailability(read), Now: c.Now,
 		})
+		c.Projections = desk
 	})
 	w.events, w.pool = store, pool
 	return w
+}
+
+// newDesk operates the read models, on a disk without end.
+func newDesk(e *engine.Engine, models []engine.Model, newID func() string) *operations.Desk {
+	var names []string
+	for _, m := range models {
+		names = append(names, m.Name)
+	}
+	return operations.New(operations.Config{
+		Engine: e, Models: names, Now: time.Now, NewID: newID, Logger: slog.New(slog.DiscardHandler),
+		Free: func(context.Context) (int64, bool) { return 0, false },
+	})
 }
 
 // follow runs what runs as long as the test, and waits for its end; so does what

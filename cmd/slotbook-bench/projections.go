@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -127,15 +125,13 @@ func (p *projecting) dropAll(ctx context.Context) error {
 // rebuild makes all read models anew beside those that are live, and puts them
 // in their place.
 func (p *projecting) rebuild(ctx context.Context) (float64, error) {
-	models := p.models()
-	failures := make([]error, len(models))
-	var all sync.WaitGroup
-	began := time.Now()
-	for i, m := range models {
-		all.Go(func() { failures[i] = p.engine.Rebuild(ctx, m.Name) })
+	var names []string
+	for _, m := range p.models() {
+		names = append(names, m.Name)
 	}
-	all.Wait()
-	return float64(p.head) / time.Since(began).Seconds(), errors.Join(failures...)
+	began := time.Now()
+	err := p.engine.Rebuild(ctx, engine.Build{}, names...)
+	return float64(p.head) / time.Since(began).Seconds(), err
 }
 
 // readTables reads the rows of all derived tables.

@@ -25,6 +25,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 	"github.com/slotbook/slotbook/reactions"
 )
 
@@ -35,6 +36,7 @@ type app struct {
 	store     *postgres.Store
 	handler   *commands.Handler
 	engine    *engine.Engine
+	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
 	live      *projections.Live
@@ -101,6 +103,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
 	})
+	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
 	registry.MustRegister(lag{a.engine})
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
@@ -122,6 +125,24 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	return err
 }
 
+// models names the read models.
+func (a *app) models() []string {
+	var names []string
+	for _, m := range projections.All(nil, nil) {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// free returns what the database's disk has left, where that is on this machine.
+func (a *app) free(ctx context.Context) (int64, bool) {
+	var folder string
+	if err := a.pool.QueryRow(ctx, "select current_setting('data_directory')").Scan(&folder); err != nil {
+		return 0, false // who may not see it is told nothing
+	}
+	return free(folder)
+}
+
 // timed returns the store as fits the clock.
 func (a *app) timed(store commands.Store) commands.Store {
 	if a.hand == nil {
@@ -140,8 +161,8 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits:    projections.NewWaits(a.engine),
-		Pictures: pictures{postgres.NewPictures(a.pool)},
-		Live:     a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
+		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
@@ -261,7 +282,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 7)
+	failed := make(chan error, 8)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, func() error { return a.afterLoading(working, a.opener.Run) })
@@ -270,6 +291,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
 	live := start(failed, func() error { return a.live.Run(telling) })
+	desk := start(failed, func() error { return a.desk.Run(working) })
 	server := &http.Server{
 		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -300,6 +322,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	<-opener
 	<-dues
 	<-recorder
+	<-desk
 	stopStore()
 	<-store
 	return err

@@ -16,6 +16,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/engine"
 )
 
 // load books over and over until it is told to stop, and keeps what was
@@ -150,7 +151,7 @@ func agree(t *testing.T, url string) {
 			}
 			return false
 		})
-		report, err := a.engine.Verify(t.Context(), m.Name)
+		report, err := a.engine.Verify(t.Context(), engine.Build{}, m.Name)
 		require.NoError(t, err)
 		require.Empty(t, report.Differs(), m.Name)
 	}

@@ -1,11 +1,14 @@
 // Command slotbook is a booking engine for clinics: commands come in over HTTP,
 // events are kept in PostgreSQL, and read models answer what can be asked.
 //
-//	slotbook serve      the server
-//	slotbook migrate    bring the database to this program's schema
-//	slotbook audit      prove from the log that nobody got the same time twice
-//	slotbook reference  load what authorities say from files
-//	slotbook version    what this program is
+//	slotbook serve        the server
+//	slotbook migrate      bring the database to this program's schema
+//	slotbook audit        prove from the log that nobody got the same time twice
+//	slotbook projections  read models: status, rebuild, verify, roll back
+//	slotbook asof         a read model as it was
+//	slotbook diff         what has changed in a read model between two positions
+//	slotbook reference    load what authorities say from files
+//	slotbook version      what this program is
 //
 // It exits with 0 when all went well, 1 when something failed on the way or an
 // audit found something, and 2 when it was told something that cannot work.
@@ -27,11 +30,14 @@ import (
 
 // cli is the command line. Every flag has a variable of the environment.
 type cli struct {
-	Serve     serveCmd     `cmd:"" help:"Run the server."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the database to the schema that this program needs."`
-	Audit     auditCmd     `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
-	Reference referenceCmd `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Run the server."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the schema that this program needs."`
+	Audit       auditCmd       `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
+	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
+	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log, one JSON object a row."`
+	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log."`
+	Reference   referenceCmd   `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // usageError is one clear sentence about what the program was told; it ends

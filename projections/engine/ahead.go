@@ -8,9 +8,9 @@ import (
 )
 
 // runTo takes the tables to a position, writing rarely and reading ahead: for
-// schemas that nobody reads yet. It stops at what cannot be folded unless told
-// to go on.
-func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool) error {
+// schemas that nobody reads yet. It stops at what cannot be folded unless it
+// was told to go on.
+func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 	const pagesPerWrite = 20 // what a crash costs
 	reading, stop := context.WithCancel(ctx)
 	ahead, pages := b.readAhead(reading, to), 0
@@ -20,6 +20,9 @@ func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool
 		}
 	}()
 	for b.position < to {
+		if err := b.giveWay(ctx); err != nil {
+			return err
+		}
 		next, ok := <-ahead
 		switch {
 		case !ok:
@@ -30,12 +33,13 @@ func (b *builder) runTo(ctx context.Context, to domain.Position, keepParked bool
 		if err := b.fold(ctx, next.Page); err != nil {
 			return err
 		}
-		if parked := b.parking.list(); len(parked) > 0 && !keepParked {
+		if parked := b.parking.list(); len(parked) > 0 && !b.how.KeepParked {
 			return &ParkedError{parked}
 		}
 		if err := b.keep(ctx); err != nil {
 			return err
 		}
+		b.tell(to, len(next.Events))
 		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
 			if err := b.flush(ctx); err != nil {
 				return err
@@ -56,11 +60,11 @@ type pageAhead struct {
 // closed when the reader has ended, which it does when ctx ends.
 func (b *builder) readAhead(ctx context.Context, to domain.Position) <-chan pageAhead {
 	const depth = 3
-	pages, after, filter := make(chan pageAhead, depth), b.position, own(b.model)
+	pages, after := make(chan pageAhead, depth), b.position
 	go func() {
 		defer close(pages)
 		for after < to {
-			page, err := b.engine.read(ctx, after, filter)
+			page, err := b.read(ctx, after)
 			if err == nil && page.Next <= after {
 				err = fmt.Errorf("the log ends at position %d, before %d", after, to)
 			}

@@ -22,6 +22,8 @@ type builder struct {
 	schema  string
 	owner   string // who acts: this process, and for builds beside the live one which
 	folders []folder
+	how     Build
+	shared  *pages // of the builds that read the log together; nil = it reads alone
 
 	epoch    int64           // under which this process holds the schema; 0 when it does not
 	stored   domain.Position // the checkpoint in the database
@@ -53,8 +55,9 @@ func (e *Engine) open(m Model, schema string) *builder {
 
 // openBeside returns a builder for tables beside the live ones. Each has an
 // owner of its own, so that two in one process exclude each other.
-func (e *Engine) openBeside(m Model, suffix string) *builder {
+func (e *Engine) openBeside(m Model, suffix string, how Build) *builder {
 	b := e.open(m, m.Schema()+suffix)
+	b.how = how
 	b.owner = fmt.Sprintf("%s, build %d", b.owner, e.builds.Add(1))
 	return b
 }
@@ -181,7 +184,7 @@ const move = `
 with moved as (
 	update slotbook.projection_checkpoint
 	set position = $3, recorded_at = coalesce($5::timestamptz, recorded_at), lease_until = clock_timestamp() + $6::interval
-	where schema = $1 and epoch = $2 and position = $4 and position < $3
+	where schema = $1 and epoch = $2 and position = $4 and position < $3 and paused_at is null
 	returning 1
 )
 select 1 / count(*)

@@ -9,7 +9,10 @@
 //
 //	Run, CatchUp   the loop over the live schema {model}_v{version}
 //	Rebuild        the loop over {model}_v{version}_next, then a swap of names
+//	Rollback       the loop over {model}_v{version}_prev, then a swap of names
 //	Verify         the loop over {model}_v{version}_verify, then a comparison
+//	Retry          the loop over {model}_v{version}_retry, then a copy of its rows
+//	AsOf           the loop over {model}_v{version}_asof_{position}, and no more
 //
 // # Invariants
 //
@@ -98,9 +101,6 @@ type Config struct {
 	// Patience is how long a view waits for the position that it demands, at
 	// most 5 s. 0 is 1 s.
 	Patience time.Duration
-	// KeepParked lets a rebuild go on past events that it cannot fold. By
-	// default it stops there and the live tables stay.
-	KeepParked bool
 	// Now is the clock, for the lag in [Status]. Required.
 	Now func() time.Time
 	// Logger gets a line when a model is taken, lost or stopped. Nil logs nothing.

@@ -193,7 +193,7 @@ func (w world) number(sql string, args ...any) (n int) {
 func (w world) right(e *engine.Engine) {
 	w.Helper()
 	require.NoError(w, e.ReadBack(w.Context(), "ledger"))
-	report, err := e.Verify(w.Context(), "ledger")
+	report, err := e.Verify(w.Context(), engine.Build{}, "ledger")
 	require.NoError(w, err)
 	require.Empty(w, report.Differs())
 	require.Equal(w, w.head(), report.Position)
@@ -230,7 +230,7 @@ func TestTheSizeOfBatchesAndCacheMakesNoDifference(t *testing.T) {
 		c.Models, c.Batch, c.CacheBytes = []engine.Model{ledger(version)}, size.batch, size.cache
 		e := w.engine(c)
 		require.NoError(t, e.CatchUp(t.Context()))
-		report, err := e.Verify(t.Context(), "ledger")
+		report, err := e.Verify(t.Context(), engine.Build{}, "ledger")
 		require.NoError(t, err)
 		digests = append(digests, report.Tables[0].Live, report.Tables[0].Fresh)
 	}
@@ -369,7 +369,7 @@ func TestReadersNeverStepBackWhileTheModelIsRebuilt(t *testing.T) {
 	}
 	for range 5 {
 		w.append(bookings(30)...)
-		require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+		require.NoError(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"))
 		w.append(bookings(30)...)
 	}
 	_, err = e.View(t.Context(), w.head(), []string{"ledger"}, func(engine.Reader) error { return nil })
@@ -384,7 +384,7 @@ func TestTheReplacedTablesStayUntilTheNextRebuild(t *testing.T) {
 	e := w.engine(w.config("test"))
 	require.NoError(t, e.CatchUp(t.Context()))
 	for range 2 {
-		require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+		require.NoError(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"))
 		require.Equal(t, 50, w.number("select sum(claims) from ledger_v1_prev.seat"))
 		require.Equal(t, 50, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1_prev'"))
 	}
@@ -412,11 +412,11 @@ func TestAnInterruptedRebuildIsResumed(t *testing.T) {
 	e := w.engine(c)
 	require.NoError(t, e.CatchUp(t.Context()))
 	log.after = 70
-	require.ErrorContains(t, e.Rebuild(t.Context(), "ledger"), "cut at 70")
+	require.ErrorContains(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"), "cut at 70")
 	require.Equal(t, 40, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1_next'"))
 	require.Equal(t, 40, w.number("select claims from ledger_v1_next.total"))
 	log.after = 1000
-	require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+	require.NoError(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"))
 	w.right(e)
 }
 
@@ -480,9 +480,9 @@ func TestTwoRebuildsOfOneModelExcludeEachOther(t *testing.T) {
 	c.Log = log
 	e := w.engine(c)
 	first := make(chan error)
-	go func() { first <- e.Rebuild(t.Context(), "ledger") }()
+	go func() { first <- e.Rebuild(t.Context(), engine.Build{}, "ledger") }()
 	<-log.reached
-	require.ErrorContains(t, e.Rebuild(t.Context(), "ledger"), "somebody else")
+	require.ErrorContains(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"), "somebody else")
 	close(log.goOn)
 	require.NoError(t, <-first)
 	require.Equal(t, 20, w.number("select sum(claims) from ledger_v1.seat"))
@@ -507,7 +507,7 @@ func TestSeveralModelsAreRebuiltAtOnceOverFewConnections(t *testing.T) {
 	errs := make([]error, len(c.Models))
 	var all sync.WaitGroup
 	for i, m := range c.Models {
-		all.Go(func() { errs[i] = e.Rebuild(t.Context(), m.Name) })
+		all.Go(func() { errs[i] = e.Rebuild(t.Context(), engine.Build{}, m.Name) })
 	}
 	w.append(bookings(50)...)
 	all.Wait()
@@ -526,10 +526,11 @@ func TestVerifyFindsARowChangedByHand(t *testing.T) {
 	require.NoError(t, e.CatchUp(t.Context()))
 	w.right(e)
 	w.exec("update ledger_v1.seat set claims = claims + 1 where slot = '9'")
-	report, err := e.Verify(t.Context(), "ledger")
+	report, err := e.Verify(t.Context(), engine.Build{}, "ledger")
 	require.NoError(t, err)
 	require.Equal(t, []string{"seat"}, report.Differs())
-	require.NoError(t, e.Rebuild(t.Context(), "ledger"))
+	require.Equal(t, []string{"9"}, report.Tables[0].Rows)
+	require.NoError(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"))
 	w.right(e)
 }
 
@@ -544,19 +545,17 @@ func TestARowThatCannotBeFoldedIsParkedAndTheOthersGoOn(t *testing.T) {
 	parked, err := e.Parked(t.Context(), "ledger")
 	require.NoError(t, err)
 	require.Equal(t, want, parked)
-	report, err := e.Verify(t.Context(), "ledger")
+	report, err := e.Verify(t.Context(), engine.Build{}, "ledger")
 	require.NoError(t, err)
 	require.Empty(t, report.Differs())
 	require.Equal(t, want, report.Parked)
 
 	stopped := &engine.ParkedError{}
-	require.ErrorAs(t, e.Rebuild(t.Context(), "ledger"), &stopped)
+	require.ErrorAs(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"), &stopped)
 	require.EqualValues(t, 2, stopped.Parked[0].Position)
 	require.Equal(t, 2, w.number("select sum(claims) from ledger_v1.seat"), "the live tables are as they were")
 
-	c := w.config("test")
-	c.KeepParked = true
-	require.NoError(t, w.engine(c).Rebuild(t.Context(), "ledger"))
+	require.NoError(t, e.Rebuild(t.Context(), engine.Build{KeepParked: true}, "ledger"))
 	parked, err = e.Parked(t.Context(), "ledger")
 	require.NoError(t, err)
 	require.Equal(t, want, parked)

@@ -111,7 +111,7 @@ func TestASwapThatIsTriedAgainKeepsItsLease(t *testing.T) {
 
 	view := w.locked("lock table ledger_v1.seat in access share mode")
 	done := make(chan error)
-	go func() { done <- e.Rebuild(t.Context(), "ledger") }()
+	go func() { done <- e.Rebuild(t.Context(), engine.Build{}, "ledger") }()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	for range 3 { // after the one page, before the first try, before the second
@@ -132,7 +132,7 @@ func TestVerifyComparesNoRowThatIsParkedMeanwhile(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		var err error
-		report, err = e.Verify(t.Context(), "ledger")
+		report, err = e.Verify(t.Context(), engine.Build{}, "ledger")
 		done <- err
 	}()
 	w.awaitWaiting()
@@ -180,7 +180,7 @@ func TestASwapBringsTheNewTablesLevelWithTheLiveOnes(t *testing.T) {
 		w.append(bookings(10)...)
 		require.NoError(t, live.CatchUp(t.Context()))
 	})}
-	require.NoError(t, engine.New(c).Rebuild(t.Context(), "ledger"))
+	require.NoError(t, engine.New(c).Rebuild(t.Context(), engine.Build{}, "ledger"))
 	require.Equal(t, 30, w.number("select position from slotbook.projection_checkpoint where schema = 'ledger_v1'"))
 	require.Equal(t, 30, w.number("select claims from ledger_v1.total"))
 }

@@ -26,13 +26,13 @@ func (b *builder) acquire(ctx context.Context) error {
 		where schema = (
 			select schema
 			from slotbook.projection_checkpoint
-			where schema = $1 and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
+			where schema = $1 and paused_at is null and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
 			for update skip locked
 		)
 		returning epoch, position, recorded_at`, b.schema, b.owner, b.engine.config.Lease)
 	err := row.Scan(&b.epoch, &b.stored, &seen)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return errElsewhere
+		return b.whyNot(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("acquire %s: %w", b.schema, err)
@@ -51,6 +51,22 @@ func (b *builder) acquire(ctx context.Context) error {
 	}
 	b.parking = newParking(parked)
 	return nil
+}
+
+// whyNot tells why the schema cannot be had.
+func (b *builder) whyNot(ctx context.Context) error {
+	var paused bool
+	err := b.engine.config.Pool.QueryRow(ctx, `
+		select paused_at is not null
+		from slotbook.projection_checkpoint
+		where schema = $1`, b.schema).Scan(&paused)
+	switch {
+	case err != nil:
+		return fmt.Errorf("acquire %s: %w", b.schema, err)
+	case paused:
+		return ErrPaused
+	}
+	return errElsewhere
 }
 
 func parkedIn(ctx context.Context, from Reader, schema string) ([]Parked, error) {

@@ -46,10 +46,9 @@ func newPages(batch int, log func(ctx context.Context, after domain.Position) (d
 	}
 }
 
-// next returns the page after the reader's position; one that moves nothing is
-// the head. The events are shared: readers do not change them.
-func (p *pages) next(ctx context.Context, reader *builder) (domain.Page, error) {
-	after := reader.position
+// next returns the page after a position, where the reader stands; one that
+// moves nothing is the head. The events are shared: readers do not change them.
+func (p *pages) next(ctx context.Context, reader *builder, after domain.Position) (domain.Page, error) {
 	for {
 		found, mine, changed := p.claim(reader, after)
 		switch {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,50 +14,79 @@ import (
 	"github.com/slotbook/slotbook/domain"
 )
 
-// Rebuild folds the whole log anew beside the live tables and then puts the
-// new tables in their place, in a moment and without taking readers back. The
-// tables that were live stay under the suffix _prev until the next rebuild.
+// Rebuild folds the whole log anew beside the live tables of some models, which
+// share what they read, and then puts the new tables of each in their place, in
+// a moment and without taking readers back. The tables that were live stay under
+// the suffix _prev until the next rebuild, for [Engine.Rollback].
 //
 // A rebuild that was interrupted is resumed by the next; one that goes on
-// makes the next an error. One that meets what
-// it cannot fold stops with a [ParkedError], unless Config.KeepParked.
-func (e *Engine) Rebuild(ctx context.Context, name string) error {
-	m, err := e.model(name)
-	if err != nil {
-		return err
+// makes the next an error. One that meets what it cannot fold stops with a
+// [ParkedError], unless it is told to go on. What fails for one model does not
+// end the rebuild of the others.
+func (e *Engine) Rebuild(ctx context.Context, how Build, names ...string) error {
+	models := make([]Model, len(names))
+	for i, name := range names {
+		var err error
+		if models[i], err = e.model(name); err != nil {
+			return err
+		}
 	}
-	b := e.openBeside(m, nextSuffix)
-	if err := e.create(ctx, m, b.schema); err != nil {
-		return fmt.Errorf("rebuild %s: %w", name, err)
+	var shared *pages
+	if len(models) > 1 {
+		filter := interest(models)
+		shared = newPages(e.config.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {
+			return e.read(ctx, after, filter)
+		})
 	}
-	if err := b.acquire(ctx); err != nil {
-		return fmt.Errorf("rebuild %s: %w", name, err)
+	failed := make([]error, len(models))
+	var all sync.WaitGroup
+	for i, m := range models {
+		all.Go(func() {
+			b := e.openBeside(m, nextSuffix, how)
+			b.shared = shared
+			failed[i] = b.replace(ctx)
+		})
 	}
-	defer b.forget()
-	err = b.rebuild(ctx, m)
-	if _, parked := errors.AsType[*ParkedError](err); parked {
-		// Kept, it would stop the next rebuild too, fixed or not.
-		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), b.schema))
-		b.forget()
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// replace builds tables beside the live ones and puts them in their place.
+func (b *builder) replace(ctx context.Context) error {
+	defer b.leave()
+	err := b.engine.create(ctx, b.model, b.schema)
+	if err == nil {
+		err = b.acquire(ctx)
+	}
+	if err == nil {
+		defer b.forget()
+		err = b.rebuild(ctx, nextSuffix)
+		if _, parked := errors.AsType[*ParkedError](err); parked {
+			// Kept, it would stop the next rebuild too, fixed or not.
+			err = errors.Join(err, b.engine.drop(context.WithoutCancel(ctx), b.schema))
+			b.forget()
+		}
 	}
 	if err != nil {
 		err = errors.Join(err, b.release(context.WithoutCancel(ctx)))
+		return fmt.Errorf("rebuild %s: %w", b.model.Name, err)
 	}
-	if err != nil {
-		return fmt.Errorf("rebuild %s: %w", name, err)
-	}
-	e.news.tell()
+	b.engine.news.tell()
 	return nil
 }
 
-func (b *builder) rebuild(ctx context.Context, m Model) error {
+// rebuild takes the tables to the head of the log and swaps them in.
+func (b *builder) rebuild(ctx context.Context, suffix string) error {
+	began, from := b.engine.config.Now(), b.position
 	head, err := b.engine.config.Log.Head(ctx)
 	if err != nil {
 		return err
 	}
-	if err := b.runTo(ctx, head, b.engine.config.KeepParked); err != nil {
+	if err := b.runTo(ctx, head); err != nil {
 		return err
 	}
+	b.leave()
+	rate := rateOf(head-min(from, head), b.engine.config.Now().Sub(began))
 	// One at a time: a swap keeps a connection while it borrows others, and
 	// several could wait for each other's.
 	select {
@@ -69,12 +100,21 @@ func (b *builder) rebuild(ctx context.Context, m Model) error {
 		if err := b.keep(ctx); err != nil {
 			return err
 		}
-		err = b.swap(ctx, m)
+		err = b.swap(ctx, suffix, rate)
 		if failure, ok := errors.AsType[*pgconn.PgError](err); !ok || failure.Code != lockNotAvailable {
 			return err
 		}
 	}
 	return err
+}
+
+// rateOf returns positions a second, 0 when they are too few to tell.
+func rateOf(positions domain.Position, took time.Duration) int64 {
+	const telling = 1000
+	if positions < telling || took <= 0 {
+		return 0
+	}
+	return int64(float64(positions) / took.Seconds())
 }
 
 const lockNotAvailable = "55P03"
@@ -83,78 +123,112 @@ const lockNotAvailable = "55P03"
 // that the live tables do not move while the new ones come level with them,
 // and locks the live tables, so that no view has begun on them. A long view is
 // not waited for longer than the lock timeout: others would queue behind.
-func (b *builder) swap(ctx context.Context, m Model) error {
-	return pgx.BeginFunc(ctx, b.engine.config.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "set local lock_timeout to '2s'"); err != nil {
+//
+// The live epoch rises, so that its owner's next write is refused and its cache
+// forgotten.
+func (b *builder) swap(ctx context.Context, suffix string, rate int64) error {
+	return b.engine.held(ctx, b.model, func(tx pgx.Tx, live domain.Position) error {
+		if err := b.runTo(ctx, live); err != nil {
 			return err
 		}
-		var live domain.Position
-		err := tx.QueryRow(ctx, `
-			select position
-			from slotbook.projection_checkpoint
-			where schema = $1
-			for update`, m.Schema()).Scan(&live)
-		if err != nil {
+		if err := rename(ctx, tx, b.model, suffix); err != nil {
 			return err
 		}
-		if err := b.runTo(ctx, live, b.engine.config.KeepParked); err != nil {
-			return err
-		}
-		return rename(ctx, tx, m, b.epoch)
+		return b.exchange(ctx, tx, rate)
 	})
 }
 
-func rename(ctx context.Context, tx pgx.Tx, m Model, epoch int64) error {
-	live, next, prev := m.Schema(), m.Schema()+nextSuffix, m.Schema()+prevSuffix
+// rename moves the schemas: live to _prev, and the other one to live.
+func rename(ctx context.Context, tx pgx.Tx, m Model, suffix string) error {
+	live, out := m.Schema(), m.Schema()+outSuffix
 	tables := make([]string, len(m.Tables))
 	for i, t := range m.Tables {
 		tables[i] = fmt.Sprintf("%q.%q", live, t.tableName())
 	}
-	if err := dropTx(ctx, tx, prev); err != nil {
-		return err
-	}
-	for _, sql := range []string{
-		fmt.Sprintf("lock table %s in access exclusive mode", strings.Join(tables, ", ")),
-		fmt.Sprintf("alter schema %q rename to %q", live, prev),
-		fmt.Sprintf("alter schema %q rename to %q", next, live),
-	} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
+	if suffix != prevSuffix {
+		if err := dropTx(ctx, tx, live+prevSuffix); err != nil {
 			return err
 		}
 	}
-	return exchange(ctx, tx, live, next, prev, epoch)
+	if _, err := tx.Exec(ctx, fmt.Sprintf("lock table %s in access exclusive mode", strings.Join(tables, ", "))); err != nil {
+		return err
+	}
+	for _, move := range [][2]string{{live, out}, {live + suffix, live}, {out, live + prevSuffix}} {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("alter schema %q rename to %q", move[0], move[1])); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "update slotbook.projection_parked set schema = $2 where schema = $1", move[0], move[1])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// exchange moves the checkpoints along with the schemas. The live epoch rises,
-// so that its owner's next write is refused and its cache forgotten.
-func exchange(ctx context.Context, tx pgx.Tx, live, next, prev string, epoch int64) error {
-	_, err := tx.Exec(ctx, `
-		update slotbook.projection_parked
-		set schema = case schema when $1 then $3 else $1 end
-		where schema in ($1, $2)`, live, next, prev)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `
-		insert into slotbook.projection_checkpoint (schema, model, version, position, recorded_at, epoch)
-		select $2, model, version, position, recorded_at, epoch
-		from slotbook.projection_checkpoint
-		where schema = $1`, live, prev)
-	if err != nil {
-		return err
-	}
+// exchange gives the live checkpoint where the new tables are, and the checkpoint
+// under _prev where the old ones were.
+func (b *builder) exchange(ctx context.Context, tx pgx.Tx, rate int64) error {
+	live := b.model.Schema()
 	tag, err := tx.Exec(ctx, `
 		with built as (
-			delete from slotbook.projection_checkpoint
+			select position, recorded_at
+			from slotbook.projection_checkpoint
 			where schema = $2 and epoch = $3
-			returning position, recorded_at
+		), old as (
+			select schema, position, recorded_at, rate
+			from slotbook.projection_checkpoint
+			where schema = $1
+		), kept as (
+			insert into slotbook.projection_checkpoint as prev (schema, model, version, position, recorded_at, epoch, rate)
+			select $4, $5, $6, old.position, old.recorded_at, 0, old.rate
+			from old
+			on conflict (schema) do update
+			set position = excluded.position, recorded_at = excluded.recorded_at, rate = excluded.rate,
+				epoch = prev.epoch + 1, owner = null, lease_until = null
 		)
 		update slotbook.projection_checkpoint live
-		set position = built.position, recorded_at = built.recorded_at, epoch = live.epoch + 1, owner = null, lease_until = null
+		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7, 0), live.rate)
 		from built
-		where live.schema = $1`, live, next, epoch)
+		where live.schema = $1`, live, b.schema, b.epoch, live+prevSuffix, b.model.Name, b.model.Version, rate)
 	if err == nil && tag.RowsAffected() == 0 {
-		err = errLost
+		return errLost
+	}
+	if err == nil && b.schema != live+prevSuffix {
+		_, err = tx.Exec(ctx, "delete from slotbook.projection_checkpoint where schema = $1", b.schema)
 	}
 	return err
+}
+
+// ErrNoPrevious says that a model has no earlier generation to go back to.
+var ErrNoPrevious = domain.Refusal(domain.Conflict, "projection.no-previous", "the read model was not rebuilt in this version, so there is nothing to roll back to")
+
+// Rollback puts the tables that the last rebuild has replaced in the place of
+// the live ones, after they have come level with them. The live ones become the
+// previous: a second rollback undoes the first.
+//
+// Errors: [ErrNoPrevious].
+func (e *Engine) Rollback(ctx context.Context, how Build, name string) error {
+	m, err := e.model(name)
+	if err != nil {
+		return err
+	}
+	var there bool
+	err = e.config.Pool.QueryRow(ctx, `
+		select exists (select from slotbook.projection_checkpoint where schema = $1)`, m.Schema()+prevSuffix).Scan(&there)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return ErrNoPrevious
+	}
+	b := e.openBeside(m, prevSuffix, how)
+	if err := b.acquire(ctx); err != nil {
+		return fmt.Errorf("roll back %s: %w", name, err)
+	}
+	defer b.forget()
+	if err := b.rebuild(ctx, prevSuffix); err != nil {
+		return fmt.Errorf("roll back %s: %w", name, errors.Join(err, b.release(context.WithoutCancel(ctx))))
+	}
+	e.news.tell()
+	return nil
 }

@@ -110,6 +110,8 @@ func describe(err error) string {
 		return "read model stopped: a newer version of the program is running"
 	case errors.Is(err, errElsewhere):
 		return "read model kept by another process"
+	case errors.Is(err, ErrPaused):
+		return "read model paused"
 	case errors.Is(err, errLost):
 		return "read model lost"
 	}
@@ -117,7 +119,7 @@ func describe(err error) string {
 }
 
 func severity(err error) slog.Level {
-	if err == nil || errors.Is(err, errElsewhere) || errors.Is(err, errLost) {
+	if err == nil || errors.Is(err, errElsewhere) || errors.Is(err, errLost) || errors.Is(err, ErrPaused) {
 		return slog.LevelInfo
 	}
 	return slog.LevelError
@@ -207,7 +209,7 @@ func (p *projector) advance(ctx context.Context, page domain.Page) (progress, er
 // at an event that this program does not know. Who wants it is then found by
 // each model alone.
 func (p *projector) page(ctx context.Context) (domain.Page, error) {
-	page, err := p.engine.pages.next(ctx, p.builder)
+	page, err := p.engine.pages.next(ctx, p.builder, p.position)
 	if upgradeRunning(err) {
 		return p.engine.read(ctx, p.position, own(p.model))
 	}

@@ -13,6 +13,8 @@ const (
 	nextSuffix   = "_next"   // being built by a rebuild
 	prevSuffix   = "_prev"   // what the last rebuild replaced
 	verifySuffix = "_verify" // built for a comparison
+	retrySuffix  = "_retry"  // the rows that were parked, folded anew
+	outSuffix    = "_out"    // the live one in the moment of a swap
 )
 
 // prepareLock is the advisory lock under which schemas are made.

@@ -22,8 +22,11 @@ type Status struct {
 	// Lag is how long ago the last event that the model has seen was recorded,
 	// and zero at the head: no event that it lacks is older.
 	Lag    time.Duration
-	Owner  string // of the process that holds the model; empty when none does
-	Parked int    // rows and streams that could not be folded
+	Owner  string    // of the process that holds the model; empty when none does
+	Parked int       // rows and streams that could not be folded
+	Paused time.Time // since when it does not move because somebody said so; zero = it moves
+	// Previous is whether what the last rebuild replaced is there to roll back to.
+	Previous bool
 	// Stopped says why this process has let go of the model: it met what only a
 	// newer program knows. Empty when it has not; it looks again now and then.
 	Stopped string
@@ -41,15 +44,21 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 		if why := e.projectors[i].stopped.Load(); why != nil {
 			s.Stopped = *why
 		}
-		var seen *time.Time
+		var seen, paused *time.Time
 		err := e.config.Pool.QueryRow(ctx, `
 			select c.position, c.recorded_at,
 				case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
-				(select count(*) from slotbook.projection_parked p where p.schema = c.schema)
+				(select count(*) from slotbook.projection_parked p where p.schema = c.schema),
+				c.paused_at,
+				exists (select from slotbook.projection_checkpoint p where p.schema = $2)
 			from slotbook.projection_checkpoint c
-			where c.schema = $1`, m.Schema()).Scan(&s.Position, &seen, &s.Owner, &s.Parked)
+			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix).
+			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &paused, &s.Previous)
 		if err != nil {
 			return nil, fmt.Errorf("status of %s: %w", m.Schema(), err)
+		}
+		if paused != nil {
+			s.Paused = paused.UTC()
 		}
 		if s.Position < head {
 			s.Behind = uint64(head - s.Position)

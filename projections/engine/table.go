@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -86,6 +87,10 @@ type memory struct {
 
 // folder is the fold of one table in one schema, over a cache of its rows.
 type folder interface {
+	// keysOf returns the keys of the rows that an event touches.
+	keysOf(r domain.Recorded) []string
+	// restrict makes the fold pass over every other row.
+	restrict(keys map[string]bool)
 	// touch finds the rows that the i-th event of the batch touches.
 	touch(i int, r domain.Recorded) error
 	// unknown returns the keys of touched rows that the cache does not hold.
@@ -150,6 +155,15 @@ func (f *fold[R]) reset(empty bool) {
 	f.cache, f.size, f.complete = map[string]*entry[R]{}, 0, empty
 	f.recent.prev, f.recent.next = &f.recent, &f.recent
 	f.work, f.young, f.wanted, f.dirty = f.work[:0], map[domain.StreamName]struct{}{}, f.wanted[:0], nil
+}
+
+func (f *fold[R]) keysOf(r domain.Recorded) []string { return f.keys(r) }
+
+func (f *fold[R]) restrict(keys map[string]bool) {
+	all := f.keys
+	f.keys = func(r domain.Recorded) []string {
+		return slices.DeleteFunc(slices.Clone(all(r)), func(key string) bool { return !keys[key] })
+	}
 }
 
 func (f *fold[R]) touch(i int, r domain.Recorded) (err error) {

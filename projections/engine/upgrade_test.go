@@ -90,7 +90,7 @@ func TestAnEventOfANewerProgramStopsOnlyTheModelsThatWantIt(t *testing.T) {
 	w.append(book(3, "pat"))
 	_, err = old.View(t.Context(), w.head(), []string{"ledger", "rota"}, claims(t.Context(), &n))
 	require.NoError(t, err)
-	require.NoError(t, old.Rebuild(t.Context(), "rota"))
+	require.NoError(t, old.Rebuild(t.Context(), engine.Build{}, "rota"))
 
 	looks := log.met.Load()
 	require.Eventually(t, func() bool { return log.met.Load() > looks+6 }, 20*time.Second, time.Millisecond, "it looks again")

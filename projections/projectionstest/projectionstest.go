@@ -61,7 +61,7 @@ func (s Sentence) Then(answer func(t *testing.T, e *engine.Engine)) func(*testin
 		once := caughtUp(t, config)
 		t.Run("once", check(once, config.Models, answer))
 		for _, m := range config.Models {
-			require.NoError(t, once.Rebuild(t.Context(), m.Name))
+			require.NoError(t, once.Rebuild(t.Context(), engine.Build{}, m.Name))
 		}
 		t.Run("rebuilt", check(once, config.Models, answer))
 		config.Log, config.Batch, config.CacheBytes = again{config.Log}, 1, 1
@@ -103,7 +103,7 @@ func check(e *engine.Engine, models []engine.Model, answer func(*testing.T, *eng
 func proven(t *testing.T, e *engine.Engine, model string) {
 	t.Helper()
 	require.NoError(t, e.ReadBack(t.Context(), model), "the table gives back what was folded")
-	report, err := e.Verify(t.Context(), model)
+	report, err := e.Verify(t.Context(), engine.Build{}, model)
 	require.NoError(t, err)
 	require.Empty(t, report.Differs(), "a fresh fold makes the same tables")
 	require.Empty(t, report.Parked)

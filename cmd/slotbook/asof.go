@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/engine"
+)
+
+type asOfCmd struct {
+	operating
+	Name string          `arg:"" help:"The read model."`
+	At   domain.Position `required:"" help:"A position of the log." placeholder:"POSITION"`
+	Keep bool            `help:"Keep the tables for SQL, and say in which schema they are."`
+}
+
+// Run builds the read model as it was, and prints it or keeps it.
+func (c *asOfCmd) Run(ctx context.Context, out output) error {
+	return c.open(ctx, out, func(a *app) error {
+		if _, err := (choosing{Names: []string{c.Name}}).models(a); err != nil {
+			return err
+		}
+		p := newProgress(out.err, "as of", c.JSON, 1)
+		schema, err := a.engine.AsOf(ctx, engine.Build{Progress: p.tell}, c.Name, c.At)
+		p.end()
+		if err != nil {
+			return err
+		}
+		if c.Keep {
+			return c.say(out.out, map[string]any{"schema": schema, "position": c.At}, func(w io.Writer) { line(w, "%s", schema) })
+		}
+		if err := printTables(ctx, a.engine, out.out, c.Name, schema); err != nil {
+			return err
+		}
+		return a.engine.DropAsOf(ctx, c.Name, c.At)
+	})
+}
+
+// printTables prints every row of a read model with its table's name.
+func printTables(ctx context.Context, e *engine.Engine, w io.Writer, name, schema string) error {
+	tables, keys, err := e.Tables(name)
+	if err != nil {
+		return err
+	}
+	for i, table := range tables {
+		err := e.Rows(ctx, schema, table, keys[i], func(row json.RawMessage) error {
+			_, err := fmt.Fprintf(w, "{\"table\":%q,\"row\":%s}\n", table, row)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type diffCmd struct {
+	operating
+	Name string          `arg:"" help:"The read model."`
+	From domain.Position `arg:"" help:"The earlier position."`
+	To   domain.Position `arg:"" help:"The later position."`
+}
+
+// Run prints what differs, one JSON object a row.
+func (c *diffCmd) Run(ctx context.Context, out output) error {
+	return c.open(ctx, out, func(a *app) error {
+		if _, err := (choosing{Names: []string{c.Name}}).models(a); err != nil {
+			return err
+		}
+		p := newProgress(out.err, "diff", c.JSON, 1)
+		defer p.end()
+		lines := json.NewEncoder(out.out)
+		err := a.engine.Diff(ctx, engine.Build{Progress: p.tell}, c.Name, c.From, c.To, func(d engine.Difference) error { return lines.Encode(d) })
+		if err != nil {
+			return err
+		}
+		for _, at := range []domain.Position{c.From, c.To} {
+			if err := a.engine.DropAsOf(ctx, c.Name, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// Build says how tables are built beside the live ones. The zero value builds
+// as fast as it can, quietly, and stops at what cannot be folded.
+type Build struct {
+	// KeepParked lets a rebuild go on past events that it cannot fold.
+	KeepParked bool
+	// Progress, when not nil, is told after each page how far a build is. It may
+	// be called by several builds at once.
+	Progress func(Progress)
+	// MostBehind is how many positions a live model that somebody keeps may be
+	// behind before the build waits for it; 0 = it never waits.
+	MostBehind uint64
+}
+
+// Progress is how far a build is.
+type Progress struct {
+	Model    string
+	Position domain.Position // every event up to here is folded
+	Target   domain.Position // the build is done there, for now: the log grows
+	Events   int             // folded since the last report
+	Waiting  bool            // for live models that are too far behind
+}
+
+func (b *builder) tell(to domain.Position, events int) {
+	if b.how.Progress != nil {
+		b.how.Progress(Progress{Model: b.model.Name, Position: b.position, Target: to, Events: events})
+	}
+}
+
+// read returns the page after a position: one that several builds share, unless
+// that ends at an event that this program does not know.
+func (b *builder) read(ctx context.Context, after domain.Position) (domain.Page, error) {
+	if b.shared != nil {
+		page, err := b.shared.next(ctx, b, after)
+		if !upgradeRunning(err) {
+			return page, err
+		}
+	}
+	return b.engine.read(ctx, after, own(b.model))
+}
+
+// leave says that the build wants no more of what it shares.
+func (b *builder) leave() {
+	if b.shared != nil {
+		b.shared.leave(b)
+		b.shared = nil
+	}
+}
+
+// giveWay waits while a live model is too far behind, keeping the lease.
+func (b *builder) giveWay(ctx context.Context) error {
+	for b.how.MostBehind > 0 {
+		behind, err := b.engine.behind(ctx)
+		if err != nil || behind <= b.how.MostBehind {
+			return err
+		}
+		if b.how.Progress != nil {
+			b.how.Progress(Progress{Model: b.model.Name, Position: b.position, Target: b.position, Waiting: true})
+		}
+		sleep(ctx, 50*time.Millisecond)
+		if err := b.keep(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// behind returns how many positions the live model is behind that is farthest,
+// of those that a process keeps.
+func (e *Engine) behind(ctx context.Context) (uint64, error) {
+	head, err := e.config.Log.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	schemas := make([]string, len(e.config.Models))
+	for i, m := range e.config.Models {
+		schemas[i] = m.Schema()
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
+	defer cancel()
+	var at domain.Position
+	err = e.config.Pool.QueryRow(ctx, `
+		select coalesce(min(position), $2)
+		from slotbook.projection_checkpoint
+		where schema = any($1) and lease_until >= clock_timestamp()`, schemas, int64(head)).Scan(&at) //nolint:gosec // positions fit
+	if err != nil || at >= head {
+		return 0, err
+	}
+	return uint64(head - at), nil
+}
+
+// live returns where the model's live tables are.
+func (e *Engine) live(ctx context.Context, from Reader, m Model, lock string) (domain.Position, error) {
+	var at domain.Position
+	err := from.QueryRow(ctx, `
+		select position
+		from slotbook.projection_checkpoint
+		where schema = $1 `+lock, m.Schema()).Scan(&at)
+	return at, err
+}
+
+// held runs f while the live tables cannot move, and then lets their owner know
+// that they are others than it remembers.
+func (e *Engine) held(ctx context.Context, m Model, f func(tx pgx.Tx, at domain.Position) error) error {
+	return pgx.BeginFunc(ctx, e.config.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local lock_timeout to '2s'"); err != nil {
+			return err
+		}
+		at, err := e.live(ctx, tx, m, "for update")
+		if err != nil {
+			return err
+		}
+		if err := f(tx, at); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			update slotbook.projection_checkpoint
+			set epoch = epoch + 1, owner = null, lease_until = null
+			where schema = $1`, m.Schema())
+		return err
+	})
+}
