@@ -102,6 +102,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	})
 	a.engine = engine.New(engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
+		Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
 	})
 	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
 	registry.MustRegister(lag{a.engine})

@@ -63,7 +63,7 @@ func (p *progress) tell(news engine.Progress) {
 	now := p.sum()
 	if p.bar != nil {
 		p.bar.ChangeMax64(int64(now.Target)) //nolint:gosec // positions fit
-		_ = p.bar.Set64(int64(now.Position)) //nolint:gosec,errcheck // positions fit; a bar is no reason to stop
+		_ = p.bar.Set64(int64(now.Position)) //nolint:gosec // positions fit; a bar is no reason to stop
 		return
 	}
 	if time.Since(p.told) < tellEvery && now.Position < now.Target {

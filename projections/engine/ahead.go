@@ -44,9 +44,16 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 			if err := b.flush(ctx); err != nil {
 				return err
 			}
+			b.engine.config.Reached("written")
 		}
 	}
-	return b.flush(ctx)
+	if b.position == b.stored {
+		return nil
+	}
+	b.engine.config.Reached("folded")
+	err := b.flush(ctx)
+	b.engine.config.Reached("written")
+	return err
 }
 
 // pageAhead is a page that was read before it was wanted, or why there is none.

@@ -27,16 +27,21 @@ func (e *Engine) AsOf(ctx context.Context, how Build, name string, at domain.Pos
 		return "", ErrPositionUnknown
 	}
 	how.KeepParked = true
-	b := e.openBeside(m, asOfSuffix(at), how)
-	if err := e.create(ctx, m, b.schema); err != nil {
-		return "", fmt.Errorf("as of %d: %w", at, err)
+	err = e.beside(m, asOfSuffix(at), how, func(b *builder) error {
+		schema = b.schema
+		if err := e.create(ctx, m, b.schema); err != nil {
+			return err
+		}
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+		err := b.runTo(ctx, at)
+		return errors.Join(err, b.release(context.WithoutCancel(ctx)))
+	})
+	if err != nil {
+		err = fmt.Errorf("%s as of %d: %w", name, at, err)
 	}
-	if err := b.acquire(ctx); err != nil {
-		return "", fmt.Errorf("as of %d: %w", at, err)
-	}
-	err = b.runTo(ctx, at)
-	err = errors.Join(err, b.release(context.WithoutCancel(ctx)))
-	return b.schema, err
+	return schema, err
 }
 
 func asOfSuffix(at domain.Position) string { return fmt.Sprintf("_asof_%d", at) }

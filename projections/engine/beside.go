@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,41 @@ type Build struct {
 	// MostBehind is how many positions a live model that somebody keeps may be
 	// behind before the build waits for it; 0 = it never waits.
 	MostBehind uint64
+}
+
+// beside runs a build beside the live tables. Two of the same schema exclude each
+// other.
+func (e *Engine) beside(m Model, suffix string, how Build, build func(b *builder) error) error {
+	b := e.openBeside(m, suffix, how)
+	if _, busy := e.building.LoadOrStore(b.schema, true); busy {
+		return errElsewhere
+	}
+	defer e.building.Delete(b.schema)
+	defer b.forget()
+	return build(b)
+}
+
+// await acquires the schema. When a process has it that has died, its lease is
+// waited for: one that lives renews it.
+func (b *builder) await(ctx context.Context) error {
+	var until, now time.Time
+	for {
+		err := b.acquire(ctx)
+		if !errors.Is(err, errElsewhere) {
+			return err
+		}
+		scanned := b.engine.config.Pool.QueryRow(ctx, `
+			select coalesce(lease_until, clock_timestamp())
+			from slotbook.projection_checkpoint
+			where schema = $1`, b.schema).Scan(&now)
+		if scanned != nil || !until.IsZero() && !now.Equal(until) {
+			return errors.Join(err, scanned)
+		}
+		until = now
+		if sleep(ctx, b.engine.config.Lease/50); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
 }
 
 // Progress is how far a build is.

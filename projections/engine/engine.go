@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,6 +102,10 @@ type Config struct {
 	// Patience is how long a view waits for the position that it demands, at
 	// most 5 s. 0 is 1 s.
 	Patience time.Duration
+	// Reached, when not nil, is called at each step of a build beside the live
+	// tables, before and after whatever can be interrupted. It is for tests of
+	// crashes.
+	Reached func(step string)
 	// Now is the clock, for the lag in [Status]. Required.
 	Now func() time.Time
 	// Logger gets a line when a model is taken, lost or stopped. Nil logs nothing.
@@ -116,6 +121,7 @@ type Engine struct {
 	news       *news
 	swapping   chan struct{} // held by the one swap that goes on
 	builds     atomic.Int64  // beside the live tables, so far
+	building   sync.Map      // the schemas of those that go on
 }
 
 // The refusals of a view.
@@ -143,6 +149,9 @@ func New(c Config) *Engine {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Reached == nil {
+		c.Reached = func(string) {}
 	}
 	c.Patience = min(c.Patience, 5*time.Second)
 	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1)}

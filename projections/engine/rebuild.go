@@ -42,9 +42,13 @@ func (e *Engine) Rebuild(ctx context.Context, how Build, names ...string) error 
 	var all sync.WaitGroup
 	for i, m := range models {
 		all.Go(func() {
-			b := e.openBeside(m, nextSuffix, how)
-			b.shared = shared
-			failed[i] = b.replace(ctx)
+			failed[i] = e.beside(m, nextSuffix, how, func(b *builder) error {
+				b.shared = shared
+				return b.replace(ctx)
+			})
+			if failed[i] != nil {
+				failed[i] = fmt.Errorf("rebuild %s: %w", m.Name, failed[i])
+			}
 		})
 	}
 	all.Wait()
@@ -54,22 +58,23 @@ func (e *Engine) Rebuild(ctx context.Context, how Build, names ...string) error 
 // replace builds tables beside the live ones and puts them in their place.
 func (b *builder) replace(ctx context.Context) error {
 	defer b.leave()
-	err := b.engine.create(ctx, b.model, b.schema)
-	if err == nil {
-		err = b.acquire(ctx)
+	reached := b.engine.config.Reached
+	reached("begin")
+	if err := b.engine.create(ctx, b.model, b.schema); err != nil {
+		return err
 	}
-	if err == nil {
-		defer b.forget()
-		err = b.rebuild(ctx, nextSuffix)
-		if _, parked := errors.AsType[*ParkedError](err); parked {
-			// Kept, it would stop the next rebuild too, fixed or not.
-			err = errors.Join(err, b.engine.drop(context.WithoutCancel(ctx), b.schema))
-			b.forget()
-		}
+	reached("created")
+	if err := b.await(ctx); err != nil {
+		return err
+	}
+	reached("acquired")
+	err := b.rebuild(ctx, nextSuffix)
+	if _, parked := errors.AsType[*ParkedError](err); parked {
+		// Kept, it would stop the next rebuild too, fixed or not.
+		return errors.Join(err, b.engine.drop(context.WithoutCancel(ctx), b.schema))
 	}
 	if err != nil {
-		err = errors.Join(err, b.release(context.WithoutCancel(ctx)))
-		return fmt.Errorf("rebuild %s: %w", b.model.Name, err)
+		return errors.Join(err, b.release(context.WithoutCancel(ctx)))
 	}
 	b.engine.news.tell()
 	return nil
@@ -100,7 +105,9 @@ func (b *builder) rebuild(ctx context.Context, suffix string) error {
 		if err := b.keep(ctx); err != nil {
 			return err
 		}
+		b.engine.config.Reached("swap")
 		err = b.swap(ctx, suffix, rate)
+		b.engine.config.Reached("swapped")
 		if failure, ok := errors.AsType[*pgconn.PgError](err); !ok || failure.Code != lockNotAvailable {
 			return err
 		}
@@ -128,13 +135,19 @@ const lockNotAvailable = "55P03"
 // forgotten.
 func (b *builder) swap(ctx context.Context, suffix string, rate int64) error {
 	return b.engine.held(ctx, b.model, func(tx pgx.Tx, live domain.Position) error {
+		reached := b.engine.config.Reached
+		reached("held")
 		if err := b.runTo(ctx, live); err != nil {
 			return err
 		}
+		reached("level")
 		if err := rename(ctx, tx, b.model, suffix); err != nil {
 			return err
 		}
-		return b.exchange(ctx, tx, rate)
+		reached("renamed")
+		err := b.exchange(ctx, tx, rate)
+		reached("exchanged")
+		return err
 	})
 }
 
@@ -221,13 +234,17 @@ func (e *Engine) Rollback(ctx context.Context, how Build, name string) error {
 	if !there {
 		return ErrNoPrevious
 	}
-	b := e.openBeside(m, prevSuffix, how)
-	if err := b.acquire(ctx); err != nil {
+	err = e.beside(m, prevSuffix, how, func(b *builder) error {
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+		if err := b.rebuild(ctx, prevSuffix); err != nil {
+			return errors.Join(err, b.release(context.WithoutCancel(ctx)))
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("roll back %s: %w", name, err)
-	}
-	defer b.forget()
-	if err := b.rebuild(ctx, prevSuffix); err != nil {
-		return fmt.Errorf("roll back %s: %w", name, errors.Join(err, b.release(context.WithoutCancel(ctx))))
 	}
 	e.news.tell()
 	return nil

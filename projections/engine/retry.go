@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -34,12 +33,11 @@ func (e *Engine) Retry(ctx context.Context, how Build, name string, lots ...Lot)
 		return Retried{}, err
 	}
 	how.KeepParked = true
-	b := e.openBeside(m, retrySuffix, how)
-	done, err := b.retry(ctx, parked)
-	if b.epoch != 0 {
-		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), b.schema))
-	}
-	b.forget()
+	var done Retried
+	err = e.beside(m, retrySuffix, how, func(b *builder) (err error) {
+		done, err = b.retry(ctx, parked)
+		return b.cleared(ctx, err)
+	})
 	if err != nil {
 		return done, fmt.Errorf("retry %s: %w", name, err)
 	}

@@ -63,16 +63,23 @@ func (e *Engine) Verify(ctx context.Context, how Build, name string) (Report, er
 		return Report{}, err
 	}
 	how.KeepParked = true
-	b := e.openBeside(m, verifySuffix, how)
-	report, err := b.verify(ctx)
+	var report Report
+	err = e.beside(m, verifySuffix, how, func(b *builder) (err error) {
+		report, err = b.verify(ctx)
+		return b.cleared(ctx, err)
+	})
 	if err != nil {
 		err = fmt.Errorf("verify %s: %w", name, err)
 	}
-	if b.epoch != 0 {
-		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), b.schema))
-	}
-	b.forget()
 	return report, err
+}
+
+// cleared drops the tables of a build that nobody wants any more, if it has them.
+func (b *builder) cleared(ctx context.Context, err error) error {
+	if b.epoch == 0 {
+		return err
+	}
+	return errors.Join(err, b.engine.drop(context.WithoutCancel(ctx), b.schema))
 }
 
 func (b *builder) verify(ctx context.Context) (Report, error) {
@@ -106,7 +113,7 @@ func (b *builder) begins(ctx context.Context) error {
 	if err := b.engine.create(ctx, b.model, b.schema); err != nil {
 		return err
 	}
-	if err := b.acquire(ctx); err != nil || b.stored == 0 {
+	if err := b.await(ctx); err != nil || b.stored == 0 {
 		return err
 	}
 	if err := b.engine.drop(ctx, b.schema); err != nil {
