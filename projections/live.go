@@ -68,6 +68,7 @@ type Live struct {
 	queues *hub[queuesChanged]
 	lists  chan struct{} // held by those that list everything anew
 	store  atomic.Pointer[string]
+	ended  chan struct{} // is closed when nobody tells any more
 }
 
 // NewLive returns live updates, which [Live.Run] keeps going.
@@ -76,7 +77,7 @@ func NewLive(c LiveConfig) *Live {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	const lists = 4
-	l := &Live{config: c, lists: make(chan struct{}, lists)}
+	l := &Live{config: c, lists: make(chan struct{}, lists), ended: make(chan struct{})}
 	l.slots = newHub[slotsChanged](c.Log, c.Logger)
 	l.slots.begin, l.slots.next = c.Slots.Reflected, l.nextSlots
 	l.queues = newHub[queuesChanged](c.Log, c.Logger)
@@ -87,12 +88,17 @@ func NewLive(c LiveConfig) *Live {
 // Run tells those who listen until ctx ends. Then everything that is watched
 // ends with [ErrEnding].
 func (l *Live) Run(ctx context.Context) error {
+	defer close(l.ended)
 	var all sync.WaitGroup
 	all.Go(func() { l.slots.run(ctx) })
 	all.Go(func() { l.queues.run(ctx) })
 	all.Wait()
 	return nil
 }
+
+// Ended returns a channel that is closed when [Live.Run] has ended: everything
+// that is told ends then.
+func (l *Live) Ended() <-chan struct{} { return l.ended }
 
 // Store names the event store, so that a position of another one is told from
 // one of this: by its first event, which no other store has. An empty store has

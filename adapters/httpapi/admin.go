@@ -4,12 +4,14 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 	"github.com/slotbook/slotbook/projections/operations"
 )
@@ -139,6 +141,10 @@ type (
 	jobInput struct {
 		ID string `path:"id" maxLength:"64" doc:"The job"`
 	}
+	jobStreamInput struct {
+		StreamParams
+		ID string `path:"id" maxLength:"64" doc:"The job"`
+	}
 	answered[T any] struct{ Body T }
 	ordered         struct {
 		Status   int
@@ -199,6 +205,71 @@ func (a *api) adminRoutes() {
 		j, _, err := a.Projections.Job(in.ID)
 		return jobOf(j), err
 	})
+	stream(a, operation{
+		id: "streamJob", method: http.MethodGet, path: "/v1/admin/jobs/{id}/stream", tag: "Operations", summary: "Follow a job of this process",
+		detail: "Ends after the job: whoever would connect again closes it then.", refusals: []*domain.Error{operations.ErrNoJob},
+	}, jobKinds(), a.jobStream)
+}
+
+// jobKinds are the messages of a job's stream.
+func jobKinds() []eventKind {
+	return []eventKind{{"job", reflect.TypeFor[Job](), "The whole job: first, and whenever it is further, five times a second at most"}}
+}
+
+func (a *api) jobStream(_ context.Context, in *jobStreamInput, _ domain.Position) (feed, error) {
+	j, changed, err := a.Projections.Job(in.ID)
+	return &jobFeed{api: a, job: j, changed: changed}, err
+}
+
+// jobFeed tells how far a job is, and ends after it.
+type jobFeed struct {
+	api     *api
+	job     operations.Job
+	changed <-chan struct{}
+	told    domain.Position // how often
+}
+
+func (f *jobFeed) position() domain.Position { return f.told }
+
+func (f *jobFeed) close() {}
+
+func (f *jobFeed) begin(context.Context) (stretch, error) { return f.tell(), nil }
+
+func (f *jobFeed) tell() stretch {
+	f.told++
+	return stretch{[]message{{"job", jobOf(f.job)}}, f.told}
+}
+
+// jobPause is the least time between two messages about a job.
+const jobPause = 200 * time.Millisecond
+
+func (f *jobFeed) next(ctx context.Context) (stretch, error) {
+	if f.job.State == operations.Done || f.job.State == operations.Failed {
+		return stretch{}, projections.ErrEnding
+	}
+	pause := time.NewTimer(jobPause)
+	defer pause.Stop()
+	if err := either(ctx, f.changed, f.api.Live.Ended()); err != nil {
+		return stretch{}, err
+	}
+	if err := either(ctx, pause.C, f.api.Live.Ended()); err != nil {
+		return stretch{}, err
+	}
+	var err error
+	f.job, f.changed, err = f.api.Projections.Job(f.job.ID)
+	return f.tell(), err
+}
+
+// either waits for news, or for the end of all streams.
+func either[T any](ctx context.Context, news <-chan T, end <-chan struct{}) error {
+	select {
+	case <-news:
+		return nil
+	case <-end:
+		return projections.ErrEnding
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // ask declares a route of operators that answers at once.

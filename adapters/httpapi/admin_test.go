@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -68,6 +69,14 @@ func TestReadModelsAreOperatedOverHTTP(t *testing.T) {
 	require.Equal(t, "done", rebuilt.State)
 	require.InDelta(t, 100, rebuilt.Percent, 0)
 	require.Equal(t, "done", finished("/availability/rollback", "").State)
+	server := httptest.NewServer(w.handler)
+	t.Cleanup(server.Close)
+	stream := connect(t, server, "/v1/admin/jobs/"+rebuilt.ID+"/stream", "")
+	var told httpapi.Job
+	stream.change("job", &told)
+	require.Equal(t, "done", told.State)
+	_, more := stream.next()
+	require.False(t, more, "the stream ends after the job")
 	verified := finished("/availability/verify", "")
 	require.Equal(t, "slot", verified.Verified[0].Tables[0].Table)
 	require.True(t, verified.Verified[0].Tables[0].Same)
