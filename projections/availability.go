@@ -463,8 +463,8 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	narrow(!f.To.IsZero(), "to", f.To, "s.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(s.start, s.slot) > (@after, @after_id)")
 	limit := limited(f.Limit)
-	args["after_id"], args["limit"] = f.After.ID, limit+1
-	slots, at, err := a.slots(ctx, sql+"\norder by s.start, s.slot\nlimit @limit", args, least)
+	args["after_id"] = f.After.ID
+	slots, at, err := a.slots(ctx, sql+"\norder by s.start, s.slot"+first(limit+1), args, least)
 	if err != nil {
 		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
 	}
@@ -481,6 +481,10 @@ func (a Availability) slots(ctx context.Context, sql string, args pgx.NamedArgs,
 }
 
 func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
+	sql, err := unlimited(ctx, r, sql)
+	if err != nil {
+		return nil, err
+	}
 	rows, _ := r.Query(ctx, sql, args)
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
 	for i, s := range slots {

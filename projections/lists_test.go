@@ -317,7 +317,7 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 		names = append(names, m.Schema())
 	}
 	require.Equal(t, []string{
-		"availability_v5", "appointments_v7", "directory_v4", "patients_v2", "catalogue_v1", "reviews_v1", "standing_v1", "due_v1", "policies_v1",
+		"availability_v5", "appointments_v7", "directory_v4", "patients_v2", "catalogue_v1", "reviews_v1", "standing_v1", "due_v1", "policies_v2",
 	}, names)
 }
 

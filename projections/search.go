@@ -192,7 +192,7 @@ type practitionerFoundRow struct {
 }
 
 func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
-	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit}}
+	q := &query{rank: "0", args: pgx.NamedArgs{}}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
 	q.narrow(s.Specialty != "", "p.specialties @> array[@specialty::text]", "specialty", s.Specialty)
 	q.narrow(s.Qualification != "", "p.learnt && @qualification::text[]", "qualification", []string{s.Qualification, folded(s.Qualification)})
@@ -207,7 +207,7 @@ func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
 	q.sortedBy(s.Sort, "rated_practitioner", "practitioner", chord, s.MinRating)
 	order := q.order(s.Sort, "practitioner", s.After)
 	found := "with found as (\nselect p.practitioner, " + q.rank + " as rank, " + chord + " as chord\nfrom practitioner p" + q.joins + q.conditions() +
-		"\norder by " + order + "\nlimit @limit\n)"
+		"\norder by " + order + first(limit) + "\n)"
 	return found + `
 select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
 	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture,
@@ -332,7 +332,7 @@ func offering(condition string) string {
 }
 
 func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.NamedArgs) {
-	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit, "now": now}}
+	q := &query{rank: "0", args: pgx.NamedArgs{"now": now}}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) {
 		return q.clinicWord(n, w, m.words[n]["specialty"])
 	})
@@ -348,7 +348,7 @@ func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.Name
 	q.sortedBy(s.Sort, "rated_clinic", "clinic", chord, 0)
 	order := q.order(s.Sort, "clinic", s.After)
 	found := "with found as (\nselect p.clinic, " + q.rank + " as rank, " + chord + " as chord\nfrom clinic p" + q.joins + q.conditions() +
-		"\norder by " + order + "\nlimit @limit\n)"
+		"\norder by " + order + first(limit) + "\n)"
 	return found + strings.Replace(strings.Replace(clinicQuery, "clinic as id, name", "p.clinic as id, p.name", 1), "\nfrom clinic", "", 1) + `, p.open24h,
 	not p.closed and exists (
 		select

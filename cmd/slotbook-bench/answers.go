@@ -82,12 +82,17 @@ with near as (
 		]) end`
 
 	bareByDistance = bareNear + bareProfile + `, '{}'::text[], d.distance
-from practitioner p
+from (
+	select p.practitioner, min(near.distance) as distance
+	from near
+	join practitioner p on p.clinics @> array[near.clinic]
+	group by p.practitioner
+	order by round(1000 * min(near.distance)), p.practitioner
+	limit 51
+) d
+join practitioner p on p.practitioner = d.practitioner
 left join rated_practitioner r on r.subject = p.practitioner
-cross join lateral (select min(near.distance) as distance from near where near.clinic = any(p.clinics)) d
-where p.clinics && array(select near.clinic from near)
-order by round(1000 * d.distance), p.practitioner
-limit 51`
+order by round(1000 * d.distance), p.practitioner`
 )
 
 // around returns the arguments of bareNear.
@@ -210,11 +215,15 @@ select p.clinic, p.name, p.zone, coalesce(p.address, ''), p.latitude, p.longitud
 	)`
 
 	bareClinicsNear = bareNear + bareHouse + `, '{}'::text[], coalesce(r.count, 0), coalesce(r.stars, 0), near.distance
-from near
+from (
+	select *
+	from near
+	order by round(1000 * distance), clinic
+	limit 51
+) near
 join clinic p on p.clinic = near.clinic
 left join rated_clinic r on r.subject = p.clinic
-order by round(1000 * near.distance), p.clinic
-limit 51`
+order by round(1000 * near.distance), p.clinic`
 
 	bareClinicsByWord = bareHouse + `,
 	array_remove(array[

@@ -54,14 +54,18 @@ func (p population) practiceOf(n int) ([]fact, []time.Time) {
 	var slots []schedule.Slot
 	for week := range practiceWeeks {
 		for day := range practiceDays {
-			on := firstWeek.Add(7*week + (n/p.clinics+day*2+week)%6)
-			slots = append(slots, w.open(on, w.clinic[(week+day)%len(w.clinic)])...)
+			slots = append(slots, w.open(p.works(n, week, day), w.clinic[(week+day)%len(w.clinic)])...)
 		}
 	}
 	for i, booked := range w.recorded(len(slots)) {
 		w.use(slots[i], i, booked)
 	}
 	return w.facts, w.times
+}
+
+// works returns a day of a week on which the n-th practitioner works.
+func (p population) works(n, week, day int) domain.Day {
+	return firstWeek.Add(7*week + (n/p.clinics+day*2+week)%6)
 }
 
 // recorded returns when what became of each slot was recorded, in the 30 days

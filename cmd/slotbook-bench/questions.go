@@ -32,7 +32,8 @@ func (a *asking) searches() []query {
 			return a.words(mistyped(l, a.familyName(l)))
 		}, nil, nil),
 		a.practitioners("practitioners by specialty and town", func(l luck) projections.PractitionerSearch {
-			return projections.PractitionerSearch{Specialty: pick(l, a.specialties).Code, Area: projections.Area{Town: pick(l, a.towns).Code}}
+			n := l.IntN(a.Practitioners)
+			return projections.PractitionerSearch{Specialty: a.practitionerProfile(n).Specialties[0], Area: projections.Area{Town: a.town(a.worksAt(n)[0]).Code}}
 		}, plainly(bareBySpecialtyAndTown), func(s projections.PractitionerSearch) []any { return []any{s.Specialty, s.Area.Town} }),
 		a.practitioners("practitioners by distance", func(l luck) projections.PractitionerSearch {
 			return projections.PractitionerSearch{Area: a.near(l), Sort: projections.ByDistance}
@@ -73,8 +74,8 @@ func (a *asking) lists() []query {
 		}, `a.patient in (select $2::text union all select m.patient from patient m where m.merged_into = $2)`,
 			func(f projections.AppointmentFilter) []any { return []any{f.Patient} }),
 		a.visits("day list of a practitioner", func(l luck) projections.AppointmentFilter {
-			day := firstWeek.Add(l.IntN(7 * practiceWeeks)).Start()
-			return projections.AppointmentFilter{Practitioner: a.anybody(l), From: day, To: day.AddDate(0, 0, 1)}
+			n, day := a.working(l)
+			return projections.AppointmentFilter{Practitioner: practitionerID(n), From: day.Start(), To: day.Start().AddDate(0, 0, 1)}
 		}, `(a.practitioner = $2 or a.also @> array[$2]) and a.start >= $3 and a.start < $4`,
 			func(f projections.AppointmentFilter) []any { return []any{f.Practitioner, f.From, f.To} }),
 		a.daySheet("day sheet of a practitioner"),
@@ -104,6 +105,12 @@ func drawn[S any](name string, draw func(luck) S) func(n int) S {
 
 func (a *asking) anybody(l luck) domain.PractitionerID {
 	return practitionerID(l.IntN(a.Practitioners))
+}
+
+// working returns a day on which somebody works.
+func (a *asking) working(l luck) (practitioner int, on domain.Day) {
+	n := l.IntN(a.Practitioners)
+	return n, a.works(n, l.IntN(practiceWeeks), l.IntN(practiceDays))
 }
 
 func (a *asking) words(q string) projections.PractitionerSearch {
@@ -318,7 +325,8 @@ func (a *asking) visits(name string, draw func(luck) projections.AppointmentFilt
 func (a *asking) daySheet(name string) query {
 	sheets := projections.NewDaySheets(a.engine)
 	all := drawn(name, func(l luck) projections.DayFilter {
-		return projections.DayFilter{Practitioner: a.anybody(l), Day: firstWeek.Add(l.IntN(7 * practiceWeeks))}
+		n, day := a.working(l)
+		return projections.DayFilter{Practitioner: practitionerID(n), Day: day}
 	})
 	return query{
 		name: name,
