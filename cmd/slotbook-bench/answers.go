@@ -207,39 +207,45 @@ select p.clinic, p.name, p.zone, coalesce(p.address, ''), p.latitude, p.longitud
 		from slot s
 		where s.clinic = p.clinic and s.start >= $3 and not s.withdrawn and (s.full_until is null or s.full_until <= $3)
 	),
-	array(
-		select distinct unnest(w.specialties)
-		from practitioner w
-		where w.clinics @> array[p.clinic]
-		order by 1
-	)`
+	o.specialties`
 
-	bareClinicsNear = bareNear + bareHouse + `, '{}'::text[], coalesce(r.count, 0), coalesce(r.stars, 0), near.distance
-from (
+	bareOffers = `
+left join (
+	select c.clinic, array_agg(distinct s.specialty order by s.specialty) as specialties
+	from practitioner w
+	cross join unnest(w.clinics) as c (clinic)
+	cross join unnest(w.specialties) as s (specialty)
+	where w.clinics && array(select clinic from found)
+	group by c.clinic
+) o on o.clinic = p.clinic`
+
+	bareClinicsNear = bareNear + `, found as (
 	select *
 	from near
 	order by round(1000 * distance), clinic
 	limit 51
-) near
-join clinic p on p.clinic = near.clinic
-left join rated_clinic r on r.subject = p.clinic
-order by round(1000 * near.distance), p.clinic`
+)` + bareHouse + `, '{}'::text[], coalesce(r.count, 0), coalesce(r.stars, 0), found.distance
+from found
+join clinic p on p.clinic = found.clinic
+left join rated_clinic r on r.subject = p.clinic` + bareOffers + `
+order by round(1000 * found.distance), p.clinic`
 
-	bareClinicsByWord = bareHouse + `,
-	array_remove(array[
-		case when p.in_name like $2 or $4 and p.in_name %> $1 then 'name' end,
-		case when p.in_address like $2 or $4 and p.in_address %> $1 then 'address' end,
-		case when p.clinic = any($6::text[]) then 'specialty' end
-	], null), coalesce(r.count, 0), coalesce(r.stars, 0), null::float8
-from (
+	bareClinicsByWord = `
+with found as (
 	select p.*, case when p.in_name like '% ' || $1 || ' %' then 100 when p.in_name like $5 then 80 when p.in_name like $2 then 60
 		when p.clinic = any($6) then 50 when p.in_address like $2 then 40 else 10 end as points
 	from clinic p
 	where p.search like $2 or $4 and p.search %> $1 or p.clinic = any($6)
 	order by points desc, p.name, p.clinic
 	limit 51
-) p
-left join rated_clinic r on r.subject = p.clinic
+)` + bareHouse + `,
+	array_remove(array[
+		case when p.in_name like $2 or $4 and p.in_name %> $1 then 'name' end,
+		case when p.in_address like $2 or $4 and p.in_address %> $1 then 'address' end,
+		case when p.clinic = any($6::text[]) then 'specialty' end
+	], null), coalesce(r.count, 0), coalesce(r.stars, 0), null::float8
+from found p
+left join rated_clinic r on r.subject = p.clinic` + bareOffers + `
 order by p.points desc, p.name, p.clinic`
 
 	bareOffering = `
