@@ -430,7 +430,7 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	args["after_id"] = f.After.ID
 	var visits []Appointment
 	at, err := a.views.View(ctx, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
+		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
 	})

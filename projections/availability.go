@@ -473,8 +473,13 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 
 func (a Availability) slots(ctx context.Context, sql string, args pgx.NamedArgs, least domain.Position) ([]Slot, domain.Position, error) {
 	var slots []Slot
-	at, err := a.views.View(ctx, least, judgedModels(), func(r engine.Reader) (err error) {
-		slots, err = querySlots(ctx, r, sql, args)
+	at, err := a.views.View(ctx, least, judgedModels(), func(r engine.Reader) error {
+		sql, err := unlimited(ctx, r, sql)
+		if err != nil {
+			return err
+		}
+		rows, _ := r.Last(ctx, sql, args)
+		slots, err = slotsOfRows(rows)
 		return err
 	})
 	return slots, at, err
@@ -486,6 +491,10 @@ func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.Named
 		return nil, err
 	}
 	rows, _ := r.Query(ctx, sql, args)
+	return slotsOfRows(rows)
+}
+
+func slotsOfRows(rows pgx.Rows) ([]Slot, error) {
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
 	for i, s := range slots {
 		slots[i].Period = domain.Period{Start: s.Start.UTC(), End: s.End.UTC()}

@@ -201,7 +201,7 @@ where (search, patient) > (@after, @after_id)`
 	}
 	var patients []Patient
 	at, err := p.views.View(ctx, least, []string{"patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql+"\norder by search, patient"+first(limit+1), args)
+		rows, _ := r.Last(ctx, sql+"\norder by search, patient"+first(limit+1), args)
 		patients, err = pgx.CollectRows(rows, pgx.RowToStructByName[Patient])
 		return err
 	})

@@ -154,7 +154,7 @@ func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, 
 			return err
 		}
 		sql, args := s.sql(m, limit+1)
-		found, _ := r.Query(ctx, sql, args)
+		found, _ := r.Last(ctx, sql, args)
 		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
 		return err
 	})
@@ -294,7 +294,7 @@ func offers(ctx context.Context, r engine.Reader, clinics []clinicFoundRow, offe
 	for i, c := range clinics {
 		ids[i] = c.ID
 	}
-	rows, err := r.Query(ctx, offersQuery, pgx.NamedArgs{"clinics": ids})
+	rows, err := r.Last(ctx, offersQuery, pgx.NamedArgs{"clinics": ids})
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (e *Engine) compare(ctx context.Context, m Model, report *Report) error {
 
 // digest sums a hash over all rows but the parked ones. It may take as long as
 // the table is large: the pool's limit for one statement is lifted.
-func digest(ctx context.Context, read Reader, m Model, schema, table string, parked []Parked) (Digest, error) {
+func digest(ctx context.Context, read querier, m Model, schema, table string, parked []Parked) (Digest, error) {
 	var lifted string
 	if err := read.QueryRow(ctx, "select set_config('statement_timeout', '0', true)").Scan(&lifted); err != nil {
 		return Digest{}, err
