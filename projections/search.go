@@ -245,10 +245,11 @@ func (q *query) practitionerWord(n int, w word, meant map[string][]string) (arms
 	return []string{w.in("p.search", n), specialty, clinic, learnt}, where, exact
 }
 
-// overlaps returns the condition that a column has one of the codes.
+// overlaps returns the condition that a column has one of the codes. None are
+// asked for, too: the fewer texts a search has, the more often its plan is kept.
 func (q *query) overlaps(column, name string, codes []string) string {
-	if len(codes) == 0 {
-		return "false"
+	if codes == nil {
+		codes = []string{}
 	}
 	return column + " && " + q.keep(name, codes) + "::text[]"
 }
@@ -364,14 +365,7 @@ order by ` + outside(order), q.args
 }
 
 func (q *query) clinicWord(n int, w word, meant []string) (arms []string, where map[string]string, exact string) {
-	specialty := "false"
-	if len(meant) > 0 {
-		specialty = offering(q.overlaps("specialties", "specialty"+strconv.Itoa(n), meant))
-	}
+	specialty := offering(q.overlaps("specialties", "specialty"+strconv.Itoa(n), meant))
 	where = map[string]string{"name": w.in("p.in_name", n), "address": w.in("p.in_address", n), "specialty": specialty}
-	arms = []string{w.in("p.search", n)}
-	if len(meant) > 0 {
-		arms = append(arms, specialty)
-	}
-	return arms, where, fmt.Sprintf("p.in_address like @like%d", n)
+	return []string{w.in("p.search", n), specialty}, where, fmt.Sprintf("p.in_address like @like%d", n)
 }
