@@ -427,10 +427,10 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	narrow(!f.From.IsZero(), "from", f.From, "a.start >= @from")
 	narrow(!f.To.IsZero(), "to", f.To, "a.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
-	args["after_id"], args["limit"] = f.After.ID, limit+1
+	args["after_id"] = f.After.ID
 	var visits []Appointment
 	at, err := a.views.View(ctx, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql+"\norder by a.start, a.appointment\nlimit @limit", args)
+		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
 	})

@@ -447,8 +447,7 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	var slots []Slot
 	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		sql, args := f.sql(area, now)
-		args["limit"] = limit + 1
-		slots, err = querySlots(ctx, r, sql+"\norder by s.start, s.slot\nlimit @limit", args)
+		slots, err = slotsBy(ctx, r, r.Last, sql+"\norder by s.start, s.slot"+first(limit+1), args)
 		return err
 	})
 	if err != nil {
@@ -545,7 +544,18 @@ func (f SlotFilter) next(ctx context.Context, r engine.Reader, area []string, no
 }
 
 func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
-	rows, _ := r.Query(ctx, sql, args)
+	return slotsBy(ctx, r, r.Query, sql, args)
+}
+
+// slotsBy asks for slots with one of the reader's methods.
+func slotsBy(
+	ctx context.Context, r engine.Reader, ask func(context.Context, string, ...any) (pgx.Rows, error), sql string, args pgx.NamedArgs,
+) ([]Slot, error) {
+	sql, err := unlimited(ctx, r, sql)
+	if err != nil {
+		return nil, err
+	}
+	rows, _ := ask(ctx, sql, args)
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
 	return inUTC(slots), err
 }

@@ -247,7 +247,7 @@ where (name, resource) > (@name, @id)`
 func catalogue[T any](ctx context.Context, v Viewer, least domain.Position, sql string, args pgx.NamedArgs) ([]T, domain.Position, error) {
 	var items []T
 	at, err := v.View(ctx, least, []string{"catalogue"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql, args)
+		rows, _ := r.Last(ctx, sql, args)
 		items, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
 		return err
 	})

@@ -119,7 +119,7 @@ order by s.start, s.slot`, args)
 		if err != nil {
 			return err
 		}
-		rows, _ := r.Query(ctx, dayVisitQuery, args)
+		rows, _ := r.Last(ctx, dayVisitQuery, args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[dayVisit])
 		return err
 	})

@@ -430,7 +430,7 @@ func one[T any](items []T, err error, missing *domain.Error) (T, error) {
 func directory[T any](ctx context.Context, v Viewer, least domain.Position, sql string, args pgx.NamedArgs) ([]T, domain.Position, error) {
 	var items []T
 	at, err := v.View(ctx, least, []string{"directory"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql, args)
+		rows, _ := r.Last(ctx, sql, args)
 		items, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
 		return err
 	})

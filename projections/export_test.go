@@ -96,6 +96,10 @@ func (e *explaining) Query(ctx context.Context, sql string, args ...any) (pgx.Ro
 	return e.Reader.Query(ctx, sql, args...)
 }
 
+func (e *explaining) Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return e.Query(ctx, sql, args...)
+}
+
 // PopularRank returns the rank of somebody who was booked at these times.
 func PopularRank(times ...time.Time) int {
 	var row popularRow

@@ -26,7 +26,7 @@ type Wish struct {
 // than 30 days from the wanted start.
 func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
 	args := slotArguments(now)
-	args["practitioner"], args["clinic"], args["start"], args["limit"] = w.Practitioner, w.Clinic, w.Start, n
+	args["practitioner"], args["clinic"], args["start"] = w.Practitioner, w.Clinic, w.Start
 	args["visit_type"] = string(w.VisitType)
 	query := judgedSlotQuery
 	if w.Staff {
@@ -35,8 +35,12 @@ func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int)
 	var nearest []Slot
 	_, err := a.views.View(ctx, 0, judgedModels(), func(r engine.Reader) error {
 		nearest = nil
+		query, err := unlimited(ctx, r, query)
+		if err != nil {
+			return err
+		}
 		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
-			slots, err := querySlots(ctx, r, around(query+suits), args)
+			slots, err := querySlots(ctx, r, around(query+suits, n), args)
 			if err != nil {
 				return err
 			}
@@ -75,9 +79,9 @@ const (
 	)`
 )
 
-// around returns the free slots of a query that start nearest to @start, read
-// from there in both directions.
-func around(slots string) string {
+// around returns the first n free slots of a query that start nearest to @start,
+// read from there in both directions.
+func around(slots string, n int) string {
 	return `
 select *
 from (
@@ -85,16 +89,13 @@ from (
 	and s.start > @now
 	and s.start >= @start
 	and s.start < @start + interval '30 days'
-	order by s.start, s.slot
-	limit @limit)
+	order by s.start, s.slot` + first(n) + `)
 	union all
 	(` + slots + free + `
 	and s.start > @now
 	and s.start < @start
 	and s.start > @start - interval '30 days'
-	order by s.start desc, s.slot
-	limit @limit)
+	order by s.start desc, s.slot` + first(n) + `)
 ) near
-order by greatest(start - @start, @start - start), start, id
-limit @limit`
+order by greatest(start - @start, @start - start), start, id` + first(n)
 }

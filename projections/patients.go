@@ -188,7 +188,7 @@ select patient as id, coalesce(name, 'null')::json as name, coalesce(email, 'nul
 	coalesce(phone, 'null')::json as phone, search, coalesce(guardian, '') as guardian, coalesce(merged_into, '') as merged_into
 from patient
 where (search, patient) > (@after, @after_id)`
-	args := pgx.NamedArgs{"after": f.After.Name, "after_id": f.After.ID, "limit": limit + 1}
+	args := pgx.NamedArgs{"after": f.After.Name, "after_id": f.After.ID}
 	if f.Query != "" {
 		sql += "\n\tand search like @pattern"
 		args["pattern"] = pattern(f.Query)
@@ -202,7 +202,7 @@ where (search, patient) > (@after, @after_id)`
 	}
 	var patients []Patient
 	at, err := p.views.View(ctx, least, []string{"patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql+"\norder by search, patient\nlimit @limit", args)
+		rows, _ := r.Last(ctx, sql+"\norder by search, patient"+first(limit+1), args)
 		patients, err = pgx.CollectRows(rows, pgx.RowToStructByName[Patient])
 		return err
 	})

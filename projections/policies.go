@@ -1,8 +1,10 @@
 package projections
 
 import (
+	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -18,7 +20,7 @@ import (
 func PoliciesModel() engine.Model {
 	return engine.Model{
 		Name:     "policies",
-		Version:  1,
+		Version:  2, // who has limits
 		Interest: domain.Filter{Categories: []string{policy.Category, quota.Category}},
 		Tables: []engine.Table{
 			engine.NewTable("policy", policyDDL, policyKeys, evolvePolicy),
@@ -34,7 +36,8 @@ create table policy (
 	horizon           bigint           not null,
 	practitioner_day  bigint           not null,
 	practitioner_week bigint           not null
-)`
+);
+create index policy_limit on policy (scope) where practitioner_day > 0 or practitioner_week > 0`
 
 type policyRow struct {
 	Scope            string `db:"scope"`
@@ -128,13 +131,32 @@ cross join lateral (
 	select case
 		when s.start <= @now then 'appointment.past'
 		when s.start < @now + terms.notice then 'policy.notice'
-		when terms.horizon > interval '0' and s.start > @now + terms.horizon then 'policy.horizon'
-		when terms.a_day > 0 and terms.a_day <= ` + visitsOfDay + ` then 'quota.practitioner-day'
-		when terms.a_week > 0 and terms.a_week <= ` + visitsOfWeek + ` then 'quota.practitioner-week'
+		when terms.horizon > interval '0' and s.start > @now + terms.horizon then 'policy.horizon'` + limits + `
 		else ''
 	end as refusal
 	offset 0
 ) r`
+
+// limits are what judged says of visits that are counted. They are seldom set,
+// and the planner takes them for so dear that it makes detours around them: see
+// unlimited.
+const limits = `
+		when terms.a_day > 0 and terms.a_day <= ` + visitsOfDay + ` then 'quota.practitioner-day'
+		when terms.a_week > 0 and terms.a_week <= ` + visitsOfWeek + ` then 'quota.practitioner-week'`
+
+// unlimited returns a query of judged slots without limits when nobody has set
+// any, and else as it is.
+func unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
+	if !strings.Contains(sql, limits) {
+		return sql, nil
+	}
+	var set bool
+	err := r.QueryRow(ctx, "select exists (select from policy where practitioner_day > 0 or practitioner_week > 0)").Scan(&set)
+	if err != nil || set {
+		return sql, err
+	}
+	return strings.ReplaceAll(sql, limits, ""), nil
+}
 
 // How many visits the quotas of a practitioner count on the clinic's day, and in
 // its ISO week, of a slot. They count what was claimed while there was a limit.

@@ -27,6 +27,7 @@ package projections
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -74,6 +75,10 @@ func limited(limit int) int {
 	}
 	return min(limit, most)
 }
+
+// first is the clause that takes the first rows of a query. Their number is in
+// the text: a plan that is kept for any number is made for a tenth of all rows.
+func first(rows int) string { return "\nlimit " + strconv.Itoa(rows) }
 
 // list makes a list of items of which one more than the limit was asked for.
 func list[T any](items []T, limit int, at domain.Position) List[T] {

@@ -172,7 +172,7 @@ select r.appointment, r.patient, r.practitioner, r.clinic, r.stars, coalesce(r.t
 	}
 	var reviews []Review
 	at, err := r.views.View(ctx, least, []string{"reviews", "appointments"}, func(reader engine.Reader) (err error) {
-		rows, _ := reader.Query(ctx, sql+"\norder by r.written_at desc, r.appointment desc\nlimit @limit", args)
+		rows, _ := reader.Last(ctx, sql+"\norder by r.written_at desc, r.appointment desc\nlimit @limit", args)
 		reviews, err = pgx.CollectRows(rows, pgx.RowToStructByName[Review])
 		return err
 	})

@@ -224,7 +224,7 @@ func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int
 	}
 	q, chord := s.query(m, limit)
 	if s.Sort != ByEarliest {
-		rows, err := r.Query(ctx, q.practitioners(q.ranked(s, chord)), q.args)
+		rows, err := r.Last(ctx, q.practitioners(q.ranked(s, chord, limit)), q.args)
 		if err != nil {
 			return nil, err
 		}
@@ -298,10 +298,10 @@ func (s PractitionerSearch) inTime(q *query) {
 
 // ranked returns the query of the practitioners that are found in the order of
 // a rank, and that order.
-func (q *query) ranked(s PractitionerSearch, chord string) (found, order string) {
+func (q *query) ranked(s PractitionerSearch, chord string, limit int) (found, order string) {
 	columns := q.order(s.Sort, "practitioner", s.After)
 	return "select p.practitioner, " + q.rank + " as rank, " + chord + " as chord, '' as slot\nfrom practitioner p" +
-		q.joins + q.conditions() + "\norder by " + columns + "\nlimit @limit", outside(columns)
+		q.joins + q.conditions() + "\norder by " + columns + first(limit), outside(columns)
 }
 
 // practitioners returns the query of what is shown of those who are found.
@@ -343,10 +343,11 @@ func (q *query) practitionerWord(n int, w word, meant map[string][]string) (arms
 	return []string{w.in("p.search", n), specialty, clinic, learnt}, where, exact
 }
 
-// overlaps returns the condition that a column has one of the codes.
+// overlaps returns the condition that a column has one of the codes. None are
+// asked for, too: the fewer texts a search has, the more often its plan is kept.
 func (q *query) overlaps(column, name string, codes []string) string {
-	if len(codes) == 0 {
-		return "false"
+	if codes == nil {
+		codes = []string{}
 	}
 	return column + " && " + q.keep(name, codes) + "::text[]"
 }
@@ -401,7 +402,7 @@ func offers(ctx context.Context, r engine.Reader, clinics []clinicFoundRow, offe
 	for i, c := range clinics {
 		ids[i] = c.ID
 	}
-	rows, err := r.Query(ctx, offersQuery, pgx.NamedArgs{"clinics": ids})
+	rows, err := r.Last(ctx, offersQuery, pgx.NamedArgs{"clinics": ids})
 	if err != nil {
 		return err
 	}
@@ -467,7 +468,7 @@ func offering(condition string) string {
 }
 
 func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.NamedArgs) {
-	q := &query{rank: "0", args: pgx.NamedArgs{"limit": limit, "now": now}}
+	q := &query{rank: "0", args: pgx.NamedArgs{"now": now}}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) {
 		return q.clinicWord(n, w, m.words[n]["specialty"])
 	})
@@ -487,7 +488,7 @@ func (s ClinicSearch) sql(m meaning, now time.Time, limit int) (string, pgx.Name
 	q.sortedBy(s.Sort, "rated_clinic", "clinic", chord, 0)
 	order := q.order(s.Sort, "clinic", s.After)
 	found := "with found as (\nselect p.clinic, " + q.rank + " as rank, " + chord + " as chord\nfrom clinic p" + q.joins + q.conditions() +
-		"\norder by " + order + "\nlimit @limit\n)"
+		"\norder by " + order + first(limit) + "\n)"
 	return found + strings.Replace(strings.Replace(clinicQuery, "clinic as id, name", "p.clinic as id, p.name", 1), "\nfrom clinic", "", 1) + `, p.open24h,
 	not p.closed and exists (
 		select
@@ -503,14 +504,7 @@ order by ` + outside(order), q.args
 }
 
 func (q *query) clinicWord(n int, w word, meant []string) (arms []string, where map[string]string, exact string) {
-	specialty := "false"
-	if len(meant) > 0 {
-		specialty = offering(q.overlaps("specialties", "specialty"+strconv.Itoa(n), meant))
-	}
+	specialty := offering(q.overlaps("specialties", "specialty"+strconv.Itoa(n), meant))
 	where = map[string]string{"name": w.in("p.in_name", n), "address": w.in("p.in_address", n), "specialty": specialty}
-	arms = []string{w.in("p.search", n)}
-	if len(meant) > 0 {
-		arms = append(arms, specialty)
-	}
-	return arms, where, fmt.Sprintf("p.in_address like @like%d", n)
+	return []string{w.in("p.search", n), specialty}, where, fmt.Sprintf("p.in_address like @like%d", n)
 }

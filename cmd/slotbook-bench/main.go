@@ -3,6 +3,7 @@
 //
 //	slotbook-bench              every row, five rounds
 //	slotbook-bench -quick       every row for a moment, to see that it works
+//	slotbook-bench -full        the searches in ten times as much
 //	slotbook-bench -rows HTTP   the rows whose name matches
 //
 // It starts a PostgreSQL of its own in a temporary folder, durable as in
@@ -16,8 +17,13 @@
 // and the smallest and largest. Rates of different runs say nothing about one
 // another.
 //
+// The queries of the read models are compared with the SQL that somebody would
+// write for the same answer, over read models that are filled once and kept in
+// .cache/bench. There a row is the median of a run in milliseconds and the 99th
+// percentile of all, and the ratio is that of the medians: less is better.
+//
 // The rows are printed, and written to bench.json in the working directory. It
-// exits with 0, with 1 when a row's median ratio is below its floor or a
+// exits with 0, with 1 when a row's median ratio is beyond its bound or a
 // measurement failed, and with 2 when it was told something that cannot work.
 package main
 
@@ -38,7 +44,9 @@ import (
 // options is what the command line says.
 type options struct {
 	rounds  int            // how often a candidate is measured
-	quick   bool           // short runs that cannot miss a floor
+	quick   bool           // short runs that cannot miss a bound
+	full    bool           // search as much as there may be, not a tenth
+	cache   string         // folder of what is loaded once, "" for none
 	rows    *regexp.Regexp // the names of the rows to measure
 	binary  string         // of the server
 	profile string         // folder for CPU profiles of this process, "" for none
@@ -91,7 +99,9 @@ func parse(args []string, complaints io.Writer) (options, error) {
 	flags := flag.NewFlagSet("slotbook-bench", flag.ContinueOnError)
 	flags.SetOutput(complaints)
 	flags.IntVar(&o.rounds, "n", 5, "how often each candidate is measured")
-	flags.BoolVar(&o.quick, "quick", false, "measure for a moment only, and miss no floor: shows that the program works")
+	flags.BoolVar(&o.quick, "quick", false, "measure for a moment only, and miss no bound: shows that the program works")
+	flags.BoolVar(&o.full, "full", false, "search in ten times as much")
+	flags.StringVar(&o.cache, "cache", filepath.Join(".cache", "bench"), "folder that keeps what is searched for the next run; empty = keep nothing")
 	flags.StringVar(&rows, "rows", "", "regular expression of the rows to measure; empty = all")
 	flags.StringVar(&o.binary, "server", beside("slotbook"), "the slotbook binary; it is built when it is missing")
 	flags.StringVar(&o.profile, "cpuprofile", "", "folder for CPU profiles of this process, one for each group of rows")
@@ -100,6 +110,9 @@ func parse(args []string, complaints io.Writer) (options, error) {
 	}
 	if o.rounds < 1 || flags.NArg() > 0 {
 		return o, errors.New("-n is 1 or more, and there are no arguments besides flags")
+	}
+	if o.quick {
+		o.full, o.cache = false, ""
 	}
 	var err error
 	o.rows, err = regexp.Compile(rows)

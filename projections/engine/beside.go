@@ -139,7 +139,7 @@ func (e *Engine) behind(ctx context.Context) (uint64, error) {
 }
 
 // live returns where the model's live tables are.
-func (e *Engine) live(ctx context.Context, from Reader, m Model, lock string) (domain.Position, error) {
+func (e *Engine) live(ctx context.Context, from querier, m Model, lock string) (domain.Position, error) {
 	var at domain.Position
 	err := from.QueryRow(ctx, `
 		select position

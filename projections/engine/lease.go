@@ -69,7 +69,7 @@ func (b *builder) whyNot(ctx context.Context) error {
 	return errElsewhere
 }
 
-func parkedIn(ctx context.Context, from Reader, schema string) ([]Parked, error) {
+func parkedIn(ctx context.Context, from querier, schema string) ([]Parked, error) {
 	rows, _ := from.Query(ctx, `
 		select "table", key, position, error, count
 		from slotbook.projection_parked

@@ -167,7 +167,7 @@ func (b *builder) atOnce(ctx context.Context, at *domain.Position, read func(Rea
 
 // unlimited lifts the pool's limit for one statement: a digest may take as long
 // as the table is large.
-func unlimited(ctx context.Context, read Reader) error {
+func unlimited(ctx context.Context, read querier) error {
 	var lifted string
 	return read.QueryRow(ctx, "select set_config('statement_timeout', '0', true)").Scan(&lifted)
 }
@@ -187,7 +187,7 @@ func parkedKeys(parked []Parked, table string) []string {
 const bucketOf = "(hashtextextended(t.%q::text, 0) & 255)::int"
 
 // digest sums a hash over all rows but the parked ones, by bucket.
-func digest(ctx context.Context, read Reader, schema string, t Table, parked []Parked) (Digest, error) {
+func digest(ctx context.Context, read querier, schema string, t Table, parked []Parked) (Digest, error) {
 	var d Digest
 	if err := unlimited(ctx, read); err != nil {
 		return d, err
@@ -251,7 +251,7 @@ func (b *builder) name(ctx context.Context, c Compared, t Table, parked []Parked
 }
 
 // hashes returns a hash of each row in some buckets, by key.
-func hashes(ctx context.Context, read Reader, schema string, t Table, buckets []int, parked []Parked) (map[string]int64, error) {
+func hashes(ctx context.Context, read querier, schema string, t Table, buckets []int, parked []Parked) (map[string]int64, error) {
 	if err := unlimited(ctx, read); err != nil {
 		return nil, err
 	}

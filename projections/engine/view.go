@@ -16,8 +16,17 @@ import (
 	"github.com/slotbook/slotbook/domain"
 )
 
-// Reader is what a view can do: read.
+// Reader is what a view can do: read. One query ends before the next begins.
 type Reader interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	// Last is Query when nothing is read afterwards. It saves the round trip in
+	// which the view would end.
+	Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// querier is whatever runs queries.
+type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
@@ -65,8 +74,8 @@ func (e *Engine) View(ctx context.Context, least domain.Position, models []strin
 
 // view is what the views of one set of models send.
 type view struct {
-	path    string
-	lock    string
+	path    string // to search
+	lock    string // of the tables
 	schemas []string
 }
 
@@ -83,7 +92,7 @@ func (e *Engine) newView(models []string) (view, error) {
 			tables = append(tables, `"`+m.Schema()+`"."`+t.tableName()+`"`)
 		}
 	}
-	v.path = `set local search_path to "` + strings.Join(v.schemas, `", "`) + `", public`
+	v.path = `"` + strings.Join(v.schemas, `", "`) + `", public`
 	v.lock = "lock table " + strings.Join(tables, ", ") + " in access share mode"
 	return v, nil
 }
@@ -118,26 +127,26 @@ func (v view) wait(
 // snapshot is taken, by the first select: were it the other way round, a swap
 // in between would give tables that the snapshot sees only half of.
 func (v view) once(ctx context.Context, e *Engine, least domain.Position, read func(Reader) error) (domain.Position, error) {
-	var at domain.Position
 	conn, err := e.config.Pool.Acquire(ctx)
 	if err != nil {
 		return 0, away(err, !errors.Is(ctx.Err(), context.Canceled))
 	}
 	defer conn.Release()
-	err = v.begin(ctx, conn.Conn(), &at)
+	r := &reading{view: v, conn: conn.Conn()}
+	if least > 0 { // what is too old is not read
+		err = r.begin(ctx)
+	}
 	switch {
 	case err != nil:
-		err = fmt.Errorf("view %s: %w", strings.Join(v.schemas, ", "), err)
-	case at < least:
+	case r.at < least:
 		err = errBehind
 	default:
-		err = read(conn)
+		err = read(r)
 	}
-	_, ended := conn.Exec(ctx, "rollback") // nothing was written; it is the cheaper end after a failure, too
-	if err == nil {
+	if ended := r.end(ctx); err == nil {
 		err = ended
 	}
-	return at, away(err, ctx.Err() == nil && lost(err))
+	return r.at, away(err, ctx.Err() == nil && lost(err))
 }
 
 // away makes err [ErrAway] when that is what it means.
@@ -161,16 +170,4 @@ func lost(err error) bool {
 		return true
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
-}
-
-func (v view) begin(ctx context.Context, conn *pgx.Conn, at *domain.Position) error {
-	batch := &pgx.Batch{}
-	batch.Queue("begin isolation level repeatable read read only")
-	batch.Queue(v.path)
-	batch.Queue(v.lock)
-	batch.Queue(`
-		select coalesce(min(position), 0)
-		from slotbook.projection_checkpoint
-		where schema = any($1)`, v.schemas).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
-	return conn.SendBatch(ctx, batch).Close()
 }

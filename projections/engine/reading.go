@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// reading is a view while it is read. It begins with its first query and ends
+// with its last, in the same round trips.
+type reading struct {
+	view
+	conn    *pgx.Conn
+	at      domain.Position
+	begun   bool
+	over    bool             // nothing is read any more
+	results pgx.BatchResults // of the query before, nil when they are closed
+}
+
+var errOver = errors.New("the last query of the view was run before")
+
+// Query runs a query.
+func (r *reading) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return r.query(ctx, false, sql, args)
+}
+
+// Last runs the last query.
+func (r *reading) Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return r.query(ctx, true, sql, args)
+}
+
+// QueryRow runs a query for one row.
+func (r *reading) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if err := r.ready(ctx, false, sql, args); err != nil {
+		return failedRow{err}
+	}
+	if r.results == nil {
+		return r.conn.QueryRow(ctx, sql, args...)
+	}
+	return r.results.QueryRow()
+}
+
+func (r *reading) query(ctx context.Context, last bool, sql string, args []any) (pgx.Rows, error) {
+	if err := r.ready(ctx, last, sql, args); err != nil {
+		return failedRows{err: err}, err
+	}
+	if r.results == nil {
+		return r.conn.Query(ctx, sql, args...)
+	}
+	return r.results.Query()
+}
+
+// ready brings the view to where the query's result comes next: in r.results
+// or, when that is nil, once the query is sent by itself. The latter is for a
+// query that the connection meets for the first time: it is prepared before
+// everything that is sent with it, where the tables have no names yet.
+func (r *reading) ready(ctx context.Context, last bool, sql string, args []any) error {
+	if err := r.close(); err != nil {
+		return err
+	}
+	if r.over {
+		return errOver
+	}
+	met := r.met()
+	if met[sql] {
+		err := r.send(ctx, last, sql, args)
+		if !r.forgotten(err) {
+			return err
+		}
+	}
+	const enough = 400 // less than a connection keeps prepared
+	if len(met) >= enough {
+		clear(met)
+	}
+	met[sql] = true
+	r.over = last
+	if r.begun {
+		return nil
+	}
+	return r.begin(ctx)
+}
+
+// met returns the queries that the connection has met.
+func (r *reading) met() map[string]bool {
+	const key = "slotbook.views"
+	data := r.conn.PgConn().CustomData()
+	met, ok := data[key].(map[string]bool)
+	if !ok {
+		met = map[string]bool{}
+		data[key] = met
+	}
+	return met
+}
+
+// forgotten reports whether an error says that the query had to be prepared
+// again. Nothing was run then.
+func (r *reading) forgotten(err error) bool {
+	const undefinedTable = "42P01"
+	failure, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && failure.Code == undefinedTable && !r.begun && r.conn.PgConn().TxStatus() == 'I'
+}
+
+// send sends the query, with the beginning of the view before it and the end
+// after it.
+func (r *reading) send(ctx context.Context, last bool, sql string, args []any) error {
+	batch := &pgx.Batch{}
+	beginning := 0
+	if !r.begun {
+		r.queueBegin(batch)
+		beginning = batch.Len()
+	}
+	batch.Queue(sql, args...)
+	if last {
+		batch.Queue("rollback")
+	}
+	r.results = r.conn.SendBatch(ctx, batch)
+	if beginning > 0 {
+		if err := r.began(beginning); err != nil {
+			return errors.Join(err, r.close())
+		}
+	}
+	r.over = last
+	return nil
+}
+
+// began reads that the view has begun.
+func (r *reading) began(statements int) error {
+	for range statements - 1 {
+		if _, err := r.results.Exec(); err != nil {
+			return err
+		}
+	}
+	if err := r.results.QueryRow().Scan(&r.at, nil); err != nil {
+		return err
+	}
+	r.begun = true
+	return nil
+}
+
+// begin begins the view by itself.
+func (r *reading) begin(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	r.queueBegin(batch)
+	r.results = r.conn.SendBatch(ctx, batch)
+	err := r.began(batch.Len())
+	if err = errors.Join(err, r.close()); err != nil {
+		return fmt.Errorf("view %s: %w", strings.Join(r.schemas, ", "), err)
+	}
+	return nil
+}
+
+// queueBegin queues what a view begins with, the position last.
+func (r *reading) queueBegin(batch *pgx.Batch) {
+	batch.Queue("begin isolation level repeatable read read only")
+	batch.Queue(r.lock)
+	batch.Queue(`
+		select coalesce(min(position), 0), set_config('search_path', $2, true)
+		from slotbook.projection_checkpoint
+		where schema = any($1)`, r.schemas, r.path)
+}
+
+// close ends the query before.
+func (r *reading) close() error {
+	if r.results == nil {
+		return nil
+	}
+	err := r.results.Close()
+	r.results = nil
+	return err
+}
+
+// end ends the view, and begins it before when nothing was read: its position
+// is wanted.
+func (r *reading) end(ctx context.Context) error {
+	err := r.close()
+	if !r.begun && err == nil && !r.conn.IsClosed() {
+		err = r.begin(ctx)
+	}
+	if r.conn.IsClosed() || r.conn.PgConn().TxStatus() == 'I' && err == nil {
+		return err
+	}
+	_, ended := r.conn.Exec(ctx, "rollback") // nothing was written; it is the cheaper end after a failure, too
+	return errors.Join(err, ended)
+}
+
+// failedRow is the answer to a query that could not be run.
+type failedRow struct{ err error }
+
+// Scan returns why.
+func (r failedRow) Scan(...any) error { return r.err }
+
+// failedRows are the answer to a query that could not be run.
+type failedRows struct {
+	pgx.Rows
+	err error
+}
+
+// Close does nothing.
+func (failedRows) Close() {}
+
+// Next is false.
+func (failedRows) Next() bool { return false }
+
+// Err returns why.
+func (r failedRows) Err() error { return r.err }
