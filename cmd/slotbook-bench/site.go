@@ -15,6 +15,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/projections"
+	"github.com/slotbook/slotbook/projections/operations"
 )
 
 // site is the HTTP interface of this process on loopback, over a load, and its
@@ -50,11 +51,15 @@ func (a *asking) serve(ctx context.Context) (*site, error) {
 }
 
 func (a *asking) handler() (http.Handler, error) {
+	slots := projections.NewAvailability(a.engine)
 	return httpapi.New(httpapi.Config{
 		Commands: commands.New(commands.Config{Store: a.store, Now: loadedAt, NewID: newID, HoldKey: masterKey(), NameKey: masterKey()}),
-		Codec:    a.codec, Slots: projections.NewAvailability(a.engine), Appointments: projections.NewAppointments(a.engine),
+		Codec:    a.codec, Slots: slots, Appointments: projections.NewAppointments(a.engine),
 		Days: projections.NewDaySheets(a.engine), Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: postgres.NewReference(a.pool),
+		Waits: projections.NewWaits(a.engine), Projections: operations.New(operations.Config{Engine: a.engine, Now: time.Now}),
+		Live:     projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: loadedAt}),
+		Streams:  httpapi.StreamConfig{Now: time.Now},
 		Pictures: noPictures{}, Head: a.store.Head, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),
 	})
 }
