@@ -29,7 +29,7 @@ var (
 // Explain returns the plans of every query of a search.
 func (s PractitionerSearch) Explain(ctx context.Context, r engine.Reader) (string, error) {
 	e := &explaining{Reader: r}
-	_, err := s.read(ctx, e, limited(s.Limit)+1)
+	_, _, err := s.read(ctx, e, limited(s.Limit)+1)
 	return e.plans, err
 }
 

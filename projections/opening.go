@@ -240,7 +240,11 @@ func walked[T any](ctx context.Context, r engine.Reader, q *query, with effort, 
 	}
 	q.args["ahead"] = with.ahead
 	for {
-		rows, err := r.Query(ctx, sql(walk), q.args)
+		text, err := q.unlimited(ctx, r, sql(walk))
+		if err != nil {
+			return nil, err
+		}
+		rows, err := r.Query(ctx, text, q.args)
 		if err != nil {
 			return nil, err
 		}

@@ -147,13 +147,24 @@ const limits = `
 // unlimited returns a query of judged slots without limits when nobody has set
 // any, and else as it is.
 func unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
+	return (&query{}).unlimited(ctx, r, sql)
+}
+
+// unlimited is the same for several queries of one view, which asks once.
+func (q *query) unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
 	if !strings.Contains(sql, limits) {
 		return sql, nil
 	}
-	var set bool
-	err := r.QueryRow(ctx, "select exists (select from policy where practitioner_day > 0 or practitioner_week > 0)").Scan(&set)
-	if err != nil || set {
-		return sql, err
+	if q.limits == nil {
+		var set bool
+		err := r.QueryRow(ctx, "select exists (select from policy where practitioner_day > 0 or practitioner_week > 0)").Scan(&set)
+		if err != nil {
+			return "", err
+		}
+		q.limits = &set
+	}
+	if *q.limits {
+		return sql, nil
 	}
 	return strings.ReplaceAll(sql, limits, ""), nil
 }

@@ -161,9 +161,7 @@ func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, 
 	var rows []practitionerFoundRow
 	var free map[domain.SlotID]*Slot
 	at, err := d.views.View(ctx, least, s.models(), func(r engine.Reader) (err error) {
-		if rows, err = s.read(ctx, r, limit+1); err == nil && s.Sort == ByEarliest {
-			free, err = slotsByID(ctx, r, rows, s.Now)
-		}
+		rows, free, err = s.read(ctx, r, limit+1)
 		return err
 	})
 	if err != nil {
@@ -214,26 +212,35 @@ func (s PractitionerSearch) models() []string {
 	return models
 }
 
-func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int) ([]practitionerFoundRow, error) {
+// read returns who is found, and when they are searched by it the first free slot
+// of each.
+func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int) ([]practitionerFoundRow, map[domain.SlotID]*Slot, error) {
 	m, err := meant(ctx, r, s.Words, s.Named, s.Area)
 	if err == nil && !s.OpenAt.IsZero() {
 		err = opened(ctx, r, s.OpenAt)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	q, chord := s.query(m, limit)
 	if s.Sort != ByEarliest {
-		rows, err := r.Last(ctx, q.practitioners(q.ranked(s, chord, limit)), q.args)
+		sql, err := q.unlimited(ctx, r, q.practitioners(q.ranked(s, chord, limit)))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return pgx.CollectRows(rows, pgx.RowToStructByName[practitionerFoundRow])
+		found, _ := r.Last(ctx, sql, q.args)
+		rows, err := pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		return rows, nil, err
 	}
 	after := TimeCursor{time.UnixMicro(int64(s.After.Rank)), s.After.Name}
-	return walked[practitionerFoundRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
+	rows, err := walked[practitionerFoundRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
 		return q.practitioners(q.soonest(walk, after, ", 0 as rank, "+chord+" as chord"), "f.start, f.slot")
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	free, err := q.slotsOf(ctx, r, rows, s.Now)
+	return rows, free, err
 }
 
 type practitionerFoundRow struct {
@@ -246,17 +253,30 @@ type practitionerFoundRow struct {
 	Slot     domain.SlotID `db:"slot"` // the first free one, of a search ByEarliest
 }
 
-// slotsByID returns the slots of the rows.
-func slotsByID(ctx context.Context, r engine.Reader, rows []practitionerFoundRow, now time.Time) (map[domain.SlotID]*Slot, error) {
+// slotsOfQuery gives slots by their ids, each looked up by itself.
+const slotsOfQuery = `
+select found.*
+from unnest(@slots::text[]) as wanted (slot)
+cross join lateral (` + judgedSlotQuery + `
+	and s.slot = wanted.slot
+	offset 0) found`
+
+// slotsOf returns the slots of the rows; it is the last that a view reads.
+func (q *query) slotsOf(ctx context.Context, r engine.Reader, rows []practitionerFoundRow, now time.Time) (map[domain.SlotID]*Slot, error) {
 	ids := make([]domain.SlotID, len(rows))
 	for i, row := range rows {
 		ids[i] = row.Slot
 	}
 	args := slotArguments(now)
 	args["slots"] = ids
-	slots, err := querySlots(ctx, r, judgedSlotQuery+"\n\tand s.slot = any(@slots::text[])", args)
+	sql, err := q.unlimited(ctx, r, slotsOfQuery)
+	if err != nil {
+		return nil, err
+	}
+	last, _ := r.Last(ctx, sql, args)
+	slots, err := pgx.CollectRows(last, pgx.RowToStructByName[Slot])
 	found := map[domain.SlotID]*Slot{}
-	for _, s := range slots {
+	for _, s := range inUTC(slots) {
 		found[s.ID] = &s
 	}
 	return found, err

@@ -21,6 +21,8 @@ type query struct {
 	rank  string // "0" for none
 	args  pgx.NamedArgs
 	words []word
+
+	limits *bool // whether anybody has limits of visits; nil = that was not asked yet
 }
 
 // word is a word of a search.
