@@ -117,7 +117,7 @@ func (r *replay) applyCalendars(ctx context.Context) error {
 	if len(r.change.Calendars) == 0 {
 		return nil
 	}
-	for _, id := range slices.Sorted(maps.Keys(r.looked)) {
+	for _, id := range slices.Sorted(maps.Keys(r.looks)) {
 		opening, err := r.h.OpenDays(ctx, r.request(system), id)
 		if err != nil {
 			return err
@@ -150,10 +150,8 @@ func (r *replay) applySchedules(ctx context.Context) error {
 		if err := r.resettle(ctx, opening.Displaced); err != nil {
 			return err
 		}
-		if !r.looked[at.Practitioner] {
-			if err := r.lookAgain(ctx, at.Practitioner); err != nil {
-				return err
-			}
+		if err := r.lookAgain(ctx, at.Practitioner); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -33,10 +33,10 @@ type replay struct {
 	h       *commands.Handler
 	tally   *tally
 	agenda  agenda
-	items   int                            // how many were put on the agenda
-	ids     int                            // how many were given out
-	looked  map[domain.PractitionerID]bool // whose days are opened as time goes on
-	away    map[domain.AppointmentID]bool  // whose patients would have cancelled, and do not come
+	items   int                                 // how many were put on the agenda
+	ids     int                                 // how many were given out
+	looks   map[domain.PractitionerID]time.Time // when a practitioner's days are opened next: a day ends at a clinic
+	away    map[domain.AppointmentID]bool       // whose patients would have cancelled, and do not come
 	drift   Drift
 	replays Replayed
 }
@@ -44,7 +44,7 @@ type replay struct {
 func newReplay(c Change, real *reality, from time.Time) *replay {
 	r := &replay{
 		change: c, real: real, clock: from, tally: newTally(real.past, from),
-		looked: map[domain.PractitionerID]bool{}, away: map[domain.AppointmentID]bool{},
+		looks: map[domain.PractitionerID]time.Time{}, away: map[domain.AppointmentID]bool{},
 		drift: Drift{Differences: map[string]int{}},
 	}
 	maps.Copy(r.tally.slots, real.tally.slots)
@@ -192,7 +192,7 @@ func open(id domain.PractitionerID) act {
 	}
 }
 
-// look opens a practitioner's days whenever a day ends at a clinic.
+// look opens a practitioner's days, and again whenever a day ends at a clinic.
 func look(id domain.PractitionerID) act {
 	return func(ctx context.Context, r *replay) error {
 		if err := open(id)(ctx, r); err != nil {
@@ -202,13 +202,24 @@ func look(id domain.PractitionerID) act {
 	}
 }
 
+// lookAgain puts the next look on the agenda.
 func (r *replay) lookAgain(ctx context.Context, id domain.PractitionerID) error {
 	standings, err := r.h.Standings(ctx, id)
-	if err == nil && !standings[0].NextDay.IsZero() {
-		r.looked[id] = true
-		r.at(standings[0].NextDay, look(id))
+	if err != nil {
+		return err
 	}
-	return err
+	next := standings[0].NextDay
+	if next.IsZero() || next.Equal(r.looks[id]) {
+		return nil
+	}
+	r.looks[id] = next
+	r.at(next, func(ctx context.Context, r *replay) error {
+		if !r.looks[id].Equal(next) {
+			return nil // it is another time by now
+		}
+		return look(id)(ctx, r)
+	})
+	return nil
 }
 
 // ruled returns the rule that refused a command, "" when none did, and an error
@@ -227,9 +238,12 @@ func ruled(err error) (rule string, fault error) {
 // begin puts the change in force.
 func (r *replay) begin(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(r.real.schedules)) {
-		if err := r.lookAgain(ctx, id); err != nil {
+		if err := look(id)(ctx, r); err != nil { // a day may end as the period begins
 			return err
 		}
+	}
+	if err := r.heed(ctx); err != nil {
+		return err
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.real.ahead)) {
 		r.expect(id, r.tally.visits[id])
@@ -309,8 +323,8 @@ func (r *replay) copy(ctx context.Context, m moment, e domain.Event) error {
 			return r.setPolicy(ctx, s, policy.Terms{})
 		}
 	case clinic.Event:
-		for _, id := range slices.Sorted(maps.Keys(r.looked)) {
-			r.at(r.clock, open(id)) // those who are there adopt it
+		for _, id := range slices.Sorted(maps.Keys(r.looks)) {
+			r.at(r.clock, look(id)) // those who are there adopt it
 		}
 	}
 	return nil
@@ -354,7 +368,7 @@ func (r *replay) setSchedule(ctx context.Context, m moment, event schedule.Event
 		return err
 	}
 	r.compare(m, "", "done", cmp.Or(rule, "done"))
-	if whose != "" && !r.looked[whose] {
+	if whose != "" {
 		return r.lookAgain(ctx, whose)
 	}
 	return nil

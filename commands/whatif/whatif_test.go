@@ -284,7 +284,9 @@ func TestWhoWasBookedBeforeIsMovedWhenTheScheduleChanges(t *testing.T) {
 	p.books(ana, wall(1, 9, 0))
 	p.now = monday
 	p.books(boris, wall(1, 11, 0))
+	p.now = monday
 	p.books(carla, wall(2, 10, 0))
+	p.books(ana, wall(3, 11, 0))
 	report, _, then := p.with(whatif.Change{Schedules: map[whatif.Place]schedule.Pattern{{Practitioner: silva, Clinic: lisbon}: hours(11, 12)}})
 	require.Equal(t, 2, report.Replayed.Displaced)
 	require.Equal(t, 1, then.Cancelled, "at eleven boris has the time that ana would need")
