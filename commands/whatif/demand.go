@@ -112,8 +112,19 @@ func (r *replay) wishFor(m moment, e demand.Refused) wish {
 			Patient:     domain.PatientID(domain.NewID("what if", "patient", m.ID)),
 			VisitType:   string(e.VisitType), Slots: []domain.SlotID{e.Slot},
 		},
-		clinic: e.Clinic, slots: []seenSlot{s}, gone: []bool{s.withdrawn}, by: appointment.ByPatient,
+		clinic: e.Clinic, slots: []seenSlot{s}, gone: []bool{s.withdrawn}, by: r.wishedBy(e),
 	}
+}
+
+// wishedBy returns whose wish was refused: that of staff when the notice and the
+// horizon, which hold for patients, really stood in the way and did not refuse it.
+func (r *replay) wishedBy(e demand.Refused) appointment.Initiator {
+	terms, ahead := r.real.effective(e.Clinic, e.Practitioner, e.VisitType), e.Start.Sub(e.At)
+	stands := ahead < terms.MinNotice || terms.Horizon > 0 && ahead > terms.Horizon
+	if stands && e.Wish == "book" && e.Rule != commands.ErrNotice.Rule && e.Rule != commands.ErrHorizon.Rule {
+		return appointment.ByClinic
+	}
+	return appointment.ByPatient
 }
 
 // introduce makes a patient known who has no name.

@@ -355,7 +355,7 @@ func (r *replay) setSchedule(ctx context.Context, m moment, event schedule.Event
 	case schedule.ExceptionSet:
 		_, _, err = r.h.SetException(ctx, req, schedule.SetException{Practitioner: e.Practitioner, Exception: e.Exception})
 	case schedule.ExceptionRemoved:
-		_, _, err = r.h.RemoveException(ctx, req, schedule.RemoveException{Practitioner: e.Practitioner, Date: e.Date, Clinic: e.Clinic})
+		_, _, err = r.h.RemoveException(ctx, req, schedule.RemoveException(e))
 	case schedule.Blocked:
 		_, _, err = r.h.Block(ctx, req, schedule.BlockTime{Practitioner: e.Practitioner, Block: e.Block})
 	case schedule.Unblocked:

@@ -379,6 +379,51 @@ func TestARequestThatLapsedIsAVisitWhereNobodyHasToApprove(t *testing.T) {
 	require.Equal(t, 2*time.Hour, then.Taken)
 }
 
+func TestAWishThatTheNoticeDidNotRefuseWasThatOfStaff(t *testing.T) {
+	t.Parallel()
+	p := newPast(t)
+	p.books(ana, wall(0, 9, 0))
+	p.policy(policy.Terms{MinNotice: new(6 * 60)})
+	b := p.visitAt(boris, wall(0, 9, 0))
+	b.By = appointment.ByClinic
+	_, err := p.h.Book(t.Context(), p.request(), b)
+	require.Error(t, err)
+	_, really, then := p.with(clinicSays(policy.Terms{MinNotice: new(6 * 60)}))
+	require.Equal(t, map[string]int{"slot.taken": 1}, really.Refused)
+	require.Equal(t, map[string]int{"policy.notice": 1}, then.Refused, "ana is refused, and so boris has the slot")
+	require.Equal(t, 1, then.Booked)
+}
+
+func TestMovesUndoingsAndRequestsAreReplayed(t *testing.T) {
+	t.Parallel()
+	p := newPast(t)
+	moved, undone := p.books(ana, wall(1, 9, 0)), p.books(boris, wall(1, 10, 0))
+	p.now = p.now.Add(time.Minute)
+	to := p.visitAt(ana, wall(2, 9, 0))
+	to.Appointment = moved
+	_, err := p.h.Reschedule(t.Context(), p.request(), commands.Move{Booking: to})
+	require.NoError(t, err)
+	p.cancels(undone)
+	p.now = p.now.Add(time.Minute)
+	_, err = p.h.Undo(t.Context(), p.request(), undone)
+	require.NoError(t, err)
+	p.policy(policy.Terms{Approval: new(true)})
+	approved, declined := p.books(carla, wall(3, 9, 0)), p.books(ana, wall(3, 10, 0))
+	_, err = p.h.Approve(t.Context(), p.request(), approved)
+	require.NoError(t, err)
+	_, err = p.h.Decline(t.Context(), p.request(), commands.Refusal{Appointment: declined, Code: "other"})
+	require.NoError(t, err)
+	_, really, then := p.with(clinicSays(policy.Terms{RescheduleBefore: new(48 * 60), Approval: new(false)}))
+	require.Equal(t, 1, really.Moved)
+	require.Equal(t, 1, really.Declined)
+	require.Equal(t, 3*time.Hour, really.Taken)
+	require.Zero(t, then.Moved, "it is too late")
+	require.Equal(t, map[string]int{"appointment.reschedule-late": 1}, then.Refused)
+	require.Zero(t, then.Declined, "nobody had to approve")
+	require.Equal(t, 4*time.Hour, then.Taken)
+	require.Equal(t, 1, then.Cancelled)
+}
+
 func TestNoShowsAreNotedWhenTheOtherPolicySaysSo(t *testing.T) {
 	t.Parallel()
 	p := newPast(t)
@@ -426,7 +471,7 @@ func TestAYearIsReplayedAsItWas(t *testing.T) {
 			}
 			store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: now, StepByStep: c.stepByStep})
 			_, err := demo.Write(t.Context(), demo.Config{
-				Store: store, Clock: clock, NewID: uuid.NewString, Seed: 20260601, First: "2026-01-01", Until: domain.Day("2026-05-01").Start(), Wishes: 12,
+				Store: store, Clock: clock, NewID: uuid.NewString, Seed: 20260601, First: "2026-01-01", Until: domain.Day("2026-04-10").Start(), Wishes: 10,
 			})
 			require.NoError(t, err)
 			config := whatif.Config{Log: store}
@@ -439,7 +484,11 @@ func TestAYearIsReplayedAsItWas(t *testing.T) {
 			report, err := whatif.Run(t.Context(), config)
 			require.NoError(t, err)
 			t.Logf("%d events, %d steps", report.Events, report.Drift.Compared)
-			require.Greater(t, report.Drift.Compared, 300)
+			require.Greater(t, report.Drift.Compared, 200)
+			if c.ahead { // when a hold was completed or a request approved is a guess then
+				require.LessOrEqual(t, report.Drift.Total(), 2, "%v", report.Drift.Examples)
+				return
+			}
 			require.Empty(t, report.Drift.Differences, "%v", report.Drift.Examples)
 			for _, place := range report.Clinics {
 				require.Equal(t, place.Real, place.AsWas)
