@@ -31,19 +31,7 @@ func (d *dates) of(page []domain.Recorded) []moment {
 	dated := make([]moment, len(page))
 	floor, at := d.last, d.last
 	for i, r := range page {
-		if d.recorded.IsZero() {
-			at = r.RecordedAt
-		} else {
-			at = at.Add(max(0, r.RecordedAt.Sub(d.recorded)))
-		}
-		d.recorded = r.RecordedAt
-		earliest, latest := bounds(r.Event)
-		switch {
-		case !earliest.IsZero() && (at.Before(earliest) || earliest.Equal(latest)):
-			at = earliest
-		case !latest.IsZero() && at.After(latest):
-			at = latest
-		}
+		at = d.guess(at, r)
 		dated[i] = moment{r, at}
 	}
 	settle(dated)
@@ -60,6 +48,24 @@ func (d *dates) of(page []domain.Recorded) []moment {
 		d.last = dated[n-1].at
 	}
 	return dated
+}
+
+// guess returns when an event was decided: what it says, else as long after the one
+// before as it was recorded later.
+func (d *dates) guess(before time.Time, r domain.Recorded) time.Time {
+	at := r.RecordedAt
+	if !d.recorded.IsZero() {
+		at = before.Add(max(0, r.RecordedAt.Sub(d.recorded)))
+	}
+	d.recorded = r.RecordedAt
+	earliest, latest := bounds(r.Event)
+	switch {
+	case !earliest.IsZero() && (at.Before(earliest) || earliest.Equal(latest)):
+		return earliest
+	case !latest.IsZero() && at.After(latest):
+		return latest
+	}
+	return at
 }
 
 // settle sees to it that no event is later than one that follows it.

@@ -314,15 +314,11 @@ func (r *replay) copy(ctx context.Context, m moment, e domain.Event) error {
 	}); err != nil {
 		return err
 	}
-	if len(known[m.Stream]) > 0 {
-		r.renew()
+	if len(known[m.Stream]) == 0 {
+		return r.applyTo(ctx, e)
 	}
-	switch e := e.(type) {
-	case clinic.Registered:
-		if s := (policy.Scope{Kind: policy.OfClinic, ID: string(e.Clinic)}); r.change.terms(s) != (policy.Terms{}) {
-			return r.setPolicy(ctx, s, policy.Terms{})
-		}
-	case clinic.Event:
+	r.renew()
+	if _, ok := e.(clinic.Event); ok {
 		for _, id := range slices.Sorted(maps.Keys(r.looks)) {
 			r.at(r.clock, look(id)) // those who are there adopt it
 		}

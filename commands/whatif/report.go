@@ -151,6 +151,9 @@ func (r *run) report(ctx context.Context) (Report, error) {
 		w.tally.close(end)
 	}
 	r.real.tally.close(end)
+	if err := r.worlds[1].known(ctx); err != nil {
+		return Report{}, err
+	}
 	was, whatIf := r.worlds[0], r.worlds[1]
 	report := Report{From: r.From, To: end, Events: r.events, Drift: was.drift, Replayed: whatIf.replays}
 	ids := map[domain.ClinicID]bool{}

@@ -72,8 +72,8 @@ var (
 	ErrPeriod = errors.New("a period ends after it begins")
 	// ErrNothing says that the log holds nothing in the period.
 	ErrNothing = errors.New("the log holds nothing in the period")
-	// ErrUnknown says that the change names what does not exist when the period begins.
-	ErrUnknown = errors.New("unknown when the period begins")
+	// ErrUnknown says that the change names what did not exist until the period ended.
+	ErrUnknown = errors.New("unknown until the period ends")
 )
 
 // pageSize is how many events are read at once.

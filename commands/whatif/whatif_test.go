@@ -500,6 +500,27 @@ func TestAYearIsReplayedAsItWas(t *testing.T) {
 	}
 }
 
+func TestAChangeCountsFromWhenWhatItNamesIsKnown(t *testing.T) {
+	t.Parallel()
+	p := newPast(t)
+	p.books(ana, wall(1, 9, 0))
+	p.books(boris, wall(1, 15, 0))
+	p.books(carla, wall(2, 9, 0))
+	report, err := whatif.Run(t.Context(), whatif.Config{Log: p.store, To: wall(7, 0, 0), Change: whatif.Change{
+		EveryClinic: policy.Terms{Horizon: new(24 * 60)},
+		Policies:    map[policy.Scope]policy.Terms{{Kind: policy.OfPractitioner, ID: string(silva)}: {Horizon: new(36 * 60)}},
+		Schedules:   map[whatif.Place]schedule.Pattern{{Practitioner: silva, Clinic: lisbon}: {Weekly: hours(9, 17).Weekly}},
+		Calendars:   map[domain.ClinicID]domain.Calendar{lisbon: {ClosingDays: []domain.ClosingDay{{Day: "2026-06-04", Reason: "a holiday"}}}},
+	}})
+	require.NoError(t, err)
+	require.Empty(t, report.Drift.Differences)
+	really, then := report.Clinics[0].Real, report.Clinics[0].WhatIf
+	require.Equal(t, map[string]int{"slot.not-found": 1}, really.Refused)
+	require.Equal(t, map[string]int{"policy.horizon": 1}, then.Refused, "carla asks two days ahead")
+	require.Equal(t, 7*3*time.Hour, really.Offered)
+	require.Equal(t, 6*8*time.Hour, then.Offered)
+}
+
 func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
 	t.Parallel()
 	p := newPast(t)
@@ -515,10 +536,10 @@ func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
 		}}, whatif.ErrUnknown},
 		"a practitioner that nobody knows": {whatif.Config{From: monday.Add(time.Minute), Change: whatif.Change{
 			Schedules: map[whatif.Place]schedule.Pattern{{Practitioner: "x", Clinic: lisbon}: hours(9, 12)},
-		}}, practitioner.ErrNotFound},
+		}}, whatif.ErrUnknown},
 		"a visit type that nobody knows": {whatif.Config{From: monday.Add(time.Minute), Change: whatif.Change{
 			VisitTypes: map[domain.VisitTypeID]whatif.VisitTypeChange{"x": {Duration: new(10)}},
-		}}, visittype.ErrNotFound},
+		}}, whatif.ErrUnknown},
 		"terms that no policy may have": {whatif.Config{From: monday.Add(time.Minute), Change: clinicSays(policy.Terms{HoldTime: new(60)})}, policy.ErrDuration},
 	} {
 		t.Run(name, func(t *testing.T) {
