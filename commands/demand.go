@@ -19,6 +19,14 @@ type Unmet struct {
 	Caller string // tells callers apart; it is not stored
 }
 
+// Write returns what stores the refusal, as an event of that id.
+func (u Unmet) Write(id string) Write {
+	return Write{
+		Stream: demand.Stream(u.Clinic, domain.DayOf(u.At)), Expected: domain.Any,
+		Events: []NewEvent{{id, u.Refused, domain.Metadata{Command: id, Actor: system}}},
+	}
+}
+
 // unmet tells what a refusal leaves behind: rules that say no to a wish, not
 // faults, repeats or requests that make no sense.
 func (h *Handler) unmet(ctx context.Context, req Request, wish string, b Booking, err error) {
@@ -159,12 +167,7 @@ func (d *DemandRecorder) Run(ctx context.Context) error {
 func (d *DemandRecorder) record(ctx context.Context, u Unmet) {
 	ctx, cancel := context.WithTimeout(ctx, demandPatience)
 	defer cancel()
-	id := d.newID()
-	_, err := d.store.Append(ctx, Write{
-		Stream: demand.Stream(u.Clinic, domain.DayOf(u.At)), Expected: domain.Any,
-		Events: []NewEvent{{id, u.Refused, domain.Metadata{Command: id, Actor: system}}},
-	})
-	if err != nil {
+	if _, err := d.store.Append(ctx, u.Write(d.newID())); err != nil {
 		d.dropped.Add(1)
 	}
 }

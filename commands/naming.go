@@ -121,7 +121,7 @@ func (h *Handler) takeName(ctx context.Context, req Request, n name.Name, c clai
 		return nil, err
 	}
 	state, wants := domain.Replay(name.Evolve, name.State{}, loaded[stream]), name.Claim{
-		Name: n, Claim: c, Deadline: h.Now().UTC().Truncate(time.Microsecond).Add(decisionTime), Fates: claim.Fates{},
+		Name: n, Claim: c, Deadline: h.Now().UTC().Truncate(time.Microsecond).Add(DecisionTime), Fates: claim.Fates{},
 	}
 	for {
 		events, err := name.Decide(state, wants)

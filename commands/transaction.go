@@ -14,9 +14,9 @@ import (
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
-// decisionTime is how long the protocol may take from its first event to its
+// DecisionTime is how long the protocol may take from its first event to its
 // last: the deadline of a set while it is decided.
-const decisionTime = 10 * time.Second
+const DecisionTime = 10 * time.Second
 
 // proposal is what a command wants to become of an appointment.
 type proposal struct {
@@ -278,7 +278,7 @@ func (h *Handler) propose(a *attempt) error {
 	at := h.now()
 	events, err := appointment.Decide(a.state, appointment.Propose{
 		Visit: a.visit, Claims: a.streams(), Reason: domain.Open(string(a.visit.Patient), a.reason),
-		Deadline: at.Add(decisionTime), At: at, Policies: a.policies, Purpose: a.purpose,
+		Deadline: at.Add(DecisionTime), At: at, Policies: a.policies, Purpose: a.purpose,
 	})
 	if err != nil {
 		return err

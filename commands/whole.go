@@ -54,7 +54,7 @@ func (r *SeriesRefused) Unwrap() error {
 
 // roundTime is how long a round of so many visits may take from its first event
 // to its last, on a store that takes them one by one.
-func roundTime(visits int) time.Duration { return decisionTime + time.Duration(visits)*decisionTime/20 }
+func roundTime(visits int) time.Duration { return DecisionTime + time.Duration(visits)*DecisionTime/20 }
 
 // whole is one try at a series of which every date is booked or none.
 type whole struct {

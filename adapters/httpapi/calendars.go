@@ -60,22 +60,32 @@ func (a *api) calendarRoutes() {
 }
 
 func (a *api) setCalendar(ctx context.Context, req commands.Request, in *setCalendarInput) (done[Calendar], error) {
-	c := clinic.SetCalendar{Zone: in.Body.Zone, Calendar: domain.Calendar{Open24h: in.Body.Open24h}}
-	for _, b := range in.Body.Hours {
-		from, to, err := wallTimes(b.From, b.To)
-		if err != nil {
-			return done[Calendar]{}, err
-		}
-		weekday, _ := domain.ParseWeekday(b.Weekday) // the OpenAPI document lists the names
-		c.Calendar.Hours = append(c.Calendar.Hours, domain.Hours{Weekday: int(weekday), From: from, To: to})
+	calendar, err := in.Body.Calendar()
+	if err != nil {
+		return done[Calendar]{}, err
 	}
-	for _, d := range in.Body.ClosingDays {
-		c.Calendar.ClosingDays = append(c.Calendar.ClosingDays, domain.ClosingDay{Day: domain.Day(d.Date), Reason: d.Reason})
-	}
+	c := clinic.SetCalendar{Zone: in.Body.Zone, Calendar: calendar}
 	id := domain.ClinicID(in.ID)
 	answer, err := a.Commands.SetClinicCalendar(ctx, req, id, c)
 	a.zones.clinics.Delete(id)
 	return finish(answer, showCalendar(id, answer.State.Zone, answer.State.Calendar), ""), err
+}
+
+// Calendar returns the calendar that the body says. Errors: [domain.ErrBadWallTime].
+func (b CalendarBody) Calendar() (domain.Calendar, error) {
+	c := domain.Calendar{Open24h: b.Open24h}
+	for _, h := range b.Hours {
+		from, to, err := wallTimes(h.From, h.To)
+		if err != nil {
+			return c, err
+		}
+		weekday, _ := domain.ParseWeekday(h.Weekday) // the OpenAPI document lists the names
+		c.Hours = append(c.Hours, domain.Hours{Weekday: int(weekday), From: from, To: to})
+	}
+	for _, d := range b.ClosingDays {
+		c.ClosingDays = append(c.ClosingDays, domain.ClosingDay{Day: domain.Day(d.Date), Reason: d.Reason})
+	}
+	return c, nil
 }
 
 func (a *api) calendar(ctx context.Context, in *byIDInput) (single[Calendar], error) {

@@ -42,6 +42,7 @@ import (
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 )
 
 var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")

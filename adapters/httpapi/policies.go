@@ -94,7 +94,7 @@ func (a *api) policyRoutesOf(kind, path, name, title string, missing *domain.Err
 }
 
 func (a *api) setPolicy(ctx context.Context, req commands.Request, of policy.Scope, body PolicyBody) (done[PolicyBody], error) {
-	terms, err := policyTermsOf(body)
+	terms, err := body.Terms()
 	if err != nil {
 		return done[PolicyBody]{}, err
 	}
@@ -113,7 +113,9 @@ func (a *api) effectivePolicy(ctx context.Context, in *effectiveInput) (single[E
 	return single[EffectivePolicy]{body: e, position: force.Position}, nil
 }
 
-func policyTermsOf(b PolicyBody) (policy.Terms, error) {
+// Terms returns the terms that the body says. Errors: [policy.ErrDuration], and
+// that of a malformed duration.
+func (b PolicyBody) Terms() (policy.Terms, error) {
 	t := policy.Terms{
 		Approval: b.Approval, Reschedules: b.Reschedules, PractitionerDay: b.PractitionerDay, PractitionerWeek: b.PractitionerWeek,
 		PatientDay: b.PatientDay, PatientPractitioner: b.PatientPractitioner, PatientActive: b.PatientActive, HoldsShare: b.HoldsShare,

@@ -129,23 +129,32 @@ func (a *api) setSchedule(ctx context.Context, req commands.Request, in *setSche
 	if err := a.checkZone(ctx, in); err != nil {
 		return done[Schedule]{}, err
 	}
-	pattern := schedule.Pattern{
-		Clinic: domain.ClinicID(in.ClinicID), HorizonDays: in.Body.HorizonDays,
-		ValidFrom: domain.Day(in.Body.ValidFrom), ValidUntil: domain.Day(in.Body.ValidUntil),
+	pattern, err := in.Body.Pattern()
+	if err != nil {
+		return done[Schedule]{}, err
 	}
-	for _, b := range in.Body.Weekly {
-		interval, err := intervalOf(b)
-		if err != nil {
-			return done[Schedule]{}, err
-		}
-		pattern.Weekly = append(pattern.Weekly, interval)
-	}
+	pattern.Clinic = domain.ClinicID(in.ClinicID)
 	answer, opening, err := a.Commands.SetSchedule(ctx, req, schedule.Set{Practitioner: domain.PractitionerID(in.ID), Pattern: pattern})
 	if err != nil {
 		return done[Schedule]{}, err
 	}
 	shown, err := a.openingOf(ctx, &answer, opening)
 	return finish(answer, Schedule{in.ID, in.ClinicID, shown}, ""), err
+}
+
+// Pattern returns the pattern that the body says, without its clinic. Errors:
+// [domain.ErrBadWallTime], [schedule.ErrDuration], and that of a malformed
+// duration.
+func (b ScheduleBody) Pattern() (schedule.Pattern, error) {
+	p := schedule.Pattern{HorizonDays: b.HorizonDays, ValidFrom: domain.Day(b.ValidFrom), ValidUntil: domain.Day(b.ValidUntil)}
+	for _, w := range b.Weekly {
+		interval, err := intervalOf(w)
+		if err != nil {
+			return p, err
+		}
+		p.Weekly = append(p.Weekly, interval)
+	}
+	return p, nil
 }
 
 func (a *api) checkZone(ctx context.Context, in *setScheduleInput) error {

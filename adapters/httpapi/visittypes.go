@@ -175,6 +175,11 @@ func visitTermsOf(b VisitTerms) (visittype.Terms, error) {
 	return t, err
 }
 
+// Minutes reads an ISO 8601 duration of whole minutes, as bodies have it. Errors:
+// that of a malformed duration, and [visittype.ErrDuration] for a duration of parts
+// of a minute.
+func Minutes(text string) (int, error) { return parseMinutes(text, visittype.ErrDuration) }
+
 // parseMinutes reads an ISO 8601 duration of whole minutes. Errors:
 // [errDuration], and partial for a duration of parts of a minute.
 func parseMinutes(text string, partial *domain.Error) (int, error) {

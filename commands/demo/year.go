@@ -70,6 +70,7 @@ func Write(ctx context.Context, c Config) (Report, error) {
 		due:    map[domain.PractitionerID]time.Time{}, taken: map[domain.SlotID]int{},
 		horizon: horizon, events: plannedEvents(c),
 	}
+	y.h.Refused = func(u commands.Unmet) { y.unmet = append(y.unmet, u) }
 	c.Clock.set(c.First.Start())
 	if err := y.setUp(ctx); err != nil {
 		return y.report, err
@@ -83,7 +84,10 @@ func Write(ctx context.Context, c Config) (Report, error) {
 			return y.report, fmt.Errorf("%s: %w", c.Clock.Now().Format(time.RFC3339), err)
 		}
 	}
-	return y.report, y.lookAhead(ctx)
+	if err := y.lookAhead(ctx); err != nil {
+		return y.report, err
+	}
+	return y.report, y.keepUnmet(ctx)
 }
 
 // year is a year in the making.
@@ -101,6 +105,7 @@ type year struct {
 	patients []domain.PatientID
 	due      map[domain.PractitionerID]time.Time // when a horizon moves
 	taken    map[domain.SlotID]int               // how often we booked a slot, as far as we remember
+	unmet    []commands.Unmet                    // what was refused and is not stored yet
 }
 
 // act is something that happens.
@@ -163,8 +168,22 @@ func (y *year) runUntil(ctx context.Context, end time.Time) error {
 		if err := next.do(ctx, y); err != nil {
 			return err
 		}
+		if err := y.keepUnmet(ctx); err != nil {
+			return err
+		}
 	}
 	y.Clock.set(end)
+	return nil
+}
+
+// keepUnmet stores what was refused.
+func (y *year) keepUnmet(ctx context.Context) error {
+	for _, u := range y.unmet {
+		if _, err := y.Store.Append(ctx, u.Write(y.NewID())); err != nil {
+			return err
+		}
+	}
+	y.unmet = nil
 	return nil
 }
 

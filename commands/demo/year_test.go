@@ -166,6 +166,7 @@ func (w written) isEventful(t *testing.T) {
 	for _, name := range []string{
 		"appointment.lapsed", "appointment.held", "appointment.requested", "appointment.declined", "appointment.booked", "appointment.cancelled",
 		"appointment.reverted", "slot.withdrawn", "schedule.clinic-adopted", "policy.set",
+		"demand.refused",
 	} {
 		require.Positive(t, w.types[name], name)
 	}
