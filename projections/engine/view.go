@@ -39,7 +39,8 @@ var errBehind = errors.New("behind the demanded position")
 //
 // least is the position that the rows must reflect at least; 0 demands nothing.
 // View waits for it, for Config.Patience, and then returns [ErrNotYet]; beyond
-// the head of the log it is [ErrPositionUnknown] at once.
+// the head of the log it is [ErrPositionUnknown] at once. Tables of another epoch
+// of the store are not read: that is [ErrRebuild].
 //
 // Views never step back: a swap waits for the views that have begun, and those
 // that begin later see the new tables.
@@ -68,10 +69,11 @@ type view struct {
 	path    string
 	lock    string
 	schemas []string
+	epoch   string
 }
 
 func (e *Engine) newView(models []string) (view, error) {
-	var v view
+	v := view{epoch: e.config.Epoch}
 	var tables []string
 	for _, name := range models {
 		m, err := e.model(name)
@@ -124,8 +126,11 @@ func (v view) once(ctx context.Context, e *Engine, least domain.Position, read f
 		return 0, away(err, !errors.Is(ctx.Err(), context.Canceled))
 	}
 	defer conn.Release()
-	err = v.begin(ctx, conn.Conn(), &at)
+	ours := false
+	err = v.begin(ctx, conn.Conn(), &at, &ours)
 	switch {
+	case err == nil && !ours:
+		err = fmt.Errorf("%w: %s", ErrRebuild, otherEpoch)
 	case err != nil:
 		err = fmt.Errorf("view %s: %w", strings.Join(v.schemas, ", "), err)
 	case at < least:
@@ -163,14 +168,14 @@ func lost(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-func (v view) begin(ctx context.Context, conn *pgx.Conn, at *domain.Position) error {
+func (v view) begin(ctx context.Context, conn *pgx.Conn, at *domain.Position, ours *bool) error {
 	batch := &pgx.Batch{}
 	batch.Queue("begin isolation level repeatable read read only")
 	batch.Queue(v.path)
 	batch.Queue(v.lock)
 	batch.Queue(`
-		select coalesce(min(position), 0)
+		select coalesce(min(position), 0), coalesce(bool_and(coalesce(store_epoch, $2) = $2), true)
 		from slotbook.projection_checkpoint
-		where schema = any($1)`, v.schemas).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
+		where schema = any($1)`, v.schemas, v.epoch).QueryRow(func(row pgx.Row) error { return row.Scan(at, ours) })
 	return conn.SendBatch(ctx, batch).Close()
 }
