@@ -180,7 +180,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
-		Head:     a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(), Epoch: a.identity.Epoch, ReadOnly: c.readOnly,
 	}

@@ -7,6 +7,9 @@
 //	slotbook projections  read models: status, rebuild, verify, roll back
 //	slotbook asof         a read model as it was
 //	slotbook diff         what has changed in a read model between two positions
+//	slotbook backup       save everything precious in one file, while the server runs
+//	slotbook restore      put a backup into an empty database
+//	slotbook store        which store this is; begin another epoch of it
 //	slotbook reference    load what authorities say from files
 //	slotbook version      what this program is
 //
@@ -36,6 +39,9 @@ type cli struct {
 	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
 	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log, one JSON object a row."`
 	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log."`
+	Backup      backupCmd      `cmd:"" help:"Save everything precious in one file, while the server runs."`
+	Restore     restoreCmd     `cmd:"" help:"Put a backup into an empty database."`
+	Store       storeCmd       `cmd:"" help:"Say which store this is, or begin another epoch of it."`
 	Reference   referenceCmd   `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
