@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -133,6 +134,20 @@ func quoted(columns []string) string {
 		names[i] = pgx.Identifier{c}.Sanitize()
 	}
 	return strings.Join(names, ", ")
+}
+
+// KeyCheck returns what the store's master key opens and no other; empty where
+// nothing was ever sealed.
+func KeyCheck(ctx context.Context, pool *pgxpool.Pool) ([]byte, error) {
+	var check []byte
+	err := pool.QueryRow(ctx, `
+		select wrapped
+		from slotbook.person_key
+		where person = $1`, noPerson).Scan(&check)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return check, err
 }
 
 // Opens reports whether a master key is the one that a check was made with; see

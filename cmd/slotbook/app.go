@@ -141,11 +141,7 @@ func (a *app) models() []string {
 
 // free returns what the database's disk has left, where that is on this machine.
 func (a *app) free(ctx context.Context) (int64, bool) {
-	var folder string
-	if err := a.pool.QueryRow(ctx, "select current_setting('data_directory')").Scan(&folder); err != nil {
-		return 0, false // who may not see it is told nothing
-	}
-	return free(folder)
+	return freeFor(ctx, a.pool)
 }
 
 // guarded returns the store without its appends where the process only reads.

@@ -73,3 +73,22 @@ func TestTablesBeyondTheEndOfTheLogAreRefusedUntilTheyAreRebuilt(t *testing.T) {
 	require.NoError(t, other.CatchUp(t.Context()))
 	w.right(other)
 }
+
+func TestIndexesThatAreMissingAndTablesThatAreLeftAreFound(t *testing.T) {
+	w := newWorld(t, bookings(20)...)
+	e := w.engine(w.config("test"))
+	should, have, err := e.Indexes(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, 3, should, "two keys and one more")
+	require.Equal(t, should, have)
+	w.exec("drop index ledger_v1.seat_patient_idx")
+	_, have, err = e.Indexes(t.Context(), "ledger")
+	require.NoError(t, err)
+	require.Equal(t, 2, have)
+	_, err = e.AsOf(t.Context(), engine.Build{}, "ledger", 5)
+	require.NoError(t, err)
+	require.NoError(t, e.Rebuild(t.Context(), engine.Build{}, "ledger"))
+	left, err := e.Left(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"ledger_v1_asof_5"}, left)
+}
