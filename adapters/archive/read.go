@@ -101,7 +101,7 @@ func (r *Reader) Prove(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == io.EOF: //nolint:errorlint // readers return the very value
+		case err == io.EOF:
 			if hex.EncodeToString(sum.Sum(nil)) != r.sum {
 				return damaged("its bytes are not those that were written")
 			}
@@ -126,7 +126,7 @@ func (r *Reader) Tables(take func(t Table, rows io.Reader) error) error {
 			return err
 		}
 	}
-	if _, err := in.ReadByte(); err != io.EOF { //nolint:errorlint // readers return the very value
+	if _, err := in.ReadByte(); err != io.EOF {
 		return damaged("it holds more than its manifest says")
 	}
 	return nil

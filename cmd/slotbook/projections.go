@@ -160,7 +160,7 @@ func (c *projectionsStatusCmd) Run(ctx context.Context, out output) error {
 		return c.say(out.out, all, func(w io.Writer) {
 			line(w, "MODEL\tVERSION\tPOSITION\tBEHIND\tLAG\tPARKED\tROLLBACK\tSTATE")
 			for _, s := range all {
-				lag := (time.Duration(s.LagSeconds * float64(time.Second))).Round(time.Millisecond)
+				lag := time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Millisecond)
 				line(w, "%s\t%d\t%d\t%d\t%v\t%d\t%t\t%s", s.Model, s.Version, s.Position, s.Behind, lag, s.Parked, s.Previous, s.state())
 			}
 		})

@@ -42,7 +42,7 @@ func (c *restoreCmd) Run(ctx context.Context, out output) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	if err := file.Prove(ctx); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
