@@ -62,5 +62,6 @@ var (
 	ErrBusy           = domain.Refusal(domain.Unavailable, "store.busy", "too many requests want the same thing; send the same request again")
 	ErrUnstorable     = domain.Refusal(domain.Invalid, "text.unstorable", "text must be valid UTF-8 without the null character")
 	ErrTooLarge       = domain.Refusal(domain.Invalid, "append.too-large", "the change is larger than 500 events or 1 MiB")
+	ErrReadOnly       = domain.Refusal(domain.Unavailable, "process.read-only", "this process only reads: commands go to one that was not started with --read-only")
 	ErrUpgradeRunning = domain.Refusal(domain.Unavailable, "upgrade.running", "a newer version of the program has written events that this one does not know yet")
 )

@@ -60,7 +60,7 @@ func (a *api) absenceRoutes() {
 			"Idempotency-Key finishes what was interrupted and does nothing twice. Unblocking opens the period again.",
 		refusals: []*domain.Error{
 			practitioner.ErrNotFound, domain.ErrBadPeriod, domain.ErrBadZone, schedule.ErrBlock, commands.ErrAbsenceLarge,
-			engine.ErrPositionUnknown, engine.ErrNotYet, engine.ErrAway,
+			engine.ErrPositionUnknown, engine.ErrNotYet, engine.ErrRebuild, engine.ErrAway,
 		},
 	}, a.absence)
 }

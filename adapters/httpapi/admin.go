@@ -40,6 +40,7 @@ type ReadModel struct {
 	Parked     int        `json:"parked" doc:"Rows and streams that could not be folded"`
 	PausedAt   *time.Time `json:"pausedAt,omitempty" doc:"Since when it is paused; absent when it is not"`
 	Rollback   bool       `json:"rollbackPossible" doc:"What the last rebuild has replaced is there still"`
+	Rebuild    string     `json:"rebuild,omitempty" doc:"Why it has to be rebuilt before anybody moves or reads it: it is of another epoch of the store, or beyond the end of the log"`
 	Stopped    string     `json:"stopped,omitempty" doc:"Why this process has let go of it: a newer version is running"`
 }
 
@@ -342,7 +343,7 @@ func (a *api) afterwards(ctx context.Context, err error) (ReadModelList, error) 
 func readModelOf(s engine.Status) ReadModel {
 	return ReadModel{
 		Name: s.Model, Version: s.Version, Position: uint64(s.Position), Head: uint64(s.Head), Behind: s.Behind,
-		LagSeconds: s.Lag.Seconds(), Owner: s.Owner, Parked: s.Parked, PausedAt: present(s.Paused), Rollback: s.Previous, Stopped: s.Stopped,
+		LagSeconds: s.Lag.Seconds(), Owner: s.Owner, Parked: s.Parked, PausedAt: present(s.Paused), Rollback: s.Previous, Rebuild: s.Rebuild, Stopped: s.Stopped,
 	}
 }
 

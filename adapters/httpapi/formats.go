@@ -51,23 +51,28 @@ func parseIfMatch(text string) (*domain.Revision, error) {
 type cursor[K any] struct {
 	List  string `json:"list"`
 	Place K      `json:"place"`
+	Epoch string `json:"epoch,omitempty"` // of the store
 }
 
 // newCursors returns what seals cursors: a place may hold a patient's name,
 // which has no place in an address. The key is derived from the hash key, so
 // that every process reads the cursors of every other.
-func newCursors(hashKey []byte) (cursors, error) {
+//
+// A cursor is of one epoch of the store: after a restore the place that it names
+// may be gone, or another one.
+func newCursors(hashKey []byte, epoch string) (cursors, error) {
 	block, err := aes.NewCipher(digest(hashKey, []byte("cursors")))
 	if err != nil {
 		return cursors{}, err
 	}
 	aead, err := cipher.NewGCM(block)
-	return cursors{aead, digest(hashKey, []byte("nonces of cursors"))}, err
+	return cursors{aead, digest(hashKey, []byte("nonces of cursors")), epoch}, err
 }
 
 type cursors struct {
 	aead   cipher.AEAD
 	nonces []byte // a key: the same place is the same cursor
+	epoch  string
 }
 
 func digest(key, data []byte) []byte {
@@ -77,7 +82,7 @@ func digest(key, data []byte) []byte {
 }
 
 func formatCursor[K any](c cursors, list string, place K) string {
-	data, _ := json.Marshal(cursor[K]{list, place}) // places are text and times
+	data, _ := json.Marshal(cursor[K]{list, place, c.epoch}) // places are text and times
 	nonce := digest(c.nonces, data)[:c.aead.NonceSize()]
 	return base64.RawURLEncoding.EncodeToString(c.aead.Seal(nonce, nonce, data, nil))
 }
@@ -95,6 +100,9 @@ func parseCursor[K any](by cursors, list, text string) (K, error) {
 	data, err := by.aead.Open(nil, sealed[:by.aead.NonceSize()], sealed[by.aead.NonceSize():], nil)
 	if err != nil || json.Unmarshal(data, &c) != nil || c.List != list {
 		return c.Place, badCursor.problem("")
+	}
+	if c.Epoch != by.epoch {
+		return c.Place, staleCursor.problem("")
 	}
 	return c.Place, nil
 }

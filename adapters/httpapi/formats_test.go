@@ -77,7 +77,7 @@ func FuzzIfMatch(f *testing.F) {
 
 func TestCursors(t *testing.T) {
 	t.Parallel()
-	by, err := newCursors([]byte("key"))
+	by, err := newCursors([]byte("key"), "")
 	require.NoError(t, err)
 	place := projections.NameCursor{Name: "maria silva 351910000000", ID: "7"}
 	text := formatCursor(by, "patients", place)
@@ -88,7 +88,7 @@ func TestCursors(t *testing.T) {
 	require.Equal(t, text, formatCursor(by, "patients", place))
 	_, err = parseCursor[projections.NameCursor](by, "clinics", text)
 	require.Error(t, err)
-	others, err := newCursors([]byte("another key"))
+	others, err := newCursors([]byte("another key"), "")
 	require.NoError(t, err)
 	_, err = parseCursor[projections.NameCursor](others, "patients", text)
 	require.Error(t, err)
@@ -102,7 +102,7 @@ func decoded(t *testing.T, text string) string {
 }
 
 func FuzzCursor(f *testing.F) {
-	by, err := newCursors([]byte("key"))
+	by, err := newCursors([]byte("key"), "")
 	require.NoError(f, err)
 	f.Add(formatCursor(by, "slots", projections.TimeCursor{ID: "1"}))
 	f.Add("e30")

@@ -65,6 +65,8 @@ type Config struct {
 	Clock        Clock                                              // the same clock when it is moved by hand, in a demonstration; nil = it is not
 	NewID        func() string                                      // a fresh UUIDv7 in lower case; required
 	HashKey      []byte                                             // key of the hash that tells whether a retried body is the same; the same in every process, for ever; required
+	Epoch        string                                             // of the store, which cursors are good for; "" = it has none
+	ReadOnly     bool                                               // commands are refused, but for dry runs
 	Actor        func(r *http.Request) (string, error)              // who asks, or a refusal; nil = "local"
 	Metrics      *prometheus.Registry                               // gets this package's metrics and is served at /metrics; required
 	Logger       *slog.Logger                                       // gets one line per request; nil = none
@@ -104,7 +106,7 @@ func New(c Config) (http.Handler, error) {
 	if a.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, err
 	}
-	if a.cursors, err = newCursors(c.HashKey); err != nil {
+	if a.cursors, err = newCursors(c.HashKey, c.Epoch); err != nil {
 		return nil, err
 	}
 	a.huma = humamux.New(a.router, a.humaConfig())

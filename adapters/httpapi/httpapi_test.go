@@ -42,7 +42,6 @@ import (
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
-	"github.com/slotbook/slotbook/projections/operations"
 )
 
 var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")
@@ -109,7 +108,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		f(&c)
 	}
 	if c.Live == nil {
-		c.Live = projections.NewLive(projections.LiveConfig{Log: w.store, Streams: w.store, Slots: c.Slots.(projections.LiveSlots), Now: w.now})
+		c.Live = projections.NewLive(projections.LiveConfig{Log: w.store, Streams: w.store, Slots: foldedSlots{lists}, Now: w.now})
 	}
 	w.endLive = follow(t, c.Live.Run)
 	var err error

@@ -141,6 +141,9 @@ func command[I commandInput, T any](a *api, op operation, do func(context.Contex
 // key, so that it is the same in every process and for ever.
 func (a *api) request(ctx context.Context, in commandInput) (commands.Request, error) {
 	p, x := in.params(), exchangeOf(ctx)
+	if a.ReadOnly && !p.DryRun {
+		return commands.Request{}, commands.ErrReadOnly
+	}
 	req := commands.Request{Command: a.NewID(), Actor: x.actor, DryRun: p.DryRun}
 	if p.IdempotencyKey != "" {
 		parts := []string{"command", x.actor, x.method + " " + x.path, p.IdempotencyKey}
@@ -324,7 +327,7 @@ func shown[R interface{ Cursor() K }, T, K any](rows projections.List[R], err er
 // list declares a route that reads a list from a read model, whose places are
 // of type K.
 func list[I listInput, T, K any](a *api, op operation, ask func(context.Context, *I, page[K]) (found[T, K], error)) {
-	h := a.operation(op, slices.Concat(op.refusals, readRefusals(), []*domain.Error{engine.ErrAway}), []rule{badCursor})
+	h := a.operation(op, slices.Concat(op.refusals, readRefusals(), []*domain.Error{engine.ErrAway}), []rule{badCursor, staleCursor})
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*listOutput[T], error) {
 		p := (*in).list()
 		of := filtered(op.id, exchangeOf(ctx).query)
@@ -435,12 +438,12 @@ func answerOf(description string, schema *huma.Schema) *huma.Response {
 
 // commandRefusals are the refusals of every command.
 func commandRefusals() []*domain.Error {
-	return append(storeRefusals(), commands.ErrKeyReused, commands.ErrStale, commands.ErrBusy, commands.ErrUnknownOutcome, commands.ErrTooLarge)
+	return append(storeRefusals(), commands.ErrReadOnly, commands.ErrKeyReused, commands.ErrStale, commands.ErrBusy, commands.ErrUnknownOutcome, commands.ErrTooLarge)
 }
 
 // readRefusals are the refusals of every read.
 func readRefusals() []*domain.Error {
-	return append(storeRefusals(), engine.ErrPositionUnknown, engine.ErrNotYet)
+	return append(storeRefusals(), engine.ErrPositionUnknown, engine.ErrNotYet, engine.ErrRebuild)
 }
 
 func storeRefusals() []*domain.Error {

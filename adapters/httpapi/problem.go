@@ -84,12 +84,13 @@ type rule struct {
 
 // The rules of the edge: what is refused before a command is known.
 func edgeRules() []rule {
-	return []rule{malformed, invalid, tooLarge, mediaType, routeNotFound, wrongMethod, badCursor, internal, notReady}
+	return []rule{malformed, invalid, tooLarge, mediaType, routeNotFound, wrongMethod, badCursor, staleCursor, internal, notReady}
 }
 
 var (
 	malformed     = rule{"request.malformed", "malformed", http.StatusBadRequest, "the request cannot be read"}
 	badCursor     = rule{"cursor.malformed", "malformed", http.StatusBadRequest, "the cursor is not one that this list gave out for these filters"}
+	staleCursor   = rule{"cursor.outdated", kindName(domain.Refused), http.StatusUnprocessableEntity, "the cursor is of a time before the store was restored: start again at the beginning of the list"}
 	invalid       = rule{"request.invalid", kindName(domain.Invalid), http.StatusUnprocessableEntity, "the request says something that cannot be; errors lists the places"}
 	tooLarge      = rule{"request.too-large", "malformed", http.StatusRequestEntityTooLarge, "a body has at most 1 MiB, a picture 10 MiB"}
 	mediaType     = rule{"request.media-type", "malformed", http.StatusUnsupportedMediaType, "a body is application/json in UTF-8"}

@@ -35,3 +35,6 @@ func (s *Store) QueuedLoads() int { return len(s.reader.queue) }
 
 // Alone reports whether the store believes that it is the only one to append.
 func (s *Store) Alone() bool { return s.writer.batch.ends.alone }
+
+// StructureSQL lists what the migrations make.
+const StructureSQL = structureSQL

@@ -37,13 +37,17 @@ func Migrate(ctx context.Context, url string) error {
 	if _, err := conn.Exec(ctx, "create schema if not exists slotbook"); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if err := runMigrations(ctx, conn); err != nil {
+	if err := runMigrations(ctx, conn, SchemaVersion()); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }
 
-func runMigrations(ctx context.Context, conn *pgx.Conn) error {
+// errNewerSchema says that this program is too old for the database.
+var errNewerSchema = errors.New("a newer version of the program has migrated this database")
+
+// runMigrations takes the schema up to a version.
+func runMigrations(ctx context.Context, conn *pgx.Conn, to int) error {
 	migrator, err := migrate.NewMigrator(ctx, conn, "slotbook.schema_version")
 	if err != nil {
 		return err
@@ -55,11 +59,30 @@ func runMigrations(ctx context.Context, conn *pgx.Conn) error {
 	if err := migrator.LoadMigrations(files); err != nil {
 		return err
 	}
-	err = migrator.Migrate(ctx)
+	err = migrator.MigrateTo(ctx, int32(to)) //nolint:gosec // some dozens
 	if _, newer := errors.AsType[migrate.BadVersionError](err); newer {
-		return errors.New("a newer version of the program has migrated this database")
+		return errNewerSchema
 	}
 	return err
+}
+
+// SchemaVersion returns the version of the schema that this program needs: the
+// number of its last migration.
+func SchemaVersion() int {
+	paths, _ := fs.Glob(migrations, "migrations/*.sql") // only a bad pattern fails
+	return len(paths)
+}
+
+// schemaOf returns the version of the schema that a database has, 0 for none.
+func schemaOf(ctx context.Context, from querier) (int, error) {
+	var there bool
+	err := from.QueryRow(ctx, "select to_regclass('slotbook.schema_version') is not null").Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	var version int
+	err = from.QueryRow(ctx, "select coalesce(max(version), 0) from slotbook.schema_version").Scan(&version)
+	return version, err
 }
 
 // SchemaHash returns a short name of the migrations that this program knows:

@@ -42,12 +42,14 @@ type app struct {
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
+	identity  postgres.Identity // of the store, when this process began
 	http      http.Handler
 	logger    *slog.Logger
 	clock     clock         // of the business
 	hand      *handClock    // the same where it is moved by hand, else nil
 	begun     atomic.Bool   // everything that has to be there at the start is
 	loaded    chan struct{} // is closed then
+	readOnly  bool
 }
 
 // appConfig is what an app is made of.
@@ -56,6 +58,7 @@ type appConfig struct {
 	masterKey   []byte   // wraps the keys of persons
 	corsOrigins []string // browsers that may call
 	manual      bool     // business time stands still until it is moved
+	readOnly    bool     // commands are refused, and nothing reacts
 	logger      *slog.Logger
 }
 
@@ -65,7 +68,7 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, logger: c.logger, clock: time.Now, loaded: make(chan struct{})}
+	a := &app{pool: pool, readOnly: c.readOnly, logger: c.logger, clock: time.Now, loaded: make(chan struct{})}
 	if c.manual {
 		a.hand = newHandClock(time.Now())
 		a.clock = a.hand.Now
@@ -91,17 +94,20 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
 		return err
 	}
+	if a.identity, err = a.store.Identity(ctx); err != nil {
+		return err
+	}
 	a.reference = postgres.NewReference(a.pool)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
 	a.handler = commands.New(commands.Config{
-		Store: a.timed(measured(a.store, registry)), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+		Store: a.guarded(a.timed(measured(a.store, registry))), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
-		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Owner: owner(), Now: time.Now, Logger: a.logger,
+		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
 		Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
 	})
 	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
@@ -137,11 +143,23 @@ func (a *app) models() []string {
 
 // free returns what the database's disk has left, where that is on this machine.
 func (a *app) free(ctx context.Context) (int64, bool) {
-	var folder string
-	if err := a.pool.QueryRow(ctx, "select current_setting('data_directory')").Scan(&folder); err != nil {
-		return 0, false // who may not see it is told nothing
+	return freeFor(ctx, a.pool)
+}
+
+// guarded returns the store without its appends where the process only reads.
+func (a *app) guarded(store commands.Store) commands.Store {
+	if a.readOnly {
+		return readOnlyStore{store}
 	}
-	return free(folder)
+	return store
+}
+
+// readOnlyStore is a store that takes no events, whoever brings them.
+type readOnlyStore struct{ commands.Store }
+
+// Append refuses.
+func (readOnlyStore) Append(context.Context, ...commands.Write) (domain.Position, error) {
+	return 0, commands.ErrReadOnly
 }
 
 // timed returns the store as fits the clock.
@@ -166,7 +184,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
-		CORSOrigins: c.corsOrigins, Version: version(),
+		CORSOrigins: c.corsOrigins, Version: version(), Epoch: a.identity.Epoch, ReadOnly: c.readOnly,
 	}
 	if a.hand != nil {
 		config.Clock = a.hand
@@ -246,6 +264,7 @@ const (
 var (
 	errStarting = domain.Refusal(domain.Unavailable, "process.starting", "the process is still starting")
 	errClock    = domain.Refusal(domain.Unavailable, "clock.skewed", "this machine's clock differs from the database's by more than a second")
+	errReplaced = domain.Refusal(domain.Unavailable, "store.replaced", "the store was restored or replaced after this process began: start it again")
 	errBehind   = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
 )
 
@@ -261,11 +280,21 @@ func (a *app) ready(ctx context.Context) error {
 	if skew.Abs() > readyClock {
 		return errClock
 	}
+	now, err := a.store.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if now.ID != a.identity.ID || now.Epoch != a.identity.Epoch {
+		return errReplaced
+	}
 	statuses, err := a.engine.Status(ctx)
 	if err != nil {
 		return err
 	}
 	for _, s := range statuses {
+		if s.Rebuild != "" {
+			return engine.ErrRebuild
+		}
 		if s.Behind > readyBehind {
 			return errBehind
 		}
@@ -286,9 +315,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	failed := make(chan error, 8)
 	store := start(failed, func() error { return a.store.Run(storing) })
 	projector := start(failed, func() error { return a.engine.Run(working) })
-	opener := start(failed, func() error { return a.afterLoading(working, a.opener.Run) })
-	dues := start(failed, func() error { return a.afterLoading(working, a.dues.Run) })
-	recorder := start(failed, func() error { return a.demand.Run(working) })
+	opener := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.opener.Run) }))
+	dues := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.dues.Run) }))
+	recorder := start(failed, a.unlessReadOnly(func() error { return a.demand.Run(working) }))
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
 	live := start(failed, func() error { return a.live.Run(telling) })
@@ -338,6 +367,14 @@ func (a *app) afterLoading(ctx context.Context, run func(context.Context) error)
 	case <-a.loaded:
 		return run(ctx)
 	}
+}
+
+// unlessReadOnly returns f, or what does nothing where the process only reads.
+func (a *app) unlessReadOnly(f func() error) func() error {
+	if a.readOnly {
+		return func() error { return nil }
+	}
+	return f
 }
 
 // requestTime is how long one request may take: a changed schedule of a year is

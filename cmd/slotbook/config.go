@@ -160,6 +160,36 @@ func (d database) masterKey() ([]byte, error) {
 			return nil, err
 		}
 	}
+	return parseKey(text)
+}
+
+// knownKey is [database.masterKey] for those who make no key file: where there is
+// none the key is nil.
+func (d database) knownKey() ([]byte, error) {
+	if d.MasterKey != "" {
+		return parseKey(d.MasterKey)
+	}
+	text, err := os.ReadFile(d.keyPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("the key file cannot be read: %w", err)}
+	}
+	return parseKey(string(text))
+}
+
+func (d database) keyPath() string { return filepath.Join(d.DataDir, "master.key") }
+
+// fingerprint names a master key without telling it; "" for none.
+func fingerprint(master []byte) string {
+	if master == nil {
+		return ""
+	}
+	return hex.EncodeToString(derive(master, "fingerprint")[:8])
+}
+
+func parseKey(text string) ([]byte, error) {
 	key, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) != 32 {
 		return nil, usageError{errors.New("the master key is not 64 hexadecimal digits")}
@@ -173,16 +203,12 @@ func (d database) keyFile() (string, error) {
 	if err := makeFolder(d.DataDir); err != nil {
 		return "", usageError{err}
 	}
-	path := filepath.Join(d.DataDir, "master.key")
+	path := d.keyPath()
 	fresh := make([]byte, 32)
 	if _, err := rand.Read(fresh); err != nil {
 		return "", err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's own folder
-	if err == nil {
-		_, err = file.WriteString(hex.EncodeToString(fresh) + "\n")
-		err = errors.Join(err, file.Sync(), file.Close())
-	}
+	err := d.writeKey(fresh)
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return "", usageError{fmt.Errorf("the key file cannot be made: %w", err)}
 	}
@@ -191,6 +217,16 @@ func (d database) keyFile() (string, error) {
 		return "", usageError{fmt.Errorf("the key file cannot be read: %w", err)}
 	}
 	return string(text), nil
+}
+
+// writeKey makes the key file, unless there is one: [os.ErrExist].
+func (d database) writeKey(key []byte) error {
+	file, err := os.OpenFile(d.keyPath(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		_, err = file.WriteString(hex.EncodeToString(key) + "\n")
+		err = errors.Join(err, file.Sync(), file.Close())
+	}
+	return err
 }
 
 // derive returns a key for one purpose.

@@ -8,6 +8,11 @@
 //	slotbook asof         a read model as it was
 //	slotbook diff         what has changed in a read model between two positions
 //	slotbook whatif       what would have come of a period under other terms
+//	slotbook backup       save everything precious in one file, while the server runs
+//	slotbook restore      put a backup into an empty database
+//	slotbook store        which store this is; begin another epoch of it
+//	slotbook doctor       say what is wrong with the configuration, the server or the data
+//	slotbook size         how large everything is, how it grows, when the disk is full
 //	slotbook reference    load what authorities say from files
 //	slotbook version      what this program is
 //
@@ -38,6 +43,11 @@ type cli struct {
 	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log, one JSON object a row."`
 	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log."`
 	WhatIf      whatIfCmd      `cmd:"" name:"whatif" help:"Replay what was wanted in a period under other terms, beside what really came of it."`
+	Backup      backupCmd      `cmd:"" help:"Save everything precious in one file, while the server runs."`
+	Restore     restoreCmd     `cmd:"" help:"Put a backup into an empty database."`
+	Store       storeCmd       `cmd:"" help:"Say which store this is, or begin another epoch of it."`
+	Doctor      doctorCmd      `cmd:"" help:"Say what is wrong with the configuration, the database server or the data, and what to do about it; exit status 1 when something is."`
+	Size        sizeCmd        `cmd:"" help:"Say how large everything is, how it grows, and when the disk will be full."`
 	Reference   referenceCmd   `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -114,13 +114,14 @@ type standing struct {
 	Parked     int        `json:"parked"`
 	Paused     *time.Time `json:"pausedAt,omitempty"`
 	Previous   bool       `json:"rollbackPossible"`
+	Rebuild    string     `json:"rebuild,omitempty"` // why it has to be
 	Stopped    string     `json:"stopped,omitempty"`
 }
 
 func standingOf(s engine.Status) standing {
 	st := standing{
 		Model: s.Model, Version: s.Version, Position: uint64(s.Position), Head: uint64(s.Head), Behind: s.Behind,
-		LagSeconds: s.Lag.Seconds(), Owner: s.Owner, Parked: s.Parked, Previous: s.Previous, Stopped: s.Stopped,
+		LagSeconds: s.Lag.Seconds(), Owner: s.Owner, Parked: s.Parked, Previous: s.Previous, Rebuild: s.Rebuild, Stopped: s.Stopped,
 	}
 	if !s.Paused.IsZero() {
 		st.Paused = &s.Paused
@@ -131,6 +132,8 @@ func standingOf(s engine.Status) standing {
 // state says in a word what a read model is doing.
 func (s standing) state() string {
 	switch {
+	case s.Rebuild != "":
+		return "rebuild it: " + s.Rebuild
 	case s.Paused != nil:
 		return "paused"
 	case s.Stopped != "":

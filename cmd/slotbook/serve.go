@@ -20,6 +20,7 @@ type serveCmd struct {
 	Demo        bool     `env:"SLOTBOOK_DEMO" help:"Load the demo data into an empty store."`
 	Seed        *uint64  `env:"SLOTBOOK_SEED" help:"With --demo: make up a year of two clinics from this number, half of it past and half ahead, instead of the small demo data. The same number makes the same year." placeholder:"N"`
 	Clock       string   `env:"SLOTBOOK_CLOCK" default:"real" enum:"real,manual" help:"real, the default; or, with --demo, manual: business time stands still and moves by POST /v1/demo/clock only."`
+	ReadOnly    bool     `name:"read-only" env:"SLOTBOOK_READ_ONLY" help:"Answer reads only: commands are refused with 503, and nothing is opened, lapses or is recorded by itself. Read models are kept."`
 	CORSOrigins []string `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
 
@@ -42,7 +43,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, logger: out.logger()}
+	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger()}
 	if server == nil {
 		return c.serve(ctx, listener, config, out)
 	}
@@ -59,6 +60,9 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 	}
 	defer a.close()
 	return a.run(ctx, listener, func(ctx context.Context) error {
+		if c.ReadOnly {
+			return c.greet(out, listener.Addr())
+		}
 		if err := a.beginReference(ctx); err != nil {
 			return err
 		}
@@ -85,6 +89,8 @@ func (c *serveCmd) check() error {
 	switch {
 	case c.Seed != nil && !c.Demo:
 		return usageError{errors.New("--seed is the seed of demo data: it goes with --demo")}
+	case c.ReadOnly && c.Demo:
+		return usageError{errors.New("--read-only loads nothing: it does not go with --demo")}
 	case c.Clock == manualClock && !c.Demo:
 		return usageError{errors.New("--clock manual is for demonstrations: it goes with --demo")}
 	}
@@ -126,6 +132,9 @@ func (c *serveCmd) greet(out output, address net.Addr) error {
 	}
 	if c.Clock == manualClock {
 		lines = append(lines, "  clock     "+base+"/v1/demo/clock")
+	}
+	if c.ReadOnly {
+		lines = append(lines, "  commands  are refused: this process only reads")
 	}
 	lines = append(lines, "  try       curl '"+base+"/v1/slots?limit=1'")
 	_, err := fmt.Fprintln(out.out, strings.Join(lines, "\n"))

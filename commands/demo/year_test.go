@@ -60,6 +60,21 @@ func (w written) holds(t *testing.T) {
 	}
 	require.Empty(t, auditor.Findings())
 	require.Positive(t, auditor.Live())
+	w.holdsInParts(t)
+}
+
+// holdsInParts audits parts of the log, from wherever they begin.
+func (w written) holdsInParts(t *testing.T) {
+	t.Helper()
+	const step, length = 997, 1500
+	for from := 1; from < len(w.log); from += step {
+		auditor := audit.New()
+		auditor.Partial = true
+		for _, r := range w.log[from:min(len(w.log), from+length)] {
+			auditor.Add(r)
+		}
+		require.Empty(t, auditor.Findings(), "from %d", from)
+	}
 }
 
 func whole(seed uint64) demo.Config {

@@ -13,6 +13,10 @@
 //
 // A claim is live when its set is. The auditor shares no code with the
 // deciders that it checks.
+//
+// A log that is read up to a position only is proved up to there. One that is
+// read from the middle is proved as far as it can be: of sets of claims that
+// were proposed there, between each other. See [Auditor.Partial].
 package audit
 
 import (
@@ -31,17 +35,17 @@ import (
 
 // Finding is a broken invariant with the events that break it.
 type Finding struct {
-	Invariant string // "I1" to "I5", or "log" for a log that is not one
-	Text      string
-	Evidence  []Evidence
+	Invariant string     `json:"invariant"` // "I1" to "I5", or "log" for a log that is not one
+	Text      string     `json:"text"`
+	Evidence  []Evidence `json:"evidence"`
 }
 
 // Evidence names an event.
 type Evidence struct {
-	Position domain.Position
-	Stream   domain.StreamName
-	Revision domain.Revision
-	Type     string
+	Position domain.Position   `json:"position"`
+	Stream   domain.StreamName `json:"stream"`
+	Revision domain.Revision   `json:"revision"`
+	Type     string            `json:"type"`
 }
 
 // Auditor checks a log event by event. The zero value is not ready: use [New].
@@ -49,7 +53,16 @@ type Auditor struct {
 	// OtherTime says that the business time of the log was not the time of its
 	// recording, as in a demonstration: no deadline is compared with it.
 	OtherTime bool
+	// Partial says that the log is not read from its beginning. What is about
+	// something that began before is passed over and counted: it may be right or
+	// wrong. Places of slots that were opened before are not known, nor what was
+	// live already.
+	Partial bool
 
+	passed    int
+	cut       string // the command whose append the beginning may have cut in two
+	whole     map[domain.StreamName]bool
+	outside   map[claim.Claim]bool // sets whose proposal is not all there
 	findings  []Finding
 	late      int // findings that compare a deadline with the time of recording
 	events    int
@@ -105,7 +118,36 @@ func New() *Auditor {
 		lives:     map[domain.StreamName]claim.Claim{},
 		owned:     map[domain.StreamName]map[int]bool{},
 		rounds:    map[domain.SeriesID]*round{},
+		whole:     map[domain.StreamName]bool{},
+		outside:   map[claim.Claim]bool{},
 	}
+}
+
+// Passed returns how often something was not judged, as it began before the part
+// of the log that was read.
+func (a *Auditor) Passed() int { return a.passed }
+
+// Since returns what was found after the first n findings while the log goes on.
+// Unlike [Auditor.Findings] it says nothing of what may come still.
+func (a *Auditor) Since(n int) []Finding { return slices.Clone(a.findings[n:]) }
+
+// pass reports whether something of a stream began before the part that is read,
+// and counts it.
+func (a *Auditor) pass(stream domain.StreamName) bool {
+	passed := a.Partial && !a.whole[stream]
+	if passed {
+		a.passed++
+	}
+	return passed
+}
+
+// passSet is pass for a set of claims that is not known.
+func (a *Auditor) passSet(c claim.Claim) bool {
+	if a.Partial && a.outside[c] {
+		a.passed++
+		return true
+	}
+	return a.sets[c] == nil && a.pass(c.Owner)
 }
 
 // Findings returns the broken invariants, in the order of the log; none is the
@@ -132,6 +174,7 @@ func (a *Auditor) Live() int {
 // Add checks the next event of the log.
 func (a *Auditor) Add(r domain.Recorded) {
 	a.last = Evidence{r.Position, r.Stream, r.Revision, r.Event.EventType()}
+	a.begin(r)
 	a.order(r)
 	switch e := r.Event.(type) {
 	case schedule.DayOpened:
@@ -150,6 +193,22 @@ func (a *Auditor) Add(r domain.Recorded) {
 		a.find("log", "the event cannot be read: nothing is proved of its stream")
 	}
 	a.effect(r)
+}
+
+// begin notes what is known from its beginning.
+func (a *Auditor) begin(r domain.Recorded) {
+	if !a.Partial {
+		return
+	}
+	if a.events == 0 {
+		a.cut = r.Metadata.Command
+	}
+	if _, seen := a.revisions[r.Stream]; !seen {
+		a.whole[r.Stream] = r.Revision == 0
+		if r.Revision > 0 {
+			a.revisions[r.Stream] = r.Revision - 1
+		}
+	}
 }
 
 // order checks that positions grow and that revisions have no gap.
@@ -202,7 +261,7 @@ func (a *Auditor) slotEvent(stream domain.StreamName, e slot.Event) {
 func (a *Auditor) claimed(stream domain.StreamName, id domain.SlotID, c claim.Claim) {
 	_, held := a.held[stream][c]
 	a.hold(stream, c)
-	if p := a.slots[id]; p != nil && p.withdrawn && !held {
+	if p := a.slots[id]; p != nil && p.withdrawn && !held && !a.pass(stream) {
 		a.find("I1", fmt.Sprintf("slot %s took a claim after it was withdrawn", id))
 	}
 	a.checkPlaces(id)
@@ -238,7 +297,7 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 	c := claim.Claim{Owner: r.Stream, Set: n}
 	switch e := e.(type) {
 	case appointment.WasProposed:
-		a.pending(c, e)
+		a.pending(r, c, e)
 	case appointment.WasHeld:
 		a.until(c, e.Deadline)
 	case appointment.WasRenewed:
@@ -261,7 +320,7 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 		}
 		a.dead(c, true)
 	case appointment.HasArrived, appointment.WasCheckedIn, appointment.WasFulfilled, appointment.WasMissed, appointment.WasReverted:
-		if a.lives[r.Stream] != c {
+		if a.lives[r.Stream] != c && !a.passSet(c) {
 			a.find("I3", fmt.Sprintf("appointment %s went on without a live set", visit.Appointment))
 		}
 	}
@@ -270,6 +329,9 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 // until moves a pending set's deadline.
 func (a *Auditor) until(c claim.Claim, deadline time.Time) {
 	s := a.sets[c]
+	if s == nil && a.passSet(c) {
+		return
+	}
 	if s == nil || s.fate != claim.Pending || deadline.IsZero() {
 		a.find("I4", "a set was held or requested that was not pending, or without a deadline")
 		return
@@ -277,7 +339,12 @@ func (a *Auditor) until(c claim.Claim, deadline time.Time) {
 	s.deadline = deadline
 }
 
-func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
+func (a *Auditor) pending(r domain.Recorded, c claim.Claim, e appointment.WasProposed) {
+	if a.partly(r, e) {
+		a.outside[c] = true
+		a.passed++
+		return
+	}
 	if before := a.sets[c]; before != nil {
 		a.find("I4", "a set was proposed a second time", before.proposed)
 	}
@@ -292,6 +359,15 @@ func (a *Auditor) pending(c claim.Claim, e appointment.WasProposed) {
 	if e.Series != "" {
 		a.proposedBy(e.Series, c)
 	}
+}
+
+// partly reports whether a proposal is not all there: its append may have begun
+// before, or its series has.
+func (a *Auditor) partly(r domain.Recorded, e appointment.WasProposed) bool {
+	if !a.Partial {
+		return false
+	}
+	return r.Metadata.Command == a.cut || e.Series != "" && a.rounds[e.Series] == nil && !a.whole[series.Stream(e.Series)]
 }
 
 // late is how long after its deadline a set may be recorded as booked: its
@@ -309,6 +385,9 @@ func (a *Auditor) inTime(deadline, at time.Time, text string, evidence ...Eviden
 // live makes a set live. The set that it replaces, live or pending, ends there.
 func (a *Auditor) live(c claim.Claim, replaces int, at time.Time) {
 	s := a.sets[c]
+	if s == nil && a.passSet(c) {
+		return
+	}
 	if s == nil || s.fate != claim.Pending {
 		a.find("I4", "a set went live that was not pending")
 		return
@@ -369,6 +448,9 @@ func needed(v appointment.Visit) []domain.StreamName {
 // closes the appointment.
 func (a *Auditor) dead(c claim.Claim, cancelled bool) {
 	s := a.sets[c]
+	if s == nil && a.passSet(c) {
+		return
+	}
 	if s == nil || s.fate == claim.Dead && !cancelled {
 		a.find("I4", "a set died that was neither pending nor live")
 		return
@@ -383,6 +465,10 @@ func (a *Auditor) dead(c claim.Claim, cancelled bool) {
 // checkPlaces counts the owners of live claims on a slot (I1).
 func (a *Auditor) checkPlaces(id domain.SlotID) {
 	p := a.slots[id]
+	if p == nil && a.Partial {
+		a.passed++
+		return
+	}
 	if p == nil {
 		a.find("I1", fmt.Sprintf("slot %s was never opened", id))
 		return

@@ -24,6 +24,7 @@ type log struct {
 	revisions map[domain.StreamName]domain.Revision
 	command   string
 	recorded  time.Time
+	events    []domain.Recorded
 }
 
 func newLog() *log {
@@ -37,10 +38,12 @@ func (l *log) add(stream domain.StreamName, e domain.Event) *log {
 	if command == "" {
 		command = domain.NewID(string(stream), e.EventType(), string(rune(l.position)))
 	}
-	l.auditor.Add(domain.Recorded{
+	r := domain.Recorded{
 		Stream: stream, Revision: l.revisions[stream], Position: l.position, Event: e,
 		Metadata: domain.Metadata{Command: command}, RecordedAt: l.recorded,
-	})
+	}
+	l.events = append(l.events, r)
+	l.auditor.Add(r)
 	l.revisions[stream]++
 	return l
 }
@@ -194,6 +197,43 @@ func TestOneCommandHasOneEffect(t *testing.T) {
 	require.Len(t, l.auditor.Findings(), 1)
 	require.Equal(t, "I5", l.auditor.Findings()[0].Invariant)
 	require.Len(t, l.auditor.Findings()[0].Evidence, 2)
+}
+
+// replayed adds the events of a log from a position on to an auditor of a part.
+func replayed(events []domain.Recorded, from int) *audit.Auditor {
+	a := audit.New()
+	a.Partial = true
+	for _, r := range events[from:] {
+		a.Add(r)
+	}
+	return a
+}
+
+func TestAPartOfALogIsJudgedByWhatBeganInIt(t *testing.T) {
+	t.Parallel()
+	ana, boris := newVisit("a", "ana", "p", "s1", 9), newVisit("b", "boris", "p", "s1", 9)
+	wrong := newLog().all(ana).cancelled(ana).released(ana).all(ana.second()).all(boris)
+	require.NotEmpty(t, wrong.auditor.Findings())
+	const opening, firstSet, end = 3, 4, 2
+	second := opening + firstSet + end // where the second set is proposed
+	part := replayed(wrong.events, second-1)
+	require.Empty(t, part.Findings(), "the places of the slot are not known")
+	require.Positive(t, part.Passed())
+	require.Equal(t, "I2", replayed(newLog().all(ana).all(newVisit("b", "ana", "q", "s2", 9)).events, opening-1).Findings()[0].Invariant,
+		"what overlaps is found where both began in it")
+	require.Equal(t, "I3", replayed(newLog().proposed(ana).booked(ana).events, opening-1).Findings()[0].Invariant)
+	require.Empty(t, replayed(newLog().all(ana).cancelled(ana).released(ana).events, opening+firstSet).Findings(), "the end of what is not known is not wrong")
+	require.Empty(t, replayed(newLog().all(ana).events, opening+1).Findings(), "nor is what the beginning has cut in two")
+}
+
+func TestFindingsAreToldAsTheyAreMade(t *testing.T) {
+	t.Parallel()
+	ana := newVisit("a", "ana", "p", "s1", 9)
+	l := newLog().all(ana)
+	require.Empty(t, l.auditor.Since(0))
+	l.released(ana)
+	require.Len(t, l.auditor.Since(0), 1)
+	require.Empty(t, l.auditor.Since(1))
 }
 
 func TestALogWithAGapIsNotALog(t *testing.T) {

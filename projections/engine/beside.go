@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,25 +139,36 @@ func (e *Engine) behind(ctx context.Context) (uint64, error) {
 	return uint64(head - at), nil
 }
 
-// live returns where the model's live tables are.
+// live returns where the model's live tables are. Those that are not of this log
+// are [ErrRebuild].
 func (e *Engine) live(ctx context.Context, from querier, m Model, lock string) (domain.Position, error) {
 	var at domain.Position
+	var ours bool
 	err := from.QueryRow(ctx, `
-		select position
+		select position, coalesce(store_epoch, $2) = $2
 		from slotbook.projection_checkpoint
-		where schema = $1 `+lock, m.Schema()).Scan(&at)
+		where schema = $1 `+lock, m.Schema(), e.config.Epoch).Scan(&at, &ours)
+	if err == nil && !ours {
+		err = fmt.Errorf("%w: %s", ErrRebuild, otherEpoch)
+	}
+	if err == nil {
+		err = e.within(ctx, at)
+	}
 	return at, err
 }
 
 // held runs f while the live tables cannot move, and then lets their owner know
-// that they are others than it remembers.
+// that they are others than it remembers. Where they are not of this log, f is
+// told that they are at the beginning.
 func (e *Engine) held(ctx context.Context, m Model, f func(tx pgx.Tx, at domain.Position) error) error {
 	return pgx.BeginFunc(ctx, e.config.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "set local lock_timeout to '2s'"); err != nil {
 			return err
 		}
 		at, err := e.live(ctx, tx, m, "for update")
-		if err != nil {
+		if errors.Is(err, ErrRebuild) {
+			at = 0
+		} else if err != nil {
 			return err
 		}
 		if err := f(tx, at); err != nil {

@@ -184,7 +184,7 @@ const move = `
 with moved as (
 	update slotbook.projection_checkpoint
 	set position = $3, recorded_at = coalesce($5::timestamptz, recorded_at), lease_until = clock_timestamp() + $6::interval
-	where schema = $1 and epoch = $2 and position = $4 and position < $3 and paused_at is null
+	where schema = $1 and epoch = $2 and position = $4 and position < $3 and paused_at is null and store_epoch = $7
 	returning 1
 )
 select 1 / count(*)
@@ -283,7 +283,8 @@ func (b *builder) begin(ctx context.Context, conn *pgx.Conn) (*pipeline, error) 
 	err = errors.Join(
 		p.query("begin"),
 		p.query(settings),
-		p.query(move, []byte(b.schema), int64Value(b.epoch), positionValue(b.position), positionValue(b.stored), seen, lease),
+		p.query(move, []byte(b.schema), int64Value(b.epoch), positionValue(b.position), positionValue(b.stored), seen, lease,
+			[]byte(b.engine.config.Epoch)),
 	)
 	if parked != nil {
 		err = errors.Join(err, p.query(upsertParked, []byte(b.schema), append([]byte{1}, parked...))) // jsonb, version 1

@@ -83,6 +83,10 @@ type Config struct {
 	Log Log
 	// Models are the read models. Required; names are unique.
 	Models []Model
+	// Epoch names the history that the log holds: another one after a restore.
+	// Tables that were built from another are refused until they are rebuilt.
+	// Empty where the log knows no epochs.
+	Epoch string
 	// Owner names this process among those that share the database, uniquely,
 	// also across restarts. Required.
 	Owner string

@@ -15,21 +15,22 @@ var errElsewhere = errors.New("somebody else has the tables")
 // acquire gets hold of the schema for this process: it raises the epoch, which
 // refuses every write under the one before, and forgets what was cached. It
 // returns errElsewhere while another process's lease lasts, by the database's
-// clock.
+// clock, and [ErrRebuild] when the tables are not of this log.
 func (b *builder) acquire(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.engine.config.Timeout)
 	defer cancel()
 	var seen *time.Time
 	row := b.engine.config.Pool.QueryRow(ctx, `
 		update slotbook.projection_checkpoint
-		set epoch = epoch + 1, owner = $2, lease_until = clock_timestamp() + $3
+		set epoch = epoch + 1, owner = $2, lease_until = clock_timestamp() + $3, store_epoch = $4
 		where schema = (
 			select schema
 			from slotbook.projection_checkpoint
-			where schema = $1 and paused_at is null and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
+			where schema = $1 and paused_at is null and coalesce(store_epoch, $4) = $4
+				and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
 			for update skip locked
 		)
-		returning epoch, position, recorded_at`, b.schema, b.owner, b.engine.config.Lease)
+		returning epoch, position, recorded_at`, b.schema, b.owner, b.engine.config.Lease, b.engine.config.Epoch)
 	err := row.Scan(&b.epoch, &b.stored, &seen)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return b.whyNot(ctx)
@@ -40,6 +41,9 @@ func (b *builder) acquire(ctx context.Context) error {
 	b.position, b.seen, b.renewed = b.stored, time.Time{}, b.engine.config.Now()
 	if seen != nil {
 		b.seen = seen.UTC()
+	}
+	if err := b.engine.within(ctx, b.stored); err != nil {
+		return errors.Join(err, b.release(ctx))
 	}
 	for _, f := range b.folders {
 		f.reset(b.stored == 0)
@@ -55,14 +59,16 @@ func (b *builder) acquire(ctx context.Context) error {
 
 // whyNot tells why the schema cannot be had.
 func (b *builder) whyNot(ctx context.Context) error {
-	var paused bool
+	var paused, ours bool
 	err := b.engine.config.Pool.QueryRow(ctx, `
-		select paused_at is not null
+		select paused_at is not null, coalesce(store_epoch, $2) = $2
 		from slotbook.projection_checkpoint
-		where schema = $1`, b.schema).Scan(&paused)
+		where schema = $1`, b.schema, b.engine.config.Epoch).Scan(&paused, &ours)
 	switch {
 	case err != nil:
 		return fmt.Errorf("acquire %s: %w", b.schema, err)
+	case !ours:
+		return fmt.Errorf("%w: %s", ErrRebuild, otherEpoch)
 	case paused:
 		return ErrPaused
 	}

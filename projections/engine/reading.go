@@ -136,10 +136,14 @@ func (r *reading) began(statements int) error {
 			return err
 		}
 	}
-	if err := r.results.QueryRow().Scan(&r.at, nil); err != nil {
+	var ours bool
+	if err := r.results.QueryRow().Scan(&r.at, nil, &ours); err != nil {
 		return err
 	}
 	r.begun = true
+	if !ours {
+		return fmt.Errorf("%w: %s", ErrRebuild, otherEpoch)
+	}
 	return nil
 }
 
@@ -160,9 +164,9 @@ func (r *reading) queueBegin(batch *pgx.Batch) {
 	batch.Queue("begin isolation level repeatable read read only")
 	batch.Queue(r.lock)
 	batch.Queue(`
-		select coalesce(min(position), 0), set_config('search_path', $2, true)
+		select coalesce(min(position), 0), set_config('search_path', $2, true), coalesce(bool_and(coalesce(store_epoch, $3) = $3), true)
 		from slotbook.projection_checkpoint
-		where schema = any($1)`, r.schemas, r.path)
+		where schema = any($1)`, r.schemas, r.path, r.epoch)
 }
 
 // close ends the query before.

@@ -188,21 +188,22 @@ func (b *builder) exchange(ctx context.Context, tx pgx.Tx, rate int64) error {
 			from slotbook.projection_checkpoint
 			where schema = $2 and epoch = $3
 		), old as (
-			select schema, position, recorded_at, rate
+			select schema, position, recorded_at, rate, store_epoch
 			from slotbook.projection_checkpoint
 			where schema = $1
 		), kept as (
-			insert into slotbook.projection_checkpoint as prev (schema, model, version, position, recorded_at, epoch, rate)
-			select $4, $5, $6, old.position, old.recorded_at, 0, old.rate
+			insert into slotbook.projection_checkpoint as prev (schema, model, version, position, recorded_at, epoch, rate, store_epoch)
+			select $4, $5, $6, old.position, old.recorded_at, 0, old.rate, old.store_epoch
 			from old
 			on conflict (schema) do update
 			set position = excluded.position, recorded_at = excluded.recorded_at, rate = excluded.rate,
-				epoch = prev.epoch + 1, owner = null, lease_until = null
+				store_epoch = excluded.store_epoch, epoch = prev.epoch + 1, owner = null, lease_until = null
 		)
 		update slotbook.projection_checkpoint live
-		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7, 0), live.rate)
+		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7, 0), live.rate),
+			store_epoch = $8
 		from built
-		where live.schema = $1`, live, b.schema, b.epoch, live+prevSuffix, b.model.Name, b.model.Version, rate)
+		where live.schema = $1`, live, b.schema, b.epoch, live+prevSuffix, b.model.Name, b.model.Version, rate, b.engine.config.Epoch)
 	if err == nil && tag.RowsAffected() == 0 {
 		return errLost
 	}

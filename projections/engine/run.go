@@ -52,7 +52,7 @@ func (p *projector) run(ctx context.Context) {
 			log.Log(ctx, severity(err), standing, reason(err)...)
 		}
 		switch {
-		case upgradeRunning(err):
+		case upgradeRunning(err), errors.Is(err, ErrRebuild):
 			sleep(ctx, p.engine.config.Lease)
 		case errors.Is(err, errLost):
 		case err != nil:
@@ -108,6 +108,8 @@ func describe(err error) string {
 		return "read model kept by this process"
 	case upgradeRunning(err):
 		return "read model stopped: a newer version of the program is running"
+	case errors.Is(err, ErrRebuild):
+		return "read model refused: rebuild it"
 	case errors.Is(err, errElsewhere):
 		return "read model kept by another process"
 	case errors.Is(err, ErrPaused):

@@ -38,15 +38,34 @@ func (e *Engine) create(ctx context.Context, m Model, schema string) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(prepareLock)); err != nil {
 			return err
 		}
+		if err := e.dropForeign(ctx, tx, m, schema); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `
-			insert into slotbook.projection_checkpoint (schema, model, version, position, epoch)
-			values ($1, $2, $3, 0, 0)
-			on conflict (schema) do nothing`, schema, m.Name, m.Version)
+			insert into slotbook.projection_checkpoint (schema, model, version, position, epoch, store_epoch)
+			values ($1, $2, $3, 0, 0, $4)
+			on conflict (schema) do nothing`, schema, m.Name, m.Version, e.config.Epoch)
 		if err != nil {
 			return err
 		}
 		return createTables(ctx, tx, m, schema)
 	})
+}
+
+// dropForeign drops what a build beside the live tables has made from another
+// epoch of the store: it is of no use. Live tables stay, for whoever reads them.
+func (e *Engine) dropForeign(ctx context.Context, tx pgx.Tx, m Model, schema string) error {
+	if schema == m.Schema() {
+		return nil
+	}
+	var foreign bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from slotbook.projection_checkpoint where schema = $1 and store_epoch <> $2)`,
+		schema, e.config.Epoch).Scan(&foreign)
+	if err != nil || !foreign {
+		return err
+	}
+	return dropTx(ctx, tx, schema)
 }
 
 func createTables(ctx context.Context, tx pgx.Tx, m Model, schema string) error {

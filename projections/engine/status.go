@@ -27,6 +27,10 @@ type Status struct {
 	Paused time.Time // since when it does not move because somebody said so; zero = it moves
 	// Previous is whether what the last rebuild replaced is there to roll back to.
 	Previous bool
+	// Rebuild says why nobody moves the model or reads it until it is rebuilt: it
+	// is of another epoch of the store, or beyond the end of the log. Empty when
+	// it is neither.
+	Rebuild string
 	// Stopped says why this process has let go of the model: it met what only a
 	// newer program knows. Empty when it has not; it looks again now and then.
 	Stopped string
@@ -45,15 +49,20 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 			s.Stopped = *why
 		}
 		var seen, paused *time.Time
+		var ours bool
 		err := e.config.Pool.QueryRow(ctx, `
 			select c.position, c.recorded_at,
 				case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
 				(select count(*) from slotbook.projection_parked p where p.schema = c.schema),
 				c.paused_at,
-				exists (select from slotbook.projection_checkpoint p where p.schema = $2)
+				exists (select from slotbook.projection_checkpoint p where p.schema = $2 and coalesce(p.store_epoch, $3) = $3),
+				coalesce(c.store_epoch, $3) = $3
 			from slotbook.projection_checkpoint c
-			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix).
-			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &paused, &s.Previous)
+			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix, e.config.Epoch).
+			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &paused, &s.Previous, &ours)
+		if err == nil {
+			s.Rebuild, err = e.judge(ctx, s.Position, head, ours)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("status of %s: %w", m.Schema(), err)
 		}

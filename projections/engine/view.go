@@ -48,7 +48,8 @@ var errBehind = errors.New("behind the demanded position")
 //
 // least is the position that the rows must reflect at least; 0 demands nothing.
 // View waits for it, for Config.Patience, and then returns [ErrNotYet]; beyond
-// the head of the log it is [ErrPositionUnknown] at once.
+// the head of the log it is [ErrPositionUnknown] at once. Tables of another epoch
+// of the store are not read: that is [ErrRebuild].
 //
 // Views never step back: a swap waits for the views that have begun, and those
 // that begin later see the new tables.
@@ -77,10 +78,11 @@ type view struct {
 	path    string // to search
 	lock    string // of the tables
 	schemas []string
+	epoch   string
 }
 
 func (e *Engine) newView(models []string) (view, error) {
-	var v view
+	v := view{epoch: e.config.Epoch}
 	var tables []string
 	for _, name := range models {
 		m, err := e.model(name)
