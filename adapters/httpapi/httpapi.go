@@ -54,6 +54,7 @@ type Config struct {
 	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
 	Projections  ReadModels                                         // operates the read models; required
+	Events       StoredEvents                                       // the log as it is stored; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
@@ -115,8 +116,8 @@ func (c *Config) check() error {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
-		c.Pictures == nil, c.Projections == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Reference, Pictures and Projections are required")
+		c.Pictures == nil, c.Projections == nil, c.Events == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Reference, Pictures, Projections and Events are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -155,6 +156,7 @@ func (a *api) routes() {
 	a.absenceRoutes()
 	a.seriesRoutes()
 	a.historyRoutes()
+	a.eventRoutes()
 	a.reviewRoutes()
 	a.queueRoutes()
 	a.adminRoutes()

@@ -40,13 +40,16 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/projections"
-	"github.com/slotbook/slotbook/projections/operations"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 )
 
 var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", decodeLines)
+	postgrestest.Main(m)
+}
 
 // world is the API over a memory store, with a clock that stands still and ids
 // that count.
@@ -96,8 +99,8 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
-		Pictures: &album{}, Projections: operations.New(operations.Config{Now: w.now}),
-		Head:     w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Pictures: &album{}, Projections: operations.New(operations.Config{Now: w.now}), Events: w.store,
+		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}

@@ -52,7 +52,7 @@ func newRealWorld(t *testing.T) *world {
 		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
-		c.Projections = desk
+		c.Projections, c.Events = desk, store
 	})
 	w.events = store
 	return w
