@@ -7,6 +7,8 @@
 //	slotbook projections  read models: status, rebuild, verify, roll back
 //	slotbook asof         a read model as it was
 //	slotbook diff         what has changed in a read model between two positions
+//	slotbook events       the log: tail, show, stats, schema
+//	slotbook state        what was true of a stream at a time
 //	slotbook reference    load what authorities say from files
 //	slotbook version      what this program is
 //
@@ -36,6 +38,8 @@ type cli struct {
 	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
 	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log, one JSON object a row."`
 	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log."`
+	Events      eventsCmd      `cmd:"" help:"The log: tail, show, stats, schema."`
+	State       stateCmd       `cmd:"" help:"Print what was true of a stream, at a time or a revision."`
 	Reference   referenceCmd   `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
