@@ -16,7 +16,7 @@ const rowGroup = 50_000
 // ids are strings, money is integers. Columns of the data are null where the
 // event says nothing.
 type parquetRows struct {
-	w *parquet.Writer
+	w *parquet.GenericWriter[any]
 	b rowBuilder
 }
 
@@ -28,7 +28,7 @@ func newParquet(w io.Writer, t *table) *parquetRows {
 		}[c.Type]})
 	}
 	fields = append(fields, nodesOf(t.columns)...)
-	return &parquetRows{w: parquet.NewWriter(w,
+	return &parquetRows{w: parquet.NewGenericWriter[any](w,
 		parquet.NewSchema(t.eventType, newGroup(fields)),
 		parquet.Compression(&parquet.Zstd),
 		parquet.MaxRowsPerRowGroup(rowGroup),
