@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -129,9 +130,16 @@ func Types() []string {
 	return names
 }
 
+// TypeOf returns the struct of an event type, and whether it is in the table.
+func TypeOf(name string) (reflect.Type, bool) {
+	t, ok := table[name]
+	return t.of, ok
+}
+
 // row is what the codec knows of one event type.
 type row struct {
 	name   string
+	of     reflect.Type
 	decode func(data []byte) (domain.Event, error)
 	seal   func(e domain.Event, seal sealer) (domain.Event, error)
 }
@@ -146,6 +154,7 @@ func event[E domain.Event](fields ...personal[E]) row {
 	var zero E
 	return row{
 		name: zero.EventType(),
+		of:   reflect.TypeFor[E](),
 		decode: func(data []byte) (domain.Event, error) {
 			var e E
 			err := json.Unmarshal(data, &e)

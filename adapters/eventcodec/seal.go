@@ -1,12 +1,14 @@
 package eventcodec
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -83,6 +85,37 @@ func (c *Codec) Open(ctx context.Context, s domain.Sealed) (string, error) {
 		return "", fmt.Errorf("open sealed text of %s: %w", where, err)
 	}
 	return string(text), nil
+}
+
+// Disclose returns an event's data with its personal text open: in place of each
+// box the text, or null when its key is gone. Numbers stay as they are written.
+func (c *Codec) Disclose(ctx context.Context, data []byte) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	opened := false
+	for name, field := range fields {
+		var s domain.Sealed
+		if !bytes.Contains(field, []byte(`"box"`)) || json.Unmarshal(field, &s) != nil || s.Person == "" || s.Box == "" {
+			continue
+		}
+		text, err := c.Open(ctx, s)
+		if err != nil && !errors.Is(err, ErrNoKey) {
+			return nil, err
+		}
+		fields[name] = json.RawMessage("null")
+		if err == nil {
+			if fields[name], err = json.Marshal(text); err != nil {
+				return nil, err
+			}
+		}
+		opened = true
+	}
+	if !opened {
+		return data, nil
+	}
+	return json.Marshal(fields)
 }
 
 func split(box string) (where string, body []byte, err error) {

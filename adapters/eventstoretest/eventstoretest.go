@@ -29,6 +29,8 @@ type Store interface {
 	ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error)
 	Head(ctx context.Context) (domain.Position, error)
 	Wait(ctx context.Context, after domain.Position) error
+	ReadStored(ctx context.Context, after, until domain.Position, want eventcodec.Selection, limit int) (eventcodec.StoredPage, error)
+	PositionAt(ctx context.Context, at time.Time) (domain.Position, error)
 }
 
 // patience bounds a case. Nothing in a case waits for time to pass.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
@@ -89,6 +91,8 @@ func reading() []contractCase {
 				s.append(write(s.stream(), domain.NoStream, event(1)))
 			}
 		}},
+		{name: "as stored", promise: "events are read as they are stored, up to a position, those that are selected", check: asStored},
+		{name: "position at", promise: "an instant is the position of the last event that was recorded at or before it", check: positionAt},
 		{name: "wait", promise: "wait returns at once for what is there, wakes for what comes, and ends with its context", check: func(s *subject) {
 			position := s.append(write(s.stream(), domain.NoStream, event(1)))
 			require.NoError(s, s.store.Wait(s.ctx, position-1))
@@ -160,4 +164,64 @@ func filters(s *subject) {
 			t.Fatalf("next %v, %v; the head is %v", page.Next, err, s.head())
 		}
 	})
+}
+
+func asStored(s *subject) {
+	a, b := s.stream(), s.stream()
+	for i := range 9 {
+		s.append(write([]domain.StreamName{a, b, s.stream()}[i%3], domain.Any, event(i)))
+	}
+	head, want := s.head(), s.all(domain.Filter{}, 100)
+	require.Equal(s, want, s.stored(head, eventcodec.Selection{}, 2))
+	require.Equal(s, want, s.stored(head+1000, eventcodec.Selection{Categories: []string{"slot"}}, 100), "there is nothing beyond the end")
+	require.Equal(s, want[:4], s.stored(want[3].Position, eventcodec.Selection{Types: []string{"slot.resized"}}, 100))
+	require.Empty(s, s.stored(head, eventcodec.Selection{Types: []string{"slot.booked"}}, 100))
+	require.Empty(s, s.stored(head, eventcodec.Selection{Streams: []domain.StreamName{"slot-\x00"}}, 100))
+	require.Equal(s, s.load(b), s.stored(head, eventcodec.Selection{Streams: []domain.StreamName{b}}, 2))
+	page, err := s.store.ReadStored(s.ctx, 0, head+1000, eventcodec.Selection{Streams: []domain.StreamName{a}}, 100)
+	require.NoError(s, err)
+	require.Equal(s, head, page.Next, "it never moves past a position at which an event may still appear")
+}
+
+// stored reads the store up to a position as it is stored, in pages of a size.
+func (s *subject) stored(until domain.Position, want eventcodec.Selection, limit int) []domain.Recorded {
+	s.Helper()
+	var read []domain.Recorded
+	for after := domain.Position(0); ; {
+		page, err := s.store.ReadStored(s.ctx, after, until, want, limit)
+		require.NoError(s, err)
+		require.LessOrEqual(s, len(page.Events), limit)
+		for _, e := range page.Events {
+			r, err := s.codec.DecodeStored(e)
+			require.NoError(s, err)
+			read = append(read, r)
+		}
+		if page.Next == after {
+			return read
+		}
+		after = page.Next
+	}
+}
+
+func positionAt(s *subject) {
+	at := func(t time.Time) domain.Position {
+		position, err := s.store.PositionAt(s.ctx, t)
+		require.NoError(s, err)
+		return position
+	}
+	require.Zero(s, at(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)), "there is nothing yet")
+	for i := range 20 {
+		s.append(write(s.stream(), domain.Any, events(slices.Repeat([]int{i}, 1+i%3)...)...))
+	}
+	read := s.all(domain.Filter{}, 100)
+	require.Zero(s, at(read[0].RecordedAt.Add(-time.Microsecond)))
+	for i, r := range read {
+		last := i
+		for last+1 < len(read) && read[last+1].RecordedAt.Equal(r.RecordedAt) {
+			last++
+		}
+		require.Equal(s, read[last].Position, at(r.RecordedAt))
+		require.Equal(s, read[last].Position, at(r.RecordedAt.Add(999*time.Nanosecond)))
+	}
+	require.Equal(s, s.head(), at(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)))
 }

@@ -46,7 +46,10 @@ import (
 
 var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", decodeLines)
+	postgrestest.Main(m)
+}
 
 // world is the API over a memory store, with a clock that stands still and ids
 // that count.
@@ -99,8 +102,8 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Days:      sheets{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Waits: foldedWaits{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
-		Projections: idle{},
-		Head:        w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Projections: idle{}, Events: w.store,
+		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}

@@ -56,7 +56,7 @@ func newRealWorld(t *testing.T) *world {
 		c.Live = projections.NewLive(projections.LiveConfig{
 			Log: store, Streams: store, Slots: projections.NewAvailability(read), Now: c.Now,
 		})
-		c.Projections = desk
+		c.Projections, c.Events = desk, store
 	})
 	w.events, w.pool = store, pool
 	return w

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sort"
 	"sync"
 	"time"
 
@@ -209,6 +210,35 @@ func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Fil
 		page.Next = domain.Position(i + 1)
 	}
 	return page, nil
+}
+
+// ReadStored returns up to limit events after a position and up to another one,
+// in commit order, as they are stored.
+func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, want eventcodec.Selection, limit int) (eventcodec.StoredPage, error) {
+	if err := ctx.Err(); err != nil {
+		return eventcodec.StoredPage{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page := eventcodec.StoredPage{Next: after}
+	for i := int(after); i < min(len(s.log), int(until)) && len(page.Events) < limit; i++ { //nolint:gosec // positions are indexes here
+		if r := s.log[i]; want.Wants(r.stream, r.Type) {
+			page.Events = append(page.Events, eventcodec.Stored{
+				Encoded: r.Encoded, Stream: r.stream, Revision: r.revision, Position: domain.Position(i + 1), RecordedAt: r.recordedAt,
+			})
+		}
+		page.Next = domain.Position(i + 1)
+	}
+	return page, nil
+}
+
+// PositionAt returns the position of the last event that was recorded at or
+// before an instant, 0 when there is none.
+func (s *Store) PositionAt(_ context.Context, at time.Time) (domain.Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := sort.Search(len(s.log), func(i int) bool { return s.log[i].recordedAt.After(at) })
+	return domain.Position(n), nil //nolint:gosec // not negative
 }
 
 // Head returns the position of the last event.

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -271,4 +272,37 @@ func TestKeys(t *testing.T) {
 	}
 	_, err = one.Key(ctx, "p2", false)
 	require.NoError(t, err)
+}
+
+// The log may have gaps between positions, where an older backup was restored.
+func TestAnInstantIsFoundAcrossGaps(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	store := run(t, openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{}))
+	began := time.Now()
+	for i, position := range []int{3, 4, 1000, 5000, 5001} {
+		execute(t, url, insertRaw, position, "slot-1", i, "slot.resized", `{}`, fmt.Sprint(i, " hours"))
+	}
+	for hours, want := range map[int]domain.Position{-1: 0, 0: 3, 1: 4, 2: 1000, 3: 5000, 4: 5001, 9: 5001} {
+		position, err := store.PositionAt(t.Context(), began.Add(time.Duration(hours)*time.Hour+30*time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, want, position, "%d hours", hours)
+	}
+}
+
+func TestAnEventIsFoundByItsID(t *testing.T) {
+	t.Parallel()
+	store := run(t, openPool(t, postgrestest.Database(t)), eventcodec.New(&eventcodec.MemoryKeys{}))
+	wanted := write("slot-1", domain.NoStream, resized(1), resized(2))
+	_, err := store.Append(t.Context(), wanted)
+	require.NoError(t, err)
+	found, ok, err := store.FindStored(t.Context(), wanted.Events[1].ID)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.EqualValues(t, 1, found.Revision)
+	for _, id := range []string{"nothing", "00000000-0000-7000-8000-000000000001"} {
+		_, ok, err = store.FindStored(t.Context(), id)
+		require.NoError(t, err)
+		require.False(t, ok)
+	}
 }

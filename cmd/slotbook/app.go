@@ -180,7 +180,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits:    projections.NewWaits(a.engine),
-		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,

@@ -13,6 +13,8 @@
 //	slotbook store        which store this is; begin another epoch of it
 //	slotbook doctor       say what is wrong with the configuration, the server or the data
 //	slotbook size         how large everything is, how it grows, when the disk is full
+//	slotbook events       the log: tail, show, stats, schema
+//	slotbook state        what was true of a stream at a time
 //	slotbook reference    load what authorities say from files
 //	slotbook version      what this program is
 //
@@ -48,6 +50,8 @@ type cli struct {
 	Store       storeCmd       `cmd:"" help:"Say which store this is, or begin another epoch of it."`
 	Doctor      doctorCmd      `cmd:"" help:"Say what is wrong with the configuration, the database server or the data, and what to do about it; exit status 1 when something is."`
 	Size        sizeCmd        `cmd:"" help:"Say how large everything is, how it grows, and when the disk will be full."`
+	Events      eventsCmd      `cmd:"" help:"The log: tail, show, stats, schema."`
+	State       stateCmd       `cmd:"" help:"Print what was true of a stream, at a time or a revision."`
 	Reference   referenceCmd   `cmd:"" help:"Load what authorities say: specialties, qualifications, towns and districts."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

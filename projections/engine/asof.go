@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 
@@ -142,4 +143,29 @@ func (e *Engine) Tables(name string) (tables, keys []string, err error) {
 		tables, keys = append(tables, t.tableName()), append(keys, t.key())
 	}
 	return tables, keys, nil
+}
+
+// TableColumns are the columns of one of a model's tables, the key first, with
+// the types of the row struct's fields.
+type TableColumns struct {
+	Table   string
+	Columns []string
+	Types   []reflect.Type
+}
+
+// Columns describes a model's tables.
+func (e *Engine) Columns(name string) ([]TableColumns, error) {
+	m, err := e.model(name)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]TableColumns, len(m.Tables))
+	for i, t := range m.Tables {
+		all[i].Table = t.tableName()
+		row := t.row()
+		for _, c := range columnsOf(row) {
+			all[i].Columns, all[i].Types = append(all[i].Columns, c.name), append(all[i].Types, row.Field(c.field).Type)
+		}
+	}
+	return all, nil
 }

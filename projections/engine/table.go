@@ -16,6 +16,7 @@ type Table interface {
 	tableName() string
 	key() string
 	definition() string
+	row() reflect.Type
 	open(schema string, m *memory) folder
 }
 
@@ -72,6 +73,7 @@ type table[R any] struct {
 func (t table[R]) tableName() string  { return t.name }
 func (t table[R]) key() string        { return t.columns[0].name }
 func (t table[R]) definition() string { return t.ddl }
+func (t table[R]) row() reflect.Type  { return reflect.TypeFor[R]() }
 
 func (t table[R]) open(schema string, m *memory) folder {
 	f := &fold[R]{table: t, sql: statementsFor(schema, t.name, t.columns), memory: m, widths: make([]int, len(t.columns))}

@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// windows is how many windows of positions one call of ReadStored looks at, so
+// that a selection that wants little does not make a call endless.
+const windows = 10
+
+// ReadStored returns up to limit events after a position and up to another one,
+// in commit order, as they are stored. A page may be short: there are no more
+// when its Next is until, which counts as the last event's when it lies beyond.
+// Errors: [commands.ErrUnavailable].
+func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, want eventcodec.Selection, limit int) (eventcodec.StoredPage, error) {
+	page := eventcodec.StoredPage{Next: after}
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return page, unavailable(err)
+	}
+	defer conn.Release()
+	for range windows {
+		next, err := s.boundary(ctx, conn, page.Next)
+		if err == nil && len(want.Streams) > 0 { // these have an index
+			next, err = head(ctx, s.config.Pool)
+		}
+		if err != nil {
+			return page, unavailable(err)
+		}
+		next = min(next, until)
+		if next <= page.Next || len(page.Events) >= limit {
+			return page, nil
+		}
+		if err := s.readStored(ctx, conn, &page, next, want, limit); err != nil {
+			return page, unavailable(err)
+		}
+	}
+	return page, nil
+}
+
+const storedColumns = `
+		select event_id, stream, revision, position, recorded_at, type, data, metadata
+		from slotbook.events`
+
+func (s *Store) readStored(
+	ctx context.Context, conn *pgxpool.Conn, page *eventcodec.StoredPage, until domain.Position, want eventcodec.Selection, limit int,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	rows, err := conn.Query(ctx, storedColumns+`
+		where position > $1
+			and position <= $2
+			and ($3::text[] is null or split_part(stream, '-', 1) = any($3))
+			and ($4::text[] is null or type = any($4))
+			and ($5::text[] is null or stream = any($5))
+		order by position
+		limit $6`,
+		pgx.QueryExecModeCacheDescribe, pgx.QueryResultFormats{1},
+		int64(page.Next), int64(until), orNull(want.Categories), orNull(want.Types), streamsOrNull(want.Streams), limit-len(page.Events))
+	if err != nil {
+		return err
+	}
+	if page.Events, err = appendStored(page.Events, rows); err != nil {
+		return err
+	}
+	page.Next = until
+	if n := len(page.Events); n == limit && n > 0 {
+		page.Next = page.Events[n-1].Position
+	}
+	return nil
+}
+
+// streamsOrNull leaves out names that no stream has, and that no query takes.
+func streamsOrNull(names []domain.StreamName) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	streams := make([]string, 0, len(names))
+	for _, name := range names {
+		if (eventcodec.Encoded{}).Storable(name) {
+			streams = append(streams, string(name))
+		}
+	}
+	return streams
+}
+
+func appendStored(events []eventcodec.Stored, rows pgx.Rows) ([]eventcodec.Stored, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var one row
+		if err := one.read(rows.RawValues()); err != nil {
+			return events, err
+		}
+		events = append(events, eventcodec.Stored{
+			Encoded: eventcodec.Encoded{ID: one.id.String(), Type: one.kind, Data: one.data, Metadata: one.metadata},
+			Stream:  one.stream, Revision: domain.Revision(one.revision), Position: domain.Position(one.position), RecordedAt: one.recordedAt,
+		})
+	}
+	return events, rows.Err()
+}
+
+// FindStored returns the event with an id, and whether there is one. Errors:
+// [commands.ErrUnavailable].
+func (s *Store) FindStored(ctx context.Context, id string) (eventcodec.Stored, bool, error) {
+	of, err := uuid.Parse(id)
+	if err != nil {
+		return eventcodec.Stored{}, false, nil //nolint:nilerr // no event has it
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	rows, err := s.config.Pool.Query(ctx, storedColumns+` where event_id = $1`, pgx.QueryResultFormats{1}, of)
+	if err != nil {
+		return eventcodec.Stored{}, false, unavailable(err)
+	}
+	found, err := appendStored(nil, rows)
+	if err != nil {
+		return eventcodec.Stored{}, false, unavailable(err)
+	}
+	if len(found) == 0 {
+		return eventcodec.Stored{}, false, nil
+	}
+	return found[0], true, nil
+}
+
+// PositionAt returns the position of the last event that was recorded at or
+// before an instant, 0 when there is none. Recorded times never decrease along
+// positions, so that it is found by bisection, without an index that every
+// append would pay for. Errors: [commands.ErrUnavailable].
+func (s *Store) PositionAt(ctx context.Context, at time.Time) (domain.Position, error) {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	defer conn.Release()
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var low, high int64
+	if err := conn.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&high); err != nil {
+		return 0, unavailable(err)
+	}
+	for low < high { // everything up to low is early enough, everything after high is too late
+		middle := low + (high-low+1)/2
+		position, recordedAt, err := lastUpTo(ctx, conn, middle)
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		if position > low && recordedAt.After(at) {
+			high = position - 1
+		} else {
+			low = middle
+		}
+	}
+	position, _, err := lastUpTo(ctx, conn, low)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return domain.Position(position), nil
+}
+
+// lastUpTo returns the last event up to a position, 0 when there is none.
+func lastUpTo(ctx context.Context, conn *pgxpool.Conn, upTo int64) (position int64, recordedAt time.Time, err error) {
+	err = conn.QueryRow(ctx, `
+		select position, recorded_at
+		from slotbook.events
+		where position <= $1
+		order by position desc
+		limit 1`, upTo).Scan(&position, &recordedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return position, recordedAt, err
+}
