@@ -451,7 +451,11 @@ func TestApprovals(t *testing.T) {
 
 func TestKeyFiguresAreBounded(t *testing.T) {
 	t.Parallel()
-	e := engineOf(t, kpiModels(nil), house()...)
+	facts := house()
+	for _, who := range []domain.PractitionerID{ana, bo, cy} {
+		facts = append(facts, when("2026-01-01 00:00", practitionerFact(who, "", []domain.ClinicID{centre}), starts(who, centre, 1, "2027-01-03 09:00"))...)
+	}
+	e := engineOf(t, kpiModels(nil), facts...)
 	ask := func(f projections.KPIFilter) error {
 		_, _, err := projections.NewKPIs(e).Figures(t.Context(), f, moment("2027-01-01 00:00"), 0)
 		return err
@@ -461,6 +465,9 @@ func TestKeyFiguresAreBounded(t *testing.T) {
 	require.ErrorIs(t, ask(projections.KPIFilter{First: "2026-01-01", Last: "2027-01-07", Clinic: centre}), projections.ErrKPIRange)
 	require.ErrorIs(t, ask(projections.KPIFilter{First: "2026-01-01", Last: "2026-02-05"}), projections.ErrKPIRange)
 	require.ErrorIs(t, ask(projections.KPIFilter{First: "2026-01-02", Last: "2026-01-01"}), projections.ErrKPIRange)
+	by := projections.KPIDimensions{Day: true, Practitioner: true}
+	require.NoError(t, ask(projections.KPIFilter{First: "2026-01-01", Last: "2026-11-01", Clinic: centre, By: by}))
+	require.ErrorIs(t, ask(projections.KPIFilter{First: "2026-01-01", Last: "2026-12-31", Clinic: centre, By: by}), projections.ErrKPIGroups)
 	require.ErrorIs(t, ask(projections.KPIFilter{First: "2026-02-30", Last: "2026-03-01"}), domain.ErrBadDay)
 }
 

@@ -304,7 +304,7 @@ func (b *brute) countAccess() {
 
 func (b *brute) countVisit(stream domain.StreamName) {
 	var requested time.Time
-	var booked = map[int]time.Time{}
+	booked := map[int]time.Time{}
 	for _, r := range b.streams[stream] {
 		switch e := r.Event.(type) {
 		case appointment.WasRequested:
@@ -406,4 +406,3 @@ func spreadOf(all []time.Duration) projections.Spread {
 		Count: len(all), P50: all[rank(len(all), 0.5)].Truncate(time.Second), P90: all[rank(len(all), 0.9)].Truncate(time.Second),
 	}
 }
-

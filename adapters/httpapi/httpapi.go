@@ -51,6 +51,7 @@ type Config struct {
 	Patients     Patients                                           // the patient list; required
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
 	Reviews      Reviews                                            // what patients say; required
+	KPIs         KPIs                                               // key figures; required
 	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
 	Projections  ReadModels                                         // operates the read models; required
@@ -115,8 +116,8 @@ func (c *Config) check() error {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
-		c.Pictures == nil, c.Projections == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Reference, Pictures and Projections are required")
+		c.Pictures == nil, c.Projections == nil, c.KPIs == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Reference, Pictures, Projections and KPIs are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -157,6 +158,7 @@ func (a *api) routes() {
 	a.historyRoutes()
 	a.reviewRoutes()
 	a.queueRoutes()
+	a.kpiRoutes()
 	a.adminRoutes()
 	a.clockRoutes()
 }

@@ -94,7 +94,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
-		Days:      sheets{},
+		Days:      sheets{}, KPIs: noFigures{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Projections: operations.New(operations.Config{Now: w.now}),
 		Head:     w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),

@@ -157,8 +157,9 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
+		KPIs:     projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
-		Head:     a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
 	}
