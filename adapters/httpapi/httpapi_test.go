@@ -40,8 +40,8 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/projections"
-	"github.com/slotbook/slotbook/projections/operations"
 	"github.com/slotbook/slotbook/projections/engine"
+	"github.com/slotbook/slotbook/projections/operations"
 )
 
 var update = flag.Bool("update", false, "write openapi.json and the answers of testdata/*.http as they are now")
@@ -94,10 +94,10 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
-		Days:      sheets{}, KPIs: noFigures{},
+		Days: sheets{}, KPIs: noFigures{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Projections: operations.New(operations.Config{Now: w.now}),
-		Head:     w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
+		Head: w.store.Head, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),
 	}
