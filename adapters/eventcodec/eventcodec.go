@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -129,9 +130,13 @@ func Types() []string {
 	return names
 }
 
+// Shape returns the struct of an event type, whose JSON its data are, or nil.
+func Shape(name string) reflect.Type { return table[name].shape }
+
 // row is what the codec knows of one event type.
 type row struct {
 	name   string
+	shape  reflect.Type
 	decode func(data []byte) (domain.Event, error)
 	seal   func(e domain.Event, seal sealer) (domain.Event, error)
 }
@@ -145,7 +150,7 @@ type personal[E domain.Event] func(e *E) map[string]*domain.Sealed
 func event[E domain.Event](fields ...personal[E]) row {
 	var zero E
 	return row{
-		name: zero.EventType(),
+		name: zero.EventType(), shape: reflect.TypeFor[E](),
 		decode: func(data []byte) (domain.Event, error) {
 			var e E
 			err := json.Unmarshal(data, &e)
