@@ -51,7 +51,10 @@ type Standing struct {
 // Install makes the schema, or brings it up to what this program knows. It does
 // nothing when that has been done. Views gain columns at their end and lose
 // none, so that views of others on top of them stay.
-func Install(ctx context.Context, url string) (Standing, error) {
+func Install(ctx context.Context, url string) (Standing, error) { return installFor(ctx, url, Role) }
+
+// installFor is [Install] with the role of some other name.
+func installFor(ctx context.Context, url, role string) (Standing, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return Standing{}, fmt.Errorf("analytics: %w", err)
@@ -63,7 +66,7 @@ func Install(ctx context.Context, url string) (Standing, error) {
 	var s Standing
 	err = install(ctx, conn, &s)
 	if err == nil {
-		s.Role, err = grant(ctx, conn)
+		s.Role, err = grant(ctx, conn, role)
 	}
 	if isCode(err, lockNotAvailable) {
 		s.Later, err = true, nil
@@ -245,7 +248,7 @@ comment on view analytics.%[1]s is '%[6]severy event %[4]s';
 
 // grant lets the role read, after making it where that is allowed. It reports
 // whether there is one.
-func grant(ctx context.Context, conn *pgx.Conn) (bool, error) {
+func grant(ctx context.Context, conn *pgx.Conn, role string) (bool, error) {
 	var there, granted bool
 	err := conn.QueryRow(ctx, `
 		select exists (select from pg_roles where rolname = $1),
@@ -258,12 +261,12 @@ func grant(ctx context.Context, conn *pgx.Conn) (bool, error) {
 						join pg_roles r on r.oid = a.grantee
 						where r.rolname = $1 and a.privilege_type = 'SELECT'
 					)
-			)`, Role, mark).Scan(&there, &granted)
+			)`, role, mark).Scan(&there, &granted)
 	if err != nil || there && granted {
 		return there, err
 	}
 	if !there {
-		_, err := conn.Exec(ctx, GrantSQL)
+		_, err := conn.Exec(ctx, "create role "+role+" nologin")
 		if isCode(err, notAllowed) {
 			return false, nil
 		}
@@ -272,14 +275,14 @@ func grant(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		}
 	}
 	var all strings.Builder
-	fmt.Fprintf(&all, "grant usage on schema analytics to %s;", Role)
+	fmt.Fprintf(&all, "grant usage on schema analytics to %s;", role)
 	for _, v := range views() {
-		fmt.Fprintf(&all, "grant select on analytics.%s to %s;", v.name, Role)
+		fmt.Fprintf(&all, "grant select on analytics.%s to %s;", v.name, role)
 	}
 	for _, name := range factNames() {
-		fmt.Fprintf(&all, "grant select on analytics.%s to %s;", name, Role)
+		fmt.Fprintf(&all, "grant select on analytics.%s to %s;", name, role)
 	}
-	fmt.Fprintf(&all, "grant execute on function analytics.position_at(timestamptz) to %s;", Role)
+	fmt.Fprintf(&all, "grant execute on function analytics.position_at(timestamptz) to %s;", role)
 	_, err = conn.Exec(ctx, all.String(), pgx.QueryExecModeSimpleProtocol)
 	return err == nil, err
 }
