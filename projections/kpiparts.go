@@ -110,27 +110,26 @@ func (v *spreadValues) spread() Spread {
 // than that is looked through.
 func accessPart() kpiPart {
 	const open = `
-		where o.practitioner = f.practitioner
-			and o.clinic = d.clinic
-			and o.start >= d.starts
-			and o.start < d.starts + interval '368 days'`
+	where o.practitioner = f.practitioner
+		and o.clinic = d.clinic
+		and o.start >= d.starts
+		and o.start < d.starts + interval '368 days'`
 	const free = `o.free[width_bucket(d.starts, o.changed)]::integer`
 	return kpiPart{
 		from: `join practised f on f.clinics @> array[d.clinic]
-cross join lateral (
-	select (
-		select (o.start at time zone d.zone)::date - d.day::date
-		from offered o
-		cross join lateral generate_series(1, ` + free + `)` + open + `
-		order by o.start, o.slot
-		offset 2
-		limit 1
-	) as third
-) t`,
+left join lateral (
+	select (o.start at time zone d.zone)::date - d.day::date as third
+	from offered o
+	cross join lateral generate_series(1, ` + free + `)` + open + `
+		and (o.full_since is null or o.full_since > d.starts)
+	order by o.start, o.slot
+	offset 2
+	limit 1
+) t on true`,
 		where: `d.starts <= @now
 	and exists (
 		select from offered o` + open + `
-			and ` + free + ` >= 0
+		and ` + free + ` >= 0
 	)`,
 		instant: `d.starts`,
 		columns: `count(*), count(*) filter (where t.third is null), coalesce(round(avg(t.third), 2), 0)::float8,

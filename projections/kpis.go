@@ -90,7 +90,7 @@ create table waited (
 	started_at   timestamptz
 ) with (fillfactor = 80);
 create index waited_clinic on waited (clinic, since, entry);
-create index waited_practitioner on waited (practitioner, since, entry)`
+create index waited_practitioner on waited (practitioner, clinic, since, entry)`
 
 // waitedRow is somebody who came: who is booked, under the appointment, or a
 // walk-in, under the entry of the queue. Whoever was sent to another queue is
@@ -165,7 +165,7 @@ func evolveWaited(w waitedRow, exists bool, r domain.Recorded) (waitedRow, bool)
 	case appointment.WasReverted:
 		return w.reverted(e.Status), exists && e.Status != appointment.Booked
 	case appointment.WasCancelled:
-		return w, exists && !(w.CalledAt.IsZero() && w.StartedAt.IsZero())
+		return w, exists && (!w.CalledAt.IsZero() || !w.StartedAt.IsZero())
 	}
 	return w, true
 }
@@ -194,7 +194,7 @@ create table requested (
 	answer       text collate "C"
 );
 create index requested_clinic on requested (clinic, requested_at, request);
-create index requested_practitioner on requested (practitioner, requested_at, request)`
+create index requested_practitioner on requested (practitioner, clinic, requested_at, request)`
 
 // requestedRow is a set of an appointment that waited for approval.
 type requestedRow struct {

@@ -29,11 +29,12 @@ create table offered (
 	booked       bigint           not null,
 	changed      timestamptz[],
 	free         text[] collate "C",
+	full_since   timestamptz,
 	freed        bigint           not null,
 	filled       bigint           not null,
 	unfilled     text[] collate "C"
 ) with (fillfactor = 55);
-create index offered_practitioner on offered (practitioner, start, slot);
+create index offered_practitioner on offered (practitioner, clinic, start, slot);
 create index offered_clinic on offered (clinic, start, slot)`
 
 // offeredRow is a slot through time: how many of its places were free when, as
@@ -58,6 +59,7 @@ type offeredRow struct {
 	Booked       int                   `db:"booked"`      // appointments
 	Changed      []time.Time           `db:"changed"`     // when it became so, up to the start
 	Free         []string              `db:"free"`        // in the same order: how many places, notOffered while it is withdrawn
+	FullSince    time.Time             `db:"full_since"`  // of Changed, when no place is free in the end; else zero
 	Freed        int                   `db:"freed"`       // places that cancellations gave back before the start
 	Filled       int                   `db:"filled"`      // those of them that were booked again
 	Unfilled     []string              `db:"unfilled"`    // whose cancellations gave back those that were not, the oldest first
@@ -243,6 +245,10 @@ func (o offeredRow) noted(at time.Time) offeredRow {
 		}
 	}
 	o.Changed, o.Free = compacted(changed, free, at)
+	o.FullSince = time.Time{}
+	if n := len(o.Free); n > 0 && (o.Free[n-1] == "0" || o.Free[n-1] == notOffered) {
+		o.FullSince = o.Changed[n-1]
+	}
 	return o
 }
 

@@ -243,7 +243,7 @@ func (b *brute) fills(o offered) (freed, filled int) {
 		}
 		id := visitOf(e).Appointment
 		before, was := len(live), live[id]
-		switch e := e.(type) {
+		switch e := r.Event.(type) {
 		case appointment.WasBooked:
 			if delete(live, id); slices.Contains(e.Slots, o.ID) {
 				live[id] = true

@@ -151,7 +151,7 @@ func TestAnalystsReadTheViewsAndNothingElse(t *testing.T) {
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { leaked = append(leaked, n.Message) }
 	analyst, err := pgx.ConnectConfig(t.Context(), config)
 	require.NoError(t, err)
-	defer analyst.Close(context.Background())
+	t.Cleanup(func() { _ = analyst.Close(context.Background()) })
 	_, err = analyst.Exec(t.Context(), "set role "+analytics.Role)
 	require.NoError(t, err)
 

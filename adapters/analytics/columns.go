@@ -22,9 +22,15 @@ type column struct {
 // metadata are the columns that every view begins with.
 func metadata() []column {
 	return []column{
-		{name: "position", kind: "bigint"}, {name: "stream", kind: "text"}, {name: "revision", kind: "bigint"}, {name: "event_id", kind: "uuid"},
-		{name: "recorded_at", kind: "timestamptz"}, {name: "command", kind: "text"}, {name: "actor", kind: "text"},
-		{name: "correlation", kind: "text"}, {name: "causation", kind: "text"},
+		{name: "position", kind: "bigint"},
+		{name: "stream", kind: "text"},
+		{name: "revision", kind: "bigint"},
+		{name: "event_id", kind: "uuid"},
+		{name: "recorded_at", kind: "timestamptz"},
+		{name: "command", kind: "text"},
+		{name: "actor", kind: "text"},
+		{name: "correlation", kind: "text"},
+		{name: "causation", kind: "text"},
 	}
 }
 
