@@ -28,6 +28,13 @@ func (s sheets) Day(context.Context, projections.DayFilter, time.Time, domain.Po
 	return projections.DaySheet(s), nil
 }
 
+// noFigures are those of an empty log.
+type noFigures struct{}
+
+func (noFigures) Figures(context.Context, projections.KPIFilter, time.Time, domain.Position) ([]projections.KPI, domain.Position, error) {
+	return nil, 0, nil
+}
+
 // views are those of an engine that comes later.
 type views struct{ *engine.Engine }
 
@@ -38,7 +45,7 @@ func newFoldedWorld(t *testing.T) *world {
 	v := &views{}
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v), projections.NewAppointments(v)
-		c.Reviews, c.Directory = projections.NewReviews(v), projections.NewDirectory(v)
+		c.Reviews, c.Directory, c.KPIs = projections.NewReviews(v), projections.NewDirectory(v), projections.NewKPIs(v)
 	})
 	v.Engine = engine.New(engine.Config{
 		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,

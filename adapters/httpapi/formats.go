@@ -135,14 +135,17 @@ func parseDuration(text string) (time.Duration, error) {
 	return total, nil
 }
 
-// formatDuration writes whole minutes as [parseDuration] reads them.
+// formatDuration writes whole seconds as [parseDuration] reads them.
 func formatDuration(d time.Duration) string {
 	text := "PT"
 	if hours := int(d.Hours()); hours > 0 {
 		text += strconv.Itoa(hours) + "H"
 	}
-	if minutes := int(d.Minutes()) % 60; minutes > 0 || d == 0 {
+	if minutes := int(d.Minutes()) % 60; minutes > 0 || d < time.Second {
 		text += strconv.Itoa(minutes) + "M"
+	}
+	if seconds := int(d.Seconds()) % 60; seconds > 0 {
+		text += strconv.Itoa(seconds) + "S"
 	}
 	return text
 }

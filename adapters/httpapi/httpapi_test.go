@@ -99,7 +99,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	lists := &folded{w.commands, w.store, codec}
 	c := httpapi.Config{
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
-		Days:      sheets{},
+		Days: sheets{}, KPIs: noFigures{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Waits: foldedWaits{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
 		Projections: idle{}, Events: w.store,

@@ -179,7 +179,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
-		Waits:    projections.NewWaits(a.engine),
+		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,

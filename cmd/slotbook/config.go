@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/slotbook/slotbook/adapters/analytics"
 	"github.com/slotbook/slotbook/adapters/pgembed"
 	"github.com/slotbook/slotbook/adapters/postgres"
 )
@@ -68,12 +69,16 @@ func (d database) open(ctx context.Context) (url string, server *pgembed.Server,
 	return url, server, nil
 }
 
-// prepare checks and migrates a database.
+// prepare checks and migrates a database, with what analysts may read in it.
 func prepare(ctx context.Context, url string) error {
 	if err := postgres.Check(ctx, url); err != nil {
 		return err
 	}
-	return postgres.Migrate(ctx, url)
+	if err := postgres.Migrate(ctx, url); err != nil {
+		return err
+	}
+	_, err := analytics.Install(ctx, url)
+	return err
 }
 
 // find returns the address of a database that is there already, and what to

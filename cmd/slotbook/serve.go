@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/slotbook/slotbook/adapters/analytics"
 )
 
 type serveCmd struct {
@@ -158,15 +160,40 @@ type migrateCmd struct{ database }
 
 // Run migrates the database.
 func (c *migrateCmd) Run(ctx context.Context, out output) error {
-	_, server, err := c.open(ctx)
+	address, server, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out.out, "the database is up to date")
+	err = errors.Join(err, tellAnalysts(ctx, address, out))
 	if server != nil {
 		err = errors.Join(err, server.Close())
 	}
 	return err
+}
+
+// tellAnalysts says what keeps analysts from reading the schema analytics.
+func tellAnalysts(ctx context.Context, url string, out output) error {
+	s, err := analytics.Install(ctx, url)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	if s.Later {
+		lines = append(lines, "somebody reads the schema analytics: it is brought up to date at the next start")
+	}
+	if s.Newer {
+		lines = append(lines, "a newer version of the program has made the schema analytics: it stays as it is")
+	}
+	if !s.Role && !s.Later {
+		lines = append(lines, "analysts have no role yet, for this user may not make one: run "+analytics.GrantSQL+" as somebody who may, and migrate again")
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(out.out, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isDuplicate reports whether what was to be created exists already.

@@ -32,12 +32,13 @@ import (
 type Fact struct {
 	Stream domain.StreamName
 	Event  domain.Event
+	At     time.Time // when it is recorded; zero = [RecordedAt]
 }
 
 // Models makes the models under test; open opens what the log has sealed.
 type Models func(open func(domain.Sealed) string) []engine.Model
 
-// RecordedAt is when every fact is recorded.
+// RecordedAt is when every fact is recorded that does not say when.
 func RecordedAt() time.Time { return time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC) }
 
 // Given starts a sentence with what has happened, in order.
@@ -121,8 +122,15 @@ func Pool(t testing.TB) *pgxpool.Pool {
 // Log returns a store that holds the facts, one append each.
 func Log(t testing.TB, codec *eventcodec.Codec, facts ...Fact) *memory.Store {
 	t.Helper()
-	store := memory.New(memory.Config{Codec: codec, Now: RecordedAt})
-	Append(t, store, facts...)
+	now := RecordedAt()
+	store := memory.New(memory.Config{Codec: codec, Now: func() time.Time { return now }})
+	for _, f := range facts {
+		now = RecordedAt()
+		if !f.At.IsZero() {
+			now = f.At
+		}
+		Append(t, store, f)
+	}
 	return store
 }
 
