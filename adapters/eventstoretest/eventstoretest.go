@@ -29,6 +29,8 @@ type Store interface {
 	ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error)
 	Head(ctx context.Context) (domain.Position, error)
 	Wait(ctx context.Context, after domain.Position) error
+	PositionAt(ctx context.Context, at time.Time) (domain.Position, error)
+	RecordedAt(ctx context.Context, p domain.Position) (time.Time, error)
 }
 
 // patience bounds a case. Nothing in a case waits for time to pass.
