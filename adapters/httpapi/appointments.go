@@ -111,6 +111,12 @@ type cancelInput struct {
 	Body CancellationBody
 }
 
+type appointmentInput struct {
+	ReadParams
+	AsOfParams
+	ID string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+}
+
 type appointmentsInput struct {
 	ListParams
 	PatientID      string    `query:"patientId" maxLength:"64" doc:"Only of this patient, and of those merged into them"`
@@ -164,7 +170,7 @@ func (a *api) appointmentRoutes() {
 	}, a.cancel)
 	one(a, operation{
 		id: "getAppointment", method: http.MethodGet, path: "/v1/appointments/{id}", tag: "Appointments",
-		summary: "Get an appointment as it is now", refusals: []*domain.Error{appointment.ErrNotFound},
+		summary: "Get an appointment as it is now, or was", refusals: asOfRefusals(appointment.ErrNotFound),
 	}, a.appointment)
 	list(a, operation{
 		id: "listAppointments", method: http.MethodGet, path: "/v1/appointments", tag: "Appointments",
@@ -333,7 +339,11 @@ func (a *api) changed(ctx context.Context) func(commands.Answer[appointment.Stat
 	}
 }
 
-func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointment], error) {
+func (a *api) appointment(ctx context.Context, in *appointmentInput) (single[Appointment], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[Appointment]{}, err
+	}
 	answer, err := a.Commands.Appointment(ctx, domain.AppointmentID(in.ID))
 	if err != nil {
 		return single[Appointment]{}, err

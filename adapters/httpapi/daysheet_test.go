@@ -37,7 +37,7 @@ func newFoldedWorld(t *testing.T) *world {
 	t.Helper()
 	v := &views{}
 	w := newWorld(t, func(c *httpapi.Config) {
-		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v), projections.NewAppointments(v)
+		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v).WithPast(c.Past.(projections.Streams)), projections.NewAppointments(v)
 		c.Reviews, c.Directory = projections.NewReviews(v), projections.NewDirectory(v)
 	})
 	v.Engine = engine.New(engine.Config{

@@ -152,7 +152,7 @@ func (a *app) timed(store commands.Store) commands.Store {
 }
 
 func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {
-	slots := projections.NewAvailability(a.engine)
+	slots := projections.NewAvailability(a.engine).WithPast(a.store)
 	a.live = projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: a.clock, Logger: a.logger})
 	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
@@ -163,7 +163,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Waits:    projections.NewWaits(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
-		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(),
 	}
