@@ -16,6 +16,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
@@ -127,13 +128,8 @@ func (a Availability) past(ctx context.Context, f SlotFilter, least domain.Posit
 	}
 	f.Specialties = nil
 	args := pgx.NamedArgs{"limit": MostPast + 1}
-	sql := "select s.slot, s.practitioner, s.clinic, s.start\nfrom slot s\nwhere true" + f.where(nil, args) + "\norder by s.start, s.slot\nlimit @limit"
-	var slots []pastSlot
-	_, err := a.views.View(ctx, max(least, *f.AsOf), []string{"availability"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Query(ctx, sql, args)
-		slots, err = pgx.CollectRows(rows, pgx.RowToStructByName[pastSlot])
-		return err
-	})
+	slots, err := pastRows[pastSlot](ctx, a.views, max(least, *f.AsOf), "availability",
+		"select s.slot, s.practitioner, s.clinic, s.start\nfrom slot s\nwhere true"+f.where(nil, args)+"\norder by s.start, s.slot\nlimit @limit", args)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +149,145 @@ func (a Availability) past(ctx context.Context, f SlotFilter, least domain.Posit
 	p.rows, err = g.fold(func(table, key string) bool { return table != "slot" || wanted[key] },
 		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PoliciesModel(), HoursModel())
 	return p, err
+}
+
+// pastRows reads rows of what there is now.
+func pastRows[R any](ctx context.Context, v Viewer, least domain.Position, model, sql string, args pgx.NamedArgs) (found []R, err error) {
+	_, err = v.View(ctx, least, []string{model}, func(r engine.Reader) (err error) {
+		rows, _ := r.Query(ctx, sql, args)
+		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[R])
+		return err
+	})
+	return found, err
+}
+
+// pastVisit is a visit that may have been in a list.
+type pastVisit struct{ Appointment domain.AppointmentID }
+
+// past returns how the visits were that a list of now is about, nil when it is
+// about the present. The visits of a patient are theirs for ever; the others are
+// found by the slots that they ever claimed, for they may have been moved since.
+func (a Appointments) past(ctx context.Context, f AppointmentFilter, least domain.Position) (*past, error) {
+	if f.AsOf == nil {
+		return nil, nil //nolint:nilnil // the present
+	}
+	if a.streams == nil {
+		return nil, errNoPast
+	}
+	p := &past{position: *f.AsOf}
+	g := &gathering{streams: a.streams, position: *f.AsOf, loaded: map[domain.StreamName][]domain.Recorded{}}
+	var err error
+	if f.Patient != "" {
+		err = g.visitsOfPatient(ctx, a.views, f.Patient, max(least, *f.AsOf))
+	} else {
+		err = g.visitsAtSlots(ctx, a.views, f, max(least, *f.AsOf))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, more := range []func() []domain.StreamName{g.deciders, g.places} {
+		if err := g.load(ctx, more()); err != nil {
+			return nil, err
+		}
+	}
+	nobody := func(domain.Sealed) string { return "" }
+	p.rows, err = g.fold(func(string, string) bool { return true }, AppointmentsModel(), DirectoryModel(), PatientsModel(nobody, nil))
+	return p, err
+}
+
+// visitsOfPatient loads the visits of a patient and of everybody who was ever
+// tied to them.
+func (g *gathering) visitsOfPatient(ctx context.Context, v Viewer, id domain.PatientID, least domain.Position) error {
+	if err := g.load(ctx, []domain.StreamName{patient.Stream(id)}); err != nil {
+		return err
+	}
+	for range 2 { // there are no longer chains than duplicates of dependents
+		if err := g.load(ctx, g.tied()); err != nil {
+			return err
+		}
+	}
+	var family []string
+	for name := range g.loaded {
+		family = append(family, name.ID())
+	}
+	visits, err := pastRows[pastVisit](ctx, v, least, "appointments",
+		"select a.appointment\nfrom appointment a\nwhere a.patient = any(@family)\nlimit @limit", pgx.NamedArgs{"family": family, "limit": MostPast + 1})
+	if err == nil && len(visits) > MostPast {
+		err = ErrPastTooBroad
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]domain.StreamName, len(visits))
+	for i, visit := range visits {
+		names[i] = appointment.Stream(visit.Appointment)
+	}
+	return g.load(ctx, names)
+}
+
+// tied returns the streams of the dependents and duplicates of those who are
+// loaded.
+func (g *gathering) tied() (names []domain.StreamName) {
+	for _, recorded := range g.loaded {
+		for _, r := range upTo(recorded, g.position+oneAppend) {
+			switch e := r.Event.(type) {
+			case patient.DependentAdded:
+				names = append(names, patient.Stream(e.Dependent))
+			case patient.DuplicateAdded:
+				names = append(names, patient.Stream(e.Duplicate))
+			}
+		}
+	}
+	return names
+}
+
+// visitsAtSlots loads the visits that claimed slots which start when the filter
+// says, or a day before or after: a visit may begin with the slot of another
+// practitioner.
+func (g *gathering) visitsAtSlots(ctx context.Context, v Viewer, f AppointmentFilter, least domain.Position) error {
+	of := SlotFilter{Area: Area{Clinic: f.Clinic}}
+	if f.Practitioner != "" {
+		of.Practitioners = []domain.PractitionerID{f.Practitioner}
+	}
+	const aside = 24 * time.Hour
+	if !f.From.IsZero() {
+		of.From = f.From.Add(-aside)
+	}
+	if !f.To.IsZero() {
+		of.To = f.To.Add(aside)
+	}
+	args := pgx.NamedArgs{"limit": MostPast + 1}
+	slots, err := pastRows[pastSlot](ctx, v, least, "availability",
+		"select s.slot, s.practitioner, s.clinic, s.start\nfrom slot s\nwhere true"+of.where(nil, args)+"\nlimit @limit", args)
+	if err == nil && len(slots) > MostPast {
+		err = ErrPastTooBroad
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]domain.StreamName, len(slots))
+	for i, s := range slots {
+		names[i] = slot.Stream(s.Slot)
+	}
+	if err := g.load(ctx, names); err != nil {
+		return err
+	}
+	return g.load(ctx, g.owners())
+}
+
+// places returns the streams of the slots and clinics of visits.
+func (g *gathering) places() (names []domain.StreamName) {
+	for _, recorded := range g.loaded {
+		for _, r := range upTo(recorded, g.position) {
+			if e, ok := r.Event.(appointment.WasProposed); ok {
+				names = append(names, clinic.Stream(e.Clinic))
+				for _, id := range e.Slots {
+					names = append(names, slot.Stream(id))
+				}
+			}
+		}
+	}
+	return names
 }
 
 // gathering is the streams that an answer about how things were goes by.

@@ -53,6 +53,10 @@ func newChronicle(t *testing.T, seed uint64) *chronicle {
 		"/v1/slots/days?limit=2&practitionerId=" + c.practitioner,
 		"/v1/slots/" + c.slot(0),
 		"/v1/slots/" + c.slot(4),
+		"/v1/appointments?patientId=" + c.maria,
+		"/v1/appointments?includeDependents=true&patientId=" + c.joao,
+		"/v1/appointments?practitionerId=" + c.practitioner + "&" + tuesday,
+		"/v1/appointments?displaced=true&clinicId=" + c.clinic,
 		queue + "?all=true",
 		queue + "/board",
 		queue + "/tickets/1",
@@ -86,6 +90,7 @@ func unforeseen(answer any) {
 	switch v := answer.(type) {
 	case map[string]any:
 		delete(v, "expected")
+		delete(v, "alternatives")
 		for _, field := range v {
 			unforeseen(field)
 		}
@@ -191,5 +196,70 @@ func TestWhatIsSeenOfThePastIsWhatWasSeenThen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAMomentThatNobodyKnowsIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newThirds(t)
+	visit := s.books(0, s.maria)
+	all := []string{
+		"/v1/slots", "/v1/slots/next", "/v1/slots/days", "/v1/slots/" + s.slot(0), "/v1/appointments", "/v1/appointments/" + visit,
+		"/v1/queues/" + s.practitioner, "/v1/queues/" + s.practitioner + "/tickets/1", "/v1/queues/" + s.practitioner + "/board",
+		"/v1/clinics/" + s.clinic + "/queue",
+	}
+	for _, path := range all {
+		for asOf, want := range map[string]string{
+			"yesterday": "as-of.invalid", "0": "as-of.invalid", "-1": "as-of.invalid", "2026-03-02": "as-of.invalid",
+			"2026-03-02T08:00:00.000001Z": "as-of.future", "99999": "position.unknown",
+		} {
+			require.Equal(t, want, rule(t, s.call(t, http.MethodGet, path+"?asOf="+asOf, "")), path)
+		}
+	}
+	for _, path := range []string{"/v1/clinics", "/v1/practitioners", "/v1/slots/stream", "/v1/clinics/" + s.clinic + "/board"} {
+		require.Equal(t, "request.invalid", rule(t, s.call(t, http.MethodGet, path+"?asOf=1", "")), path)
+	}
+	before := s.call(t, http.MethodGet, "/v1/slots?status=any&asOf=2026-03-02T07:59:59Z", "")
+	require.Equal(t, http.StatusOK, before.Code)
+	require.Contains(t, before.Body.String(), `"items":[]`)
+	require.Equal(t, "slot.not-found", rule(t, s.call(t, http.MethodGet, "/v1/slots/"+s.slot(0)+"?asOf=1", "")))
+}
+
+func TestAPageOfThePastGoesOnInThePast(t *testing.T) {
+	t.Parallel()
+	s := newThirds(t)
+	head, err := s.events.Head(t.Context())
+	require.NoError(t, err)
+	s.books(3, s.maria)
+	list := fmt.Sprintf("/v1/slots?practitionerId=%s&asOf=%d", s.practitioner, head)
+	whole := items(t, s.call(t, http.MethodGet, list+"&limit=100", ""))
+	require.Len(t, whole, 18)
+	require.Equal(t, whole, s.pages(t, list+"&limit=4"))
+	var first struct{ Next string }
+	require.NoError(t, json.Unmarshal(s.call(t, http.MethodGet, list+"&limit=4", "").Body.Bytes(), &first))
+	now := "/v1/slots?limit=4&practitionerId=" + s.practitioner + "&cursor=" + url.QueryEscape(first.Next)
+	require.Equal(t, http.StatusBadRequest, s.call(t, http.MethodGet, now, "").Code, "the cursor is for no other moment")
+}
+
+func TestNoMoreThanAThousandSlotsAreFoldedForAnAnswer(t *testing.T) {
+	t.Parallel()
+	s := newThirds(t)
+	many := strings.NewReplacer("PT20M", "PT5M", "12:00", "20:00", `"horizonDays": 15`, `"horizonDays": 90`).Replace(thirds)
+	answer := s.call(t, http.MethodPut, s.schedule(), many)
+	require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
+	head, err := s.events.Head(t.Context())
+	require.NoError(t, err)
+	asOf := fmt.Sprintf("asOf=%d", head)
+	for _, path := range []string{
+		"/v1/slots?status=busy&", "/v1/slots?status=any&specialty=surgery&", "/v1/slots/next?", "/v1/slots/days?status=busy&", "/v1/appointments?",
+	} {
+		require.Equal(t, "as-of.too-broad", rule(t, s.call(t, http.MethodGet, path+asOf, "")), path)
+	}
+	for _, path := range []string{
+		"/v1/slots?", "/v1/slots?to=2026-03-04T00:00:00Z&status=busy&", "/v1/slots/next?limit=1&", "/v1/slots/days?from=2026-03-03&limit=1&perDay=10&",
+		"/v1/appointments?patientId=" + s.maria + "&",
+	} {
+		answer := s.call(t, http.MethodGet, path+asOf, "")
+		require.Equal(t, http.StatusOK, answer.Code, "%s: %s", path, answer.Body)
 	}
 }

@@ -49,7 +49,7 @@ func newRealWorld(t *testing.T) *world {
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Commands = commands.New(commands.Config{Store: store, Now: c.Now, NewID: newID})
 		c.Codec, c.Head, c.Past, c.NewID = codec, store.Head, store, newID
-		c.Slots, c.Appointments = projections.NewAvailability(read).WithPast(store), projections.NewAppointments(read)
+		c.Slots, c.Appointments = projections.NewAvailability(read).WithPast(store), projections.NewAppointments(read).WithPast(store)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
 		c.Waits = projections.NewWaits(read)

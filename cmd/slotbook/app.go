@@ -156,7 +156,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 	a.live = projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: a.clock, Logger: a.logger})
 	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
-		Slots: slots, Appointments: projections.NewAppointments(a.engine),
+		Slots: slots, Appointments: projections.NewAppointments(a.engine).WithPast(a.store),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
