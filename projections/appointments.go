@@ -363,15 +363,26 @@ type AppointmentFilter struct {
 	Status       appointment.Status
 	Displaced    bool // only those to be moved or cancelled
 	After        TimeCursor
-	Limit        int // 0 is 50; at most 1000
+	Limit        int              // 0 is 50; at most 1000
+	AsOf         *domain.Position // the list as it was when the log ended here; nil = as it is
 }
 
 // Appointments answers who comes when.
-type Appointments struct{ views Viewer }
+type Appointments struct {
+	views   Viewer
+	streams Streams // nil = nobody asks for lists as they were
+}
 
 // NewAppointments returns the queries over the models appointments, directory
 // and patients.
-func NewAppointments(v Viewer) Appointments { return Appointments{v} }
+func NewAppointments(v Viewer) Appointments { return Appointments{views: v} }
+
+// WithPast returns the queries with lists as they were, too, which are folded out
+// of the streams.
+func (a Appointments) WithPast(streams Streams) Appointments {
+	a.streams = streams
+	return a
+}
 
 // appointmentQuery gives every visit as it is at a time. A request that nobody
 // has answered ends ClockSlack after its deadline: @expired is that much before
@@ -408,7 +419,8 @@ const ofPractitioner = appointmentNow + `
 
 // List returns the visits of the filter in the order of start and id. Visits
 // that never came to be booked, because a race was lost or the time to complete
-// them ran out, are not listed.
+// them ran out, are not listed. With AsOf the instant is that of the position, and what
+// would take more than [MostPast] slots or visits is refused: [ErrPastTooBroad].
 func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Time, least domain.Position) (List[Appointment], error) {
 	sql, args, limit := appointmentQuery, pgx.NamedArgs{"expired": now.Add(-appointment.ClockSlack)}, limited(f.Limit)
 	narrow := func(wanted bool, name string, value any, condition string) {
@@ -428,8 +440,14 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	narrow(!f.To.IsZero(), "to", f.To, "a.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
 	args["after_id"] = f.After.ID
+	was, err := a.past(ctx, f, least)
+	if err != nil {
+		return List[Appointment]{}, fmt.Errorf("list appointments: %w", err)
+	}
 	var visits []Appointment
-	at, err := a.views.View(ctx, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
+	models := []string{"appointments", "directory", "patients"}
+	at, err := a.views.View(ctx, least, models, func(r engine.Reader) (err error) {
+		r = was.over(r, models)
 		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
@@ -439,6 +457,9 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	}
 	for i := range visits {
 		visits[i] = visits[i].utc()
+	}
+	if was != nil {
+		at = was.position
 	}
 	return list(visits, limit, at), nil
 }

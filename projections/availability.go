@@ -352,16 +352,27 @@ type SlotFilter struct {
 	To            time.Time               // starts lie before it
 	Status        SlotStatus              // "" is Free
 	After         TimeCursor
-	Limit         int // 0 is 50; at most 1000
+	Limit         int              // 0 is 50; at most 1000
+	AsOf          *domain.Position // the list as it was when the log ended here; nil = as it is
 	effort        effort
 }
 
 // Availability answers what is free.
-type Availability struct{ views Viewer }
+type Availability struct {
+	views   Viewer
+	streams Streams // nil = nobody asks for lists as they were
+}
 
 // NewAvailability returns the queries over the models availability, directory,
 // policies and appointments.
-func NewAvailability(v Viewer) Availability { return Availability{v} }
+func NewAvailability(v Viewer) Availability { return Availability{views: v} }
+
+// WithPast returns the queries with lists as they were, too, which are folded out
+// of the streams.
+func (a Availability) WithPast(streams Streams) Availability {
+	a.streams = streams
+	return a
+}
 
 // slotQuery gives every slot as its claims say that it is at a time. A claim
 // counts until ClockSlack after its deadline: @expired is that much before the
@@ -441,35 +452,50 @@ func slotArguments(now time.Time) pgx.NamedArgs {
 }
 
 // List returns the slots of the filter as they are at an instant, in the order
-// of start and id. Errors: [ErrNear], [ErrRadius].
+// of start and id. With AsOf the instant is that of the position, and a page
+// that would take more than [MostPast] slots is refused.
+// Errors: [ErrNear], [ErrRadius], [ErrPastTooBroad].
 func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
 	limit := limited(f.Limit)
 	var slots []Slot
-	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
+	was, err := a.past(ctx, f, least)
+	if err != nil {
+		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
+	}
+	at, err := a.view(ctx, f, was, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		sql, args := f.sql(area, now)
 		slots, err = slotsBy(ctx, r, r.Last, sql+"\norder by s.start, s.slot"+first(limit+1), args)
 		return err
 	})
+	if err == nil && len(slots) <= limit {
+		err = was.whole()
+	}
 	if err != nil {
 		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
 	}
 	return list(slots, limit, at), nil
 }
 
-// view runs read with the clinics of the filter's area, nil for everywhere.
+// view runs read with the clinics of the filter's area, nil for everywhere; over
+// how the rows were, when there is a past.
 func (a Availability) view(
-	ctx context.Context, f SlotFilter, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
+	ctx context.Context, f SlotFilter, was *past, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
 ) (domain.Position, error) {
 	if err := f.Area.Check(); err != nil {
 		return 0, err
 	}
-	return a.views.View(ctx, least, models, func(r engine.Reader) error {
+	at, err := a.views.View(ctx, least, models, func(r engine.Reader) error {
+		r = was.over(r, models)
 		m, err := meant(ctx, r, nil, nil, f.elsewhere())
 		if err != nil {
 			return err
 		}
 		return read(r, m.area)
 	})
+	if was != nil {
+		at = was.position
+	}
+	return at, err
 }
 
 // elsewhere returns the area as far as the slots do not tell it themselves: a
@@ -483,8 +509,13 @@ func (f SlotFilter) elsewhere() Area {
 
 // sql returns the query of the slots of the filter, without an order.
 func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
-	sql, args := judgedSlotQuery+ofStatus(f.Status), slotArguments(now)
+	args := slotArguments(now)
 	args["visit_type"] = string(f.VisitType)
+	return judgedSlotQuery + ofStatus(f.Status) + f.where(area, args), args
+}
+
+// where returns the conditions of the filter on slots s, but for the status.
+func (f SlotFilter) where(area []string, args pgx.NamedArgs) (sql string) {
 	narrow := func(wanted bool, name string, value any, condition string) {
 		if wanted {
 			sql, args[name] = sql+"\n\tand "+condition, value
@@ -508,19 +539,29 @@ func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
 	narrow(!f.To.IsZero(), "to", f.To, "s.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(s.start, s.slot) > (@after, @after_id)")
 	args["after_id"] = f.After.ID
-	return sql, args
+	return sql
 }
 
 // Next returns the first slot of each practitioner that somebody can book, of
 // the filter without its status, in the order of start and id.
-// Errors: [ErrNear], [ErrRadius].
+// AsOf is as in [Availability.List].
+// Errors: [ErrNear], [ErrRadius], [ErrPastTooBroad].
 func (a Availability) Next(ctx context.Context, f SlotFilter, now time.Time, least domain.Position) (List[Slot], error) {
 	limit := limited(f.Limit)
 	var slots []Slot
-	at, err := a.view(ctx, f, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
+	all := f
+	all.After = TimeCursor{} // whoever was listed before has later slots, too
+	was, err := a.past(ctx, all, least)
+	if err != nil {
+		return List[Slot]{}, fmt.Errorf("list next slots: %w", err)
+	}
+	at, err := a.view(ctx, f, was, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		slots, err = f.next(ctx, r, area, now, limit+1)
 		return err
 	})
+	if err == nil && len(slots) <= limit {
+		err = was.whole()
+	}
 	if err != nil {
 		return List[Slot]{}, fmt.Errorf("list next slots: %w", err)
 	}

@@ -31,14 +31,30 @@ func (d SlotDay) Cursor() domain.Day { return d.Day }
 // Days returns every date of the stretch with its slots of the filter, those
 // without any included. There is more when a later date has a slot. Without a
 // slot from a stretch that does not say where it begins there are no days.
-// Errors: [ErrNear], [ErrRadius].
+// AsOf is as in [Availability.List]; whether a later date has a slot is not
+// looked for beyond [MostPast] slots: there may be more then.
+// Errors: [ErrNear], [ErrRadius], [ErrPastTooBroad].
 func (a Availability) Days(ctx context.Context, f SlotFilter, s Stretch, now time.Time, least domain.Position) (List[SlotDay], error) {
 	var days []SlotDay
 	more := false
-	at, err := a.view(ctx, f, least, append(judgedModels(), "hours"), func(r engine.Reader, area []string) (err error) {
+	stretch := f
+	if s.First != "" {
+		stretch.From = s.First.Start().Add(-dayBegins)
+	}
+	was, err := a.past(ctx, stretch, least)
+	if err != nil {
+		return List[SlotDay]{}, fmt.Errorf("list days of slots: %w", err)
+	}
+	at, err := a.view(ctx, f, was, least, append(judgedModels(), "hours"), func(r engine.Reader, area []string) (err error) {
 		days, more, err = f.days(ctx, r, area, s, now)
 		return err
 	})
+	if err == nil && was.whole() != nil {
+		more = true
+		if len(days) == 0 || was.until.Before(days[len(days)-1].Day.Add(1).Start().Add(dayEnds)) {
+			err = was.whole()
+		}
+	}
 	if err != nil {
 		return List[SlotDay]{}, fmt.Errorf("list days of slots: %w", err)
 	}

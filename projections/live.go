@@ -136,7 +136,7 @@ func (a Availability) Within(ctx context.Context, where Area, least domain.Posit
 		return []domain.ClinicID{where.Clinic}, nil
 	}
 	var within []domain.ClinicID
-	_, err := a.view(ctx, f, least, []string{"directory"}, func(_ engine.Reader, area []string) error {
+	_, err := a.view(ctx, f, nil, least, []string{"directory"}, func(_ engine.Reader, area []string) error {
 		if area != nil {
 			within = make([]domain.ClinicID, 0, len(area))
 		}

@@ -31,6 +31,7 @@ type Store interface {
 	Wait(ctx context.Context, after domain.Position) error
 	ReadStored(ctx context.Context, after, until domain.Position, want eventcodec.Selection, limit int) (eventcodec.StoredPage, error)
 	PositionAt(ctx context.Context, at time.Time) (domain.Position, error)
+	RecordedAt(ctx context.Context, p domain.Position) (time.Time, error)
 }
 
 // patience bounds a case. Nothing in a case waits for time to pass.

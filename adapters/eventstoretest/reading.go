@@ -82,6 +82,7 @@ func reading() []contractCase {
 			s.append(write(stream, domain.NoStream, events(1, 2)...))
 			require.Equal(s, s.load(stream), s.all(domain.Filter{}, 10))
 		}},
+		{name: "by instant", promise: "an instant has the last position recorded at it or before, and a position the instant of its event", check: instants},
 		{name: "at the end", promise: "a page at the end is empty and stays where it is", check: func(s *subject) {
 			for range 2 {
 				page, err := s.store.ReadAll(s.ctx, s.head(), domain.Filter{}, 10)
@@ -126,6 +127,43 @@ func pages(s *subject) {
 		}
 		require.Equal(s, s.head(), read[len(read)-1].Position)
 	}
+}
+
+// instants asks for every instant at which something was recorded, and for those
+// just before and after it.
+func instants(s *subject) {
+	farAhead := time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
+	asked := func(at time.Time) domain.Position {
+		position, err := s.store.PositionAt(s.ctx, at)
+		require.NoError(s, err)
+		return position
+	}
+	require.Zero(s, asked(farAhead), "an empty store has no position")
+	recorded, err := s.store.RecordedAt(s.ctx, 1)
+	require.NoError(s, err)
+	require.Zero(s, recorded)
+	for i := range 23 {
+		s.append(write(s.stream(), domain.Any, events(slices.Repeat([]int{i}, 1+i%3)...)...))
+	}
+	all := s.all(domain.Filter{}, 100)
+	for _, r := range all {
+		at, err := s.store.RecordedAt(s.ctx, r.Position)
+		require.NoError(s, err)
+		require.Equal(s, r.RecordedAt, at)
+		for _, at := range []time.Time{at.Add(-time.Microsecond), at, at.Add(time.Microsecond)} {
+			want := domain.Position(0)
+			for _, other := range all {
+				if !other.RecordedAt.After(at) {
+					want = other.Position
+				}
+			}
+			require.Equal(s, want, asked(at))
+		}
+	}
+	last, err := s.store.RecordedAt(s.ctx, s.head()+100)
+	require.NoError(s, err)
+	require.Equal(s, all[len(all)-1].RecordedAt, last, "the last event is so for every position beyond it")
+	require.Equal(s, s.head(), asked(farAhead))
 }
 
 func idsOf(recorded []domain.Recorded) []string {

@@ -111,8 +111,15 @@ type cancelInput struct {
 	Body CancellationBody
 }
 
+type appointmentInput struct {
+	ReadParams
+	AsOfParams
+	ID string `path:"id" doc:"The appointment" example:"018f6b1e-0000-7000-8000-000000000004"`
+}
+
 type appointmentsInput struct {
 	ListParams
+	AsOfParams
 	PatientID      string    `query:"patientId" maxLength:"64" doc:"Only of this patient, and of those merged into them"`
 	Dependents     bool      `query:"includeDependents" doc:"With patientId: of the patient's dependents, too"`
 	PractitionerID string    `query:"practitionerId" maxLength:"64" doc:"Only of this practitioner"`
@@ -120,7 +127,7 @@ type appointmentsInput struct {
 	From           time.Time `query:"from" doc:"Starting at this instant or later; absent = from the first" example:"2026-03-30T00:00:00Z"`
 	To             time.Time `query:"to" doc:"Starting before this instant; absent = no end" example:"2026-04-06T00:00:00Z"`
 	Status         string    `query:"status" enum:"pending,booked,arrived,checked-in,fulfilled,cancelled,noshow" doc:"Only with this status"`
-	Displaced      bool      `query:"displaced" doc:"Only those whose slot was withdrawn, each with the nearest free slots"`
+	Displaced      bool      `query:"displaced" doc:"Only those whose slot was withdrawn, each with the nearest free slots, but for those of an earlier time"`
 }
 
 // errWhichSlot refuses a booking that does not say which slot, or says it twice.
@@ -164,11 +171,11 @@ func (a *api) appointmentRoutes() {
 	}, a.cancel)
 	one(a, operation{
 		id: "getAppointment", method: http.MethodGet, path: "/v1/appointments/{id}", tag: "Appointments",
-		summary: "Get an appointment as it is now", refusals: []*domain.Error{appointment.ErrNotFound},
+		summary: "Get an appointment as it is now, or was", refusals: asOfRefusals(appointment.ErrNotFound),
 	}, a.appointment)
 	list(a, operation{
 		id: "listAppointments", method: http.MethodGet, path: "/v1/appointments", tag: "Appointments",
-		summary: "List appointments by start", refusals: []*domain.Error{domain.ErrBadPeriod},
+		summary: "List appointments by start", refusals: pastListRefusals(domain.ErrBadPeriod),
 	}, a.appointments)
 }
 
@@ -333,7 +340,11 @@ func (a *api) changed(ctx context.Context) func(commands.Answer[appointment.Stat
 	}
 }
 
-func (a *api) appointment(ctx context.Context, in *byIDInput) (single[Appointment], error) {
+func (a *api) appointment(ctx context.Context, in *appointmentInput) (single[Appointment], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[Appointment]{}, err
+	}
 	answer, err := a.Commands.Appointment(ctx, domain.AppointmentID(in.ID))
 	if err != nil {
 		return single[Appointment]{}, err
@@ -408,9 +419,14 @@ func instant(t time.Time) *time.Time {
 func (a *api) appointments(
 	ctx context.Context, in *appointmentsInput, p page[projections.TimeCursor],
 ) (found[Appointment, projections.TimeCursor], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return found[Appointment, projections.TimeCursor]{}, err
+	}
 	f := projections.AppointmentFilter{
 		Patient: domain.PatientID(in.PatientID), Practitioner: domain.PractitionerID(in.PractitionerID), Clinic: domain.ClinicID(in.ClinicID),
 		Family: in.Dependents, From: in.From, To: in.To, Status: appointment.Status(in.Status), Displaced: in.Displaced, After: p.after, Limit: p.limit,
+		AsOf: a.was,
 	}
 	if !f.To.IsZero() && !f.From.Before(f.To) {
 		return found[Appointment, projections.TimeCursor]{}, errPeriod
@@ -418,7 +434,7 @@ func (a *api) appointments(
 	rows, err := a.Appointments.List(ctx, f, a.Now(), in.atLeast())
 	return shown(rows, err, func(v projections.Appointment) (Appointment, error) {
 		item, err := a.showAppointment(ctx, v)
-		if err == nil && in.Displaced {
+		if err == nil && in.Displaced && a.was == nil {
 			item.Alternatives = a.nearestTo(ctx, v)
 		}
 		return item, err

@@ -44,7 +44,8 @@ func newFoldedWorld(t *testing.T) *world {
 	t.Helper()
 	v := &views{}
 	w := newWorld(t, func(c *httpapi.Config) {
-		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v), projections.NewAppointments(v)
+		streams := c.Past.(projections.Streams)
+		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v).WithPast(streams), projections.NewAppointments(v).WithPast(streams)
 		c.Reviews, c.Directory, c.KPIs = projections.NewReviews(v), projections.NewDirectory(v), projections.NewKPIs(v)
 	})
 	v.Engine = engine.New(engine.Config{

@@ -62,6 +62,7 @@ type Config struct {
 	Projections  ReadModels                                         // operates the read models; required
 	Events       StoredEvents                                       // the log as it is stored; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
+	Past         Past                                               // which position an instant has; required
 	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
 	Clock        Clock                                              // the same clock when it is moved by hand, in a demonstration; nil = it is not
@@ -89,6 +90,7 @@ type api struct {
 	open    chan struct{}   // has one for each stream that is open
 	zones   zones
 	cursors cursors
+	was     *domain.Position // as of which everything is read; nil = as it is
 }
 
 // strictNames makes huma refuse JSON fields whose names differ only in case.
@@ -135,8 +137,8 @@ func (c *Config) check() error {
 	if err := c.Streams.check(); err != nil {
 		return err
 	}
-	if c.Live == nil {
-		return errors.New("httpapi: Live is required")
+	if c.Live == nil || c.Past == nil {
+		return errors.New("httpapi: Live and Past are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

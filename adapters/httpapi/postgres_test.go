@@ -48,8 +48,8 @@ func newRealWorld(t *testing.T) *world {
 	follow(t, store.Run, read.Run, desk.Run)
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Commands = commands.New(commands.Config{Store: store, Now: c.Now, NewID: newID})
-		c.Codec, c.Head, c.NewID = codec, store.Head, newID
-		c.Slots, c.Appointments = projections.NewAvailability(read), projections.NewAppointments(read)
+		c.Codec, c.Head, c.Past, c.NewID = codec, store.Head, store, newID
+		c.Slots, c.Appointments = projections.NewAvailability(read).WithPast(store), projections.NewAppointments(read).WithPast(store)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
 		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
 		c.Waits = projections.NewWaits(read)

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +46,7 @@ type QueueTicket struct {
 	AppointmentID  string    `json:"appointmentId,omitempty" doc:"Absent = a walk-in" example:"018f6b1e-0000-7000-8000-000000000004"`
 	PatientID      string    `json:"patientId,omitempty" doc:"Absent = nobody has said" example:"018f6b1e-0000-7000-8000-000000000003"`
 
-	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows"`
+	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows, and as of an earlier time"`
 }
 
 // QueueSheet is the queue of a practitioner's day.
@@ -55,7 +57,7 @@ type QueueSheet struct {
 	Waiting        int           `json:"waiting" doc:"How many people wait" example:"3"`
 	Tickets        []QueueTicket `json:"tickets" nullable:"false" doc:"Who waits, in the order in which they are called; then the others, by ticket"`
 
-	Summary *QueueSummary `json:"summary,omitempty" doc:"Of everybody who waits, in a sentence; absent in the queues of a clinic"`
+	Summary *QueueSummary `json:"summary,omitempty" doc:"Of everybody who waits, in a sentence; absent in the queues of a clinic, and as of an earlier time"`
 }
 
 // ClinicQueues are the queues of a clinic's day.
@@ -180,6 +182,7 @@ type (
 // QueueRead is what every read of a queue comes with.
 type QueueRead struct {
 	ReadParams
+	AsOfParams
 	ID       string `path:"practitionerId" doc:"The practitioner, or a clinic's service: clinicId.visitTypeId" example:"018f6b1e-0000-7000-8000-000000000002"`
 	Date     string `query:"date" maxLength:"10" doc:"YYYY-MM-DD at the clinic; absent = today" example:"2026-03-30"`
 	ClinicID string `query:"clinicId" maxLength:"64" doc:"Whose clock says what day it is; absent = the practitioner's first"`
@@ -203,6 +206,7 @@ type queueTicketInput struct {
 
 type clinicQueuesInput struct {
 	ReadParams
+	AsOfParams
 	ID   string `path:"id" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date string `query:"date" maxLength:"10" doc:"YYYY-MM-DD at the clinic; absent = today" example:"2026-03-30"`
 	All  bool   `query:"all" doc:"Those too who are finished or gone"`
@@ -251,21 +255,23 @@ func (a *api) queueRoutes() {
 func (a *api) queueReads() {
 	one(a, operation{
 		id: "getQueue", method: http.MethodGet, path: "/v1/queues/{practitionerId}", tag: "Queues",
-		summary: "Get the queue of a practitioner's day", refusals: queueRefusals(),
+		summary: "Get the queue of a practitioner's day", refusals: asOfRefusals(queueRefusals()...),
 		detail: "Urgent people first; then everybody when they are due: booked people at their time, or when they came if that was later, walk-ins " +
 			"half an hour after they came.",
 	}, a.queue)
 	one(a, operation{
 		id: "getTicket", method: http.MethodGet, path: "/v1/queues/{practitionerId}/tickets/{ticket}", tag: "Queues",
-		summary: "Get where somebody is in a queue", refusals: queueRefusals(queue.ErrNoTicket),
+		summary: "Get where somebody is in a queue", refusals: asOfRefusals(queueRefusals(queue.ErrNoTicket)...),
 	}, a.queueTicket)
 	one(a, operation{
 		id: "getQueueBoard", method: http.MethodGet, path: "/v1/queues/{practitionerId}/board", tag: "Queues",
-		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers; initials, too, where the clinic's policy says so.", refusals: queueRefusals(),
+		summary: "Get what a display in the waiting room shows", detail: "Ticket numbers; initials, too, where the clinic's policy says so.", refusals: asOfRefusals(queueRefusals()...),
 	}, a.board)
 	one(a, operation{
 		id: "getClinicQueues", method: http.MethodGet, path: "/v1/clinics/{id}/queue", tag: "Queues",
-		summary: "Get the queues of a clinic's day", refusals: []*domain.Error{clinic.ErrNotFound, domain.ErrBadDay, engine.ErrAway},
+		summary:  "Get the queues of a clinic's day",
+		detail:   "With asOf: of those practitioners of then who still work there.",
+		refusals: asOfRefusals(clinic.ErrNotFound, domain.ErrBadDay, engine.ErrAway),
 	}, a.clinicQueues)
 }
 
@@ -324,6 +330,10 @@ func (a *api) ticketed(ctx context.Context) func(commands.Answer[queue.State], q
 }
 
 func (a *api) queue(ctx context.Context, in *queueInput) (single[QueueSheet], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[QueueSheet]{}, err
+	}
 	q, answer, err := a.Commands.Queue(ctx, in.queue())
 	if err != nil {
 		return single[QueueSheet]{}, err
@@ -340,11 +350,18 @@ func (a *api) queue(ctx context.Context, in *queueInput) (single[QueueSheet], er
 		return single[QueueSheet]{}, err
 	}
 	a.withWaits(body.Tickets, of[q.Line()])
+	if a.was != nil {
+		return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, nil
+	}
 	body.Summary, err = a.summary(ctx, q, answer.State, of[q.Line()], in.Spoken)
 	return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, err
 }
 
 func (a *api) queueTicket(ctx context.Context, in *queueTicketInput) (single[QueueTicket], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[QueueTicket]{}, err
+	}
 	_, answer, err := a.Commands.Queue(ctx, in.queue())
 	if err != nil {
 		return single[QueueTicket]{}, err
@@ -361,6 +378,10 @@ func (a *api) queueTicket(ctx context.Context, in *queueTicketInput) (single[Que
 }
 
 func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[QueueBoard]{}, err
+	}
 	q, answer, err := a.Commands.Queue(ctx, in.queue())
 	board := boardOf(q.Day, answer.State, everywhere)
 	if err == nil {
@@ -370,6 +391,10 @@ func (a *api) board(ctx context.Context, in *boardInput) (single[QueueBoard], er
 }
 
 func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[ClinicQueues], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[ClinicQueues]{}, err
+	}
 	id := domain.ClinicID(in.ID)
 	f := projections.PractitionerSearch{Area: projections.Area{Clinic: id}, Limit: 1000}
 	rows, err := a.Directory.FindPractitioners(ctx, f, in.atLeast())
@@ -377,6 +402,9 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
+	if of, err = a.workedThere(ctx, id, of); err != nil {
+		return single[ClinicQueues]{}, err
+	}
 	services, err := a.serviceLines(ctx, id)
 	if err != nil {
 		return single[ClinicQueues]{}, err
@@ -407,7 +435,27 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		body.Waiting += sheet.Waiting
 		body.Queues = append(body.Queues, sheet)
 	}
+	if a.was != nil {
+		rows.Position = *a.was
+	}
 	return single[ClinicQueues]{body: body, position: rows.Position}, nil
+}
+
+// workedThere returns those practitioners who worked at a clinic then.
+func (a *api) workedThere(ctx context.Context, id domain.ClinicID, now []domain.PractitionerID) (then []domain.PractitionerID, err error) {
+	if a.was == nil {
+		return now, nil
+	}
+	for _, who := range now {
+		p, err := a.Commands.Practitioner(ctx, who)
+		if err != nil && !errors.Is(err, practitioner.ErrNotFound) {
+			return nil, err
+		}
+		if slices.Contains(p.State.Clinics, id) {
+			then = append(then, who)
+		}
+	}
+	return then, nil
 }
 
 // sheet shows the tickets of a queue that are wanted.

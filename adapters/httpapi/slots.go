@@ -64,6 +64,7 @@ type StatusParams struct {
 
 type slotsInput struct {
 	ListParams
+	AsOfParams
 	SlotParams
 	FromParams
 	StatusParams
@@ -71,12 +72,14 @@ type slotsInput struct {
 
 type nextSlotsInput struct {
 	ListParams
+	AsOfParams
 	SlotParams
 	FromParams
 }
 
 type slotDaysInput struct {
 	ReadParams
+	AsOfParams
 	SlotParams
 	StatusParams
 	From   string `query:"from" maxLength:"10" doc:"YYYY-MM-DD: the first date, where the clinic of each slot is; absent = the first that has a slot from now on" example:"2026-03-30"`
@@ -96,6 +99,7 @@ type SlotDay struct {
 
 type slotInput struct {
 	ReadParams
+	AsOfParams
 	ID string `path:"id" doc:"The slot" example:"018f6b1e-0000-7000-8000-000000000002.20260330.0"`
 }
 
@@ -120,46 +124,57 @@ func (a *api) slotRoutes() {
 		summary: "List slots by date, the free ones unless told otherwise",
 		detail: "Every date from the first on, as many as limit says, those without slots included, so that a calendar can be drawn. A slot is " +
 			"on the date on which it starts where its clinic is: at one instant it may be two dates. Goes on while a later date has a slot.",
-		refusals: []*domain.Error{projections.ErrNear, projections.ErrRadius, domain.ErrBadDay},
+		refusals: pastListRefusals(projections.ErrNear, projections.ErrRadius, domain.ErrBadDay),
 	}, a.slotDays)
 	one(a, operation{
 		id: "getSlot", method: http.MethodGet, path: "/v1/slots/{id}", tag: "Slots",
-		summary: "Get a slot as it is now", refusals: []*domain.Error{schedule.ErrSlotGone},
+		summary: "Get a slot as it is now, or was", refusals: asOfRefusals(schedule.ErrSlotGone),
 	}, a.slot)
 }
 
 func slotsRefusals() []*domain.Error {
-	return []*domain.Error{domain.ErrBadPeriod, projections.ErrNear, projections.ErrRadius}
+	return pastListRefusals(domain.ErrBadPeriod, projections.ErrNear, projections.ErrRadius)
 }
 
 func (a *api) slots(ctx context.Context, in *slotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return found[Slot, projections.TimeCursor]{}, err
+	}
 	f, err := in.filter(ctx, in.FromParams, a.Now())
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
-	f.Status, f.After, f.Limit = projections.SlotStatus(in.Status), p.after, p.limit
+	f.Status, f.After, f.Limit, f.AsOf = projections.SlotStatus(in.Status), p.after, p.limit, a.was
 	rows, err := a.Slots.List(ctx, f, a.Now(), in.atLeast())
 	return shown(rows, err, func(s projections.Slot) (Slot, error) { return a.slotOf(ctx, s) })
 }
 
 func (a *api) nextSlots(ctx context.Context, in *nextSlotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return found[Slot, projections.TimeCursor]{}, err
+	}
 	f, err := in.filter(ctx, in.FromParams, a.Now())
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
-	f.After, f.Limit = p.after, p.limit
+	f.After, f.Limit, f.AsOf = p.after, p.limit, a.was
 	rows, err := a.Slots.Next(ctx, f, a.Now(), in.atLeast())
 	return shown(rows, err, func(s projections.Slot) (Slot, error) { return a.slotOf(ctx, s) })
 }
 
 func (a *api) slotDays(ctx context.Context, in *slotDaysInput, p page[domain.Day]) (found[SlotDay, domain.Day], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return found[SlotDay, domain.Day]{}, err
+	}
 	first, now := p.after, a.Now()
 	var from FromParams
 	switch {
 	case first != "":
 		first = first.Add(1)
 	case in.From != "":
-		var err error
 		if first, err = domain.ParseDay(in.From); err != nil {
 			return found[SlotDay, domain.Day]{}, err
 		}
@@ -170,7 +185,7 @@ func (a *api) slotDays(ctx context.Context, in *slotDaysInput, p page[domain.Day
 	if err != nil {
 		return found[SlotDay, domain.Day]{}, err
 	}
-	f.Status = projections.SlotStatus(in.Status)
+	f.Status, f.AsOf = projections.SlotStatus(in.Status), a.was
 	rows, err := a.Slots.Days(ctx, f, projections.Stretch{First: first, Days: in.Limit, Most: in.PerDay}, now, in.atLeast())
 	return shown(rows, err, func(d projections.SlotDay) (SlotDay, error) {
 		day := SlotDay{Date: string(d.Day), Slots: make([]Slot, len(d.Slots)), More: d.More}
@@ -217,6 +232,10 @@ func (a *api) slotOf(ctx context.Context, s projections.Slot) (Slot, error) {
 // booking that was never completed gives its place back by lapsing, and with
 // what the policy says.
 func (a *api) slot(ctx context.Context, in *slotInput) (single[Slot], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[Slot]{}, err
+	}
 	answer, err := a.Commands.Slot(ctx, domain.SlotID(in.ID))
 	if err != nil {
 		return single[Slot]{}, err

@@ -149,8 +149,12 @@ func expected(w projections.Wait, now time.Time) *ExpectedWait {
 }
 
 // forecasts returns the forecasts of queues of a day by line and ticket; none
-// while the read models are away or behind: a queue is shown without them.
+// while the read models are away or behind, and of how a queue was: it is shown
+// without them.
 func (a *api) forecasts(ctx context.Context, lines []string, day domain.Day, least domain.Position) (map[string]map[int]projections.Wait, error) {
+	if a.was != nil {
+		return nil, nil
+	}
 	rows, err := a.Waits.Latest(ctx, lines, day, least)
 	if rule := new(domain.Error); errors.As(err, &rule) && rule.Kind == domain.Unavailable {
 		return nil, nil

@@ -232,20 +232,32 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 	return page, nil
 }
 
-// PositionAt returns the position of the last event that was recorded at or
-// before an instant, 0 when there is none.
-func (s *Store) PositionAt(_ context.Context, at time.Time) (domain.Position, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := sort.Search(len(s.log), func(i int) bool { return s.log[i].recordedAt.After(at) })
-	return domain.Position(n), nil //nolint:gosec // not negative
-}
-
 // Head returns the position of the last event.
 func (s *Store) Head(context.Context) (domain.Position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return domain.Position(len(s.log)), nil
+}
+
+// PositionAt returns the last position that was recorded at an instant or before
+// it, 0 when there is none.
+func (s *Store) PositionAt(_ context.Context, at time.Time) (domain.Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	later := sort.Search(len(s.log), func(i int) bool { return s.log[i].recordedAt.After(at) })
+	return domain.Position(later), nil //nolint:gosec // not negative
+}
+
+// RecordedAt returns when the last event up to a position was recorded; the zero
+// time when there is none.
+func (s *Store) RecordedAt(_ context.Context, p domain.Position) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := min(p, domain.Position(len(s.log)))
+	if last == 0 {
+		return time.Time{}, nil
+	}
+	return s.log[last-1].recordedAt, nil
 }
 
 // Wait returns when there is an event after the position, or when ctx ends.

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -132,6 +134,66 @@ func head(ctx context.Context, pool *pgxpool.Pool) (domain.Position, error) {
 	var last int64
 	err := pool.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&last)
 	return domain.Position(last), err
+}
+
+// positionAt halves the stretch of positions in which the answer lies. Every
+// event up to low was recorded in time, and every event after high later; there
+// need not be an event at every position.
+const positionAt = `
+with recursive search (low, high) as (
+	select 0::bigint, coalesce(max(position), 0)
+	from slotbook.events
+	union all
+	select
+		case when e.late then s.low else (s.low + s.high + 1) / 2 end,
+		case when e.late then e.position - 1 else s.high end
+	from search s
+	cross join lateral (
+		select max(e.position) as position, coalesce(max(e.recorded_at), '-infinity') > $1 as late
+		from (
+			select position, recorded_at
+			from slotbook.events
+			where position > s.low
+				and position <= (s.low + s.high + 1) / 2
+			order by position desc
+			limit 1
+		) e
+	) e
+	where s.low < s.high
+)
+select coalesce(max(e.position), 0)
+from slotbook.events e
+where e.position <= (select max(low) from search)`
+
+// PositionAt returns the last position that was recorded at an instant or before
+// it, 0 when there is none. It looks at as many events as the number of
+// positions has binary digits. Errors: [commands.ErrUnavailable].
+func (s *Store) PositionAt(ctx context.Context, at time.Time) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var position int64
+	if err := s.config.Pool.QueryRow(ctx, positionAt, at).Scan(&position); err != nil {
+		return 0, unavailable(err)
+	}
+	return domain.Position(position), nil
+}
+
+// RecordedAt returns when the last event up to a position was recorded; the zero
+// time when there is none. Errors: [commands.ErrUnavailable].
+func (s *Store) RecordedAt(ctx context.Context, p domain.Position) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var at time.Time
+	err := s.config.Pool.QueryRow(ctx, `
+		select recorded_at
+		from slotbook.events
+		where position <= $1
+		order by position desc
+		limit 1`, int64(min(p, math.MaxInt64))).Scan(&at)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return at, unavailable(err)
+	}
+	return at.UTC(), nil
 }
 
 // Wait returns when there is an event after the position, or when ctx ends.

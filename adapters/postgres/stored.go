@@ -2,12 +2,11 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/domain"
 )
@@ -128,53 +127,4 @@ func (s *Store) FindStored(ctx context.Context, id string) (eventcodec.Stored, b
 		return eventcodec.Stored{}, false, nil
 	}
 	return found[0], true, nil
-}
-
-// PositionAt returns the position of the last event that was recorded at or
-// before an instant, 0 when there is none. Recorded times never decrease along
-// positions, so that it is found by bisection, without an index that every
-// append would pay for. Errors: [commands.ErrUnavailable].
-func (s *Store) PositionAt(ctx context.Context, at time.Time) (domain.Position, error) {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	defer conn.Release()
-	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
-	defer cancel()
-	var low, high int64
-	if err := conn.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&high); err != nil {
-		return 0, unavailable(err)
-	}
-	for low < high { // everything up to low is early enough, everything after high is too late
-		middle := low + (high-low+1)/2
-		position, recordedAt, err := lastUpTo(ctx, conn, middle)
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		if position > low && recordedAt.After(at) {
-			high = position - 1
-		} else {
-			low = middle
-		}
-	}
-	position, _, err := lastUpTo(ctx, conn, low)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	return domain.Position(position), nil
-}
-
-// lastUpTo returns the last event up to a position, 0 when there is none.
-func lastUpTo(ctx context.Context, conn *pgxpool.Conn, upTo int64) (position int64, recordedAt time.Time, err error) {
-	err = conn.QueryRow(ctx, `
-		select position, recorded_at
-		from slotbook.events
-		where position <= $1
-		order by position desc
-		limit 1`, upTo).Scan(&position, &recordedAt)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
-	return position, recordedAt, err
 }

@@ -171,18 +171,18 @@ func (a *app) timed(store commands.Store) commands.Store {
 }
 
 func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, error) {
-	slots := projections.NewAvailability(a.engine)
+	slots := projections.NewAvailability(a.engine).WithPast(a.store)
 	a.live = projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: a.clock, Logger: a.logger})
 	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
-		Slots: slots, Appointments: projections.NewAppointments(a.engine),
+		Slots: slots, Appointments: projections.NewAppointments(a.engine).WithPast(a.store),
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
-		Head: a.store.Head, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(), Epoch: a.identity.Epoch, ReadOnly: c.readOnly,
 	}
