@@ -111,7 +111,11 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		f(&c)
 	}
 	if c.Live == nil {
-		c.Live = projections.NewLive(projections.LiveConfig{Log: w.store, Streams: w.store, Slots: foldedSlots{lists}, Now: w.now})
+		slots, live := c.Slots.(projections.LiveSlots)
+		if !live {
+			slots = foldedSlots{lists}
+		}
+		c.Live = projections.NewLive(projections.LiveConfig{Log: w.store, Streams: w.store, Slots: slots, Now: w.now})
 	}
 	w.endLive = follow(t, c.Live.Run)
 	var err error
