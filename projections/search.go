@@ -191,6 +191,10 @@ type practitionerFoundRow struct {
 	Rank     int      `db:"rank"`
 }
 
+// manyClinics is how many clinics of a town a practitioner's are compared with
+// one by one. With more, those of the practitioner are looked up.
+const manyClinics = 300
+
 func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
 	q := &query{rank: "0", args: pgx.NamedArgs{}}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
@@ -199,8 +203,13 @@ func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
 	q.narrow(s.Treatment != "", "p.treats @> array[@treatment::text]", "treatment", folded(s.Treatment))
 	q.narrow(s.Language != "", "p.speaks @> array[@language::text]", "language", strings.ToLower(s.Language))
 	chord := "null::double precision"
-	q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
-	if area, _, nearest := q.area(s.Area, "c"); s.Area.Near != nil {
+	area, _, nearest := q.area(s.Area, "c")
+	if wide := s.Area.Near == nil && len(m.area) > manyClinics; wide {
+		q.where = append(q.where, "exists (\nselect\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed"+area+"\n)")
+	} else {
+		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
+	}
+	if s.Area.Near != nil {
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}

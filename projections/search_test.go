@@ -40,6 +40,31 @@ func TestWordsAreFolded(t *testing.T) {
 	}
 }
 
+func TestATownOfManyClinicsIsSearchedAsOneOfFew(t *testing.T) {
+	t.Parallel()
+	facts := []fact{
+		placed("elsewhere", clinic.Profile{Name: "Elsewhere", Town: "pt-porto"}),
+		profiled(ana, practitioner.Profile{Name: "Ana", Specialties: []string{"surgery"}, Clinics: []domain.ClinicID{"elsewhere", "c400"}}),
+		profiled(bo, practitioner.Profile{Name: "Bo", Specialties: []string{"surgery"}, Clinics: []domain.ClinicID{"elsewhere"}}),
+		profiled(cy, practitioner.Profile{Name: "Cy", Specialties: []string{"surgery"}, Clinics: []domain.ClinicID{"c401"}}),
+	}
+	for n := range 402 {
+		id := domain.ClinicID(fmt.Sprintf("c%d", n))
+		facts = append(facts, placed(id, clinic.Profile{Name: fmt.Sprintf("Clinic %d", n), Town: "pt-lisboa"}))
+	}
+	facts = append(facts, on(clinic.Stream("c401"), clinic.WasClosed{Clinic: "c401"}))
+	t.Run("open clinics count, and no others", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
+		for _, sort := range []projections.Sort{projections.ByRelevance, projections.ByRating} {
+			list, err := projections.NewDirectory(e).FindPractitioners(t.Context(), projections.PractitionerSearch{
+				Specialty: "surgery", Area: projections.Area{Town: "pt-lisboa"}, Sort: sort,
+			}, 0)
+			require.NoError(t, err)
+			require.Len(t, list.Items, 1)
+			require.Equal(t, "Ana", list.Items[0].Name)
+		}
+	}))
+}
+
 // profiled is a fact of a practitioner with a profile.
 func profiled(id domain.PractitionerID, p practitioner.Profile) fact {
 	return on(practitioner.Stream(id), practitioner.Registered{Practitioner: id, Profile: p})
