@@ -153,9 +153,7 @@ func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, 
 		if err != nil {
 			return err
 		}
-		sql, args := s.sql(m, limit+1)
-		found, _ := r.Last(ctx, sql, args)
-		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		rows, err = s.found(ctx, r, m, limit+1)
 		return err
 	})
 	if err != nil {
@@ -170,6 +168,24 @@ func (d Directory) FindPractitioners(ctx context.Context, s PractitionerSearch, 
 		all[i].Place = SearchCursor{row.Rank, row.Name, string(row.Practitioner)}
 	}
 	return list(all, limit, at), nil
+}
+
+// found returns the first rows of the search. By distance the nearest clinics
+// are enough when as many as are wanted work there: nobody else is nearer.
+func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meaning, limit int) ([]practitionerFoundRow, error) {
+	area, ask := m.area, r.Query
+	for near := manyClinics; ; near *= manyClinics {
+		if s.Sort != ByDistance || near >= len(area) {
+			near, ask = len(area), r.Last
+		}
+		m.area = area[:near]
+		sql, args := s.sql(m, limit)
+		found, _ := ask(ctx, sql, args)
+		rows, err := pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		if err != nil || near == len(area) || len(rows) >= limit {
+			return rows, err
+		}
+	}
 }
 
 func checkSearch(a Area, sort Sort, words []string) error {
@@ -191,7 +207,7 @@ type practitionerFoundRow struct {
 	Rank     int      `db:"rank"`
 }
 
-// manyClinics is how many clinics of a town a practitioner's are compared with
+// manyClinics is how many clinics of an area a practitioner's are compared with
 // one by one. With more, those of the practitioner are looked up.
 const manyClinics = 300
 
@@ -204,9 +220,12 @@ func (s PractitionerSearch) sql(m meaning, limit int) (string, pgx.NamedArgs) {
 	q.narrow(s.Language != "", "p.speaks @> array[@language::text]", "language", strings.ToLower(s.Language))
 	chord := "null::double precision"
 	area, _, nearest := q.area(s.Area, "c")
-	if wide := s.Area.Near == nil && len(m.area) > manyClinics; wide {
+	switch wide := len(m.area) > manyClinics; {
+	case wide && s.Area.Near == nil:
 		q.where = append(q.where, "exists (\nselect\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed"+area+"\n)")
-	} else {
+	case wide && s.Sort != ByDistance:
+		q.where = append(q.where, "n.chord is not null")
+	default:
 		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
 	}
 	if s.Area.Near != nil {

@@ -95,7 +95,7 @@ func (w word) in(column string, n int) string {
 // judges best when it sees them.
 type meaning struct {
 	words []map[string][]string // for each word the ids that it may mean: of a specialty, a qualification or a clinic
-	area  []string              // the clinics in the area; nil = everywhere
+	area  []string              // the clinics in the area, the nearest first; nil = everywhere
 }
 
 // codedQuery finds the codes whose names hold a word, for each word and kind.
@@ -128,9 +128,9 @@ func meant(ctx context.Context, r engine.Reader, words []string, named []Named, 
 		q.args["word"+strconv.Itoa(n)], q.args["like"+strconv.Itoa(n)] = text, wordPattern(text)
 		finds = append(finds, fmt.Sprintf("select %d, c.clinic\nfrom clinic c\nwhere %s", n+1, word{mistyped: mayBeMistyped(text)}.in("c.in_name", n)))
 	}
-	if area, box, _ := q.area(a, "c"); area != "" {
+	if area, box, chord := q.area(a, "c"); area != "" {
 		m.area = []string{}
-		finds = append(finds, "select 0, c.clinic\nfrom clinic c\nwhere not c.closed"+area+box)
+		finds = append(finds, "(\nselect 0, c.clinic\nfrom clinic c\nwhere not c.closed"+area+box+"\norder by "+chord+"\n)")
 	}
 	if len(finds) == 0 {
 		return m, nil

@@ -98,9 +98,8 @@ from near`
 	bareByDistance = bareProfile + `, '{}'::text[], d.distance
 from (
 	select p.practitioner, min(near.distance) as distance
-	from practitioner p
-	join unnest($1::text[], $2::float8[]) as near (clinic, distance) on near.clinic = any(p.clinics)
-	where p.clinics && $1
+	from unnest($1::text[], $2::float8[]) as near (clinic, distance)
+	join practitioner p on p.clinics @> array[near.clinic]
 	group by p.practitioner
 	order by round(1000 * min(near.distance)), p.practitioner
 	limit 51
