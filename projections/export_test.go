@@ -34,14 +34,14 @@ func (s PractitionerSearch) Explain(ctx context.Context, r engine.Reader) (strin
 }
 
 // With returns the search with another effort to find the first free slots.
-func (s PractitionerSearch) With(few, ahead int) PractitionerSearch {
-	s.effort = effort{few, ahead}
+func (s PractitionerSearch) With(few, ahead, near int) PractitionerSearch {
+	s.effort = effort{few, ahead, near}
 	return s
 }
 
 // With returns the filter with another effort to find the first free slots.
-func (f SlotFilter) With(few, ahead int) SlotFilter {
-	f.effort = effort{few, ahead}
+func (f SlotFilter) With(few, ahead, near int) SlotFilter {
+	f.effort = effort{few, ahead, near}
 	return f
 }
 

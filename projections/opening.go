@@ -161,15 +161,16 @@ func (q *query) starts() string {
 	return "\n\t\tand s.start >= @free_from"
 }
 
-// effort is how the first free slots of many practitioners are found.
+// effort is how practitioners are found among many, and their first free slots.
 type effort struct {
 	few   int // so few that each one's first free slot is looked up
 	ahead int // how many slots are walked through in the order of time before everybody is looked up
+	near  int // how many clinics of an area a practitioner's are compared with one by one; with more, those of the practitioner are looked up
 }
 
 func (e effort) orUsual() effort {
 	if e == (effort{}) {
-		return effort{few: 500, ahead: 20_000}
+		return effort{few: 500, ahead: 20_000, near: 300}
 	}
 	return e
 }

@@ -345,7 +345,7 @@ func (r rota) drawSearch(t *rapid.T) projections.PractitionerSearch {
 	if rapid.IntRange(0, 2).Draw(t, "available") == 0 {
 		s.Free = new(drawStarting(t))
 	}
-	return s.With(rapid.SampledFrom([]int{0, 3, 100}).Draw(t, "few"), rapid.SampledFrom([]int{1, 5, 50, 1000}).Draw(t, "ahead"))
+	return s.With(rapid.SampledFrom([]int{0, 3, 100}).Draw(t, "few"), rapid.SampledFrom([]int{1, 5, 50, 1000}).Draw(t, "ahead"), drawNear(t))
 }
 
 // rotas compares what is found with what looking at everything finds.
@@ -499,7 +499,7 @@ func (r rota) drawFilter(t *rapid.T) projections.SlotFilter {
 	}
 	when := drawStarting(t)
 	f.From, f.To = when.From, when.To
-	return f.With(rapid.SampledFrom([]int{0, 3, 100}).Draw(t, "few"), rapid.SampledFrom([]int{1, 5, 50, 1000}).Draw(t, "ahead"))
+	return f.With(rapid.SampledFrom([]int{0, 3, 100}).Draw(t, "few"), rapid.SampledFrom([]int{1, 5, 50, 1000}).Draw(t, "ahead"), drawNear(t))
 }
 
 // list is the free slots of a filter by brute force.

@@ -222,16 +222,11 @@ func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int
 	if err != nil {
 		return nil, nil, err
 	}
-	q, chord := s.query(m, limit)
 	if s.Sort != ByEarliest {
-		sql, err := q.unlimited(ctx, r, q.practitioners(q.ranked(s, chord, limit)))
-		if err != nil {
-			return nil, nil, err
-		}
-		found, _ := r.Last(ctx, sql, q.args)
-		rows, err := pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		rows, err := s.found(ctx, r, m, limit)
 		return rows, nil, err
 	}
+	q, chord := s.query(m, limit)
 	after := TimeCursor{time.UnixMicro(int64(s.After.Rank)), s.After.Name}
 	rows, err := walked[practitionerFoundRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
 		return q.practitioners(q.soonest(walk, after, ", 0 as rank, "+chord+" as chord"), "f.start, f.slot")
@@ -241,6 +236,31 @@ func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int
 	}
 	free, err := q.slotsOf(ctx, r, rows, s.Now)
 	return rows, free, err
+}
+
+// found returns the first rows of the search by a rank. By distance the nearest
+// clinics are enough when as many as are wanted work there: nobody else is
+// nearer. Who has to be free at a time may be so at another clinic only.
+func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meaning, limit int) ([]practitionerFoundRow, error) {
+	area, ask := m.area, r.Query
+	first := s.effort.orUsual().near
+	timely := s.Free != nil || s.Weekday != nil || !s.OpenAt.IsZero()
+	for near := first; ; near *= 10 {
+		if s.Sort != ByDistance || timely || near >= len(area) {
+			near, ask = len(area), r.Last
+		}
+		m.area = area[:near]
+		q, chord := s.query(m, limit)
+		sql, err := q.unlimited(ctx, r, q.practitioners(q.ranked(s, chord, limit)))
+		if err != nil {
+			return nil, err
+		}
+		found, _ := ask(ctx, sql, q.args)
+		rows, err := pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+		if err != nil || near == len(area) || len(rows) == limit && rows[limit-1].Rank < m.away[near] {
+			return rows, err
+		}
+	}
 }
 
 type practitionerFoundRow struct {
@@ -291,8 +311,18 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	q.narrow(s.Treatment != "", "p.treats @> array[@treatment::text]", "treatment", folded(s.Treatment))
 	q.narrow(s.Language != "", "p.speaks @> array[@language::text]", "language", strings.ToLower(s.Language))
 	chord = "null::double precision"
-	q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
-	if area, _, nearest := q.area(s.Area, "c"); s.Area.Near != nil {
+	area, _, nearest := q.area(s.Area, "c")
+	switch wide := len(m.area) > s.effort.orUsual().near; {
+	case wide && s.Area.Near == nil:
+		q.where = append(q.where, "exists (\nselect\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed"+area+"\n)")
+		q.args["area"] = m.area
+	case wide && s.Sort != ByDistance:
+		q.where = append(q.where, "n.chord is not null")
+		q.args["area"] = m.area
+	default:
+		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
+	}
+	if s.Area.Near != nil {
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}

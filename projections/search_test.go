@@ -300,10 +300,13 @@ func drawCrowd(t *rapid.T) crowd {
 	some := func(label string, of ...string) []string {
 		return rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, 2, rapid.ID).Draw(t, label)
 	}
-	for i := range rapid.IntRange(1, 6).Draw(t, "clinics") {
+	for i := range rapid.IntRange(1, 8).Draw(t, "clinics") {
 		p := clinic.Profile{Name: words("clinic", 1), Zone: "UTC", Town: rapid.SampledFrom([]string{"a", "b", ""}).Draw(t, "town")}
 		if rapid.Bool().Draw(t, "located") {
 			p.Location = &clinic.Location{Latitude: rapid.Float64Range(-90, 90).Draw(t, "latitude"), Longitude: rapid.Float64Range(-180, 180).Draw(t, "longitude")}
+		}
+		if i > 0 && rapid.Bool().Draw(t, "in the same house") {
+			p.Location = c.clinics[i-1].Location
 		}
 		id := domain.ClinicID(fmt.Sprintf("c%d", i))
 		c.clinics = append(c.clinics, clinic.Registered{Clinic: id, Profile: p})
@@ -450,8 +453,11 @@ func drawSearch(t *rapid.T) projections.PractitionerSearch {
 		s.Area.Near = &projections.Point{Latitude: rapid.Float64Range(-90, 90).Draw(t, "latitude"), Longitude: rapid.Float64Range(-180, 180).Draw(t, "longitude")}
 		s.Area.Radius = rapid.SampledFrom([]float64{1000, 3e6, 1e7, projections.MaxRadius}).Draw(t, "radius")
 	}
-	return s
+	return s.With(0, 0, drawNear(t))
 }
+
+// drawNear draws how many clinics count as few.
+func drawNear(t *rapid.T) int { return rapid.SampledFrom([]int{1, 2, 4, 100}).Draw(t, "few clinics") }
 
 // TestASearchFindsWhatLookingAtEverybodyFinds compares the search, read in
 // pages, with a look at every practitioner.

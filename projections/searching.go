@@ -79,6 +79,11 @@ func (p Point) onSphere() []float64 {
 	return []float64{math.Cos(latitude) * math.Cos(longitude), math.Cos(latitude) * math.Sin(longitude), math.Sin(latitude)}
 }
 
+// rankByDistance returns whole millimetres; 0 of none.
+func rankByDistance(chord string) string {
+	return "coalesce(round(1000 * " + metres(chord) + ")::bigint, 0)"
+}
+
 // metres returns the length of the great circle over a chord; null is of none.
 func metres(chord string) string {
 	return fmt.Sprintf("2 * %.1f * asin(case when %[2]s > 2 then 1 else %[2]s / 2 end)", earth, chord)
@@ -97,7 +102,8 @@ func (w word) in(column string, n int) string {
 // judges best when it sees them.
 type meaning struct {
 	words []map[string][]string // for each word the ids that it may mean: of a specialty, a qualification or a clinic
-	area  []string              // the clinics in the area; nil = everywhere
+	area  []string              // the clinics in the area, the nearest first; nil = everywhere
+	away  []int                 // the rank of each by distance
 	open  []string              // the clinics that say that they are open at the instant that is asked for
 }
 
@@ -129,11 +135,11 @@ func meant(ctx context.Context, r engine.Reader, words []string, named []Named, 
 	}
 	for n, text := range words {
 		q.args["word"+strconv.Itoa(n)], q.args["like"+strconv.Itoa(n)] = text, wordPattern(text)
-		finds = append(finds, fmt.Sprintf("select %d, c.clinic\nfrom clinic c\nwhere %s", n+1, word{mistyped: mayBeMistyped(text)}.in("c.in_name", n)))
+		finds = append(finds, fmt.Sprintf("select %d, c.clinic, 0::bigint\nfrom clinic c\nwhere %s", n+1, word{mistyped: mayBeMistyped(text)}.in("c.in_name", n)))
 	}
-	if area, box, _ := q.area(a, "c"); area != "" {
+	if area, box, chord := q.area(a, "c"); area != "" {
 		m.area = []string{}
-		finds = append(finds, "select 0, c.clinic\nfrom clinic c\nwhere not c.closed"+area+box)
+		finds = append(finds, "(\nselect 0, c.clinic, "+rankByDistance(chord)+"\nfrom clinic c\nwhere not c.closed"+area+box+"\norder by "+chord+"\n)")
 	}
 	if len(finds) == 0 {
 		return m, nil
@@ -144,9 +150,10 @@ func meant(ctx context.Context, r engine.Reader, words []string, named []Named, 
 	}
 	var n int
 	var id string
-	_, err = pgx.ForEachRow(rows, []any{&n, &id}, func() error {
+	var away int
+	_, err = pgx.ForEachRow(rows, []any{&n, &id, &away}, func() error {
 		if n == 0 {
-			m.area = append(m.area, id)
+			m.area, m.away = append(m.area, id), append(m.away, away)
 		} else {
 			m.words[n-1]["clinic"] = append(m.words[n-1]["clinic"], id)
 		}
@@ -275,7 +282,7 @@ func (q *query) sortedBy(sort Sort, rated, id, chord string, minRating float64) 
 		q.joins += "\njoin popular b on b.subject = p." + id
 		q.rank = "b.rank"
 	case ByDistance:
-		q.rank = "round(1000 * " + metres(chord) + ")::bigint"
+		q.rank = rankByDistance(chord)
 	case ByRelevance, ByEarliest, "":
 	}
 }

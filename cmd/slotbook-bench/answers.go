@@ -7,13 +7,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/projections"
 )
 
 // The bare SQL is what somebody writes who has these tables and wants this
-// answer, and knows PostgreSQL.
+// answer, and knows PostgreSQL: in one statement, or in two where the planner
+// makes much more of them.
 
 // barePractitioner is a practitioner of a search, in the order of its columns.
 type barePractitioner struct {
@@ -37,6 +40,8 @@ type barePractitioner struct {
 	Distance *float64
 }
 
+func (p barePractitioner) id() string { return p.ID }
+
 const (
 	bareProfile = `
 select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, ''), p.treatments, p.languages, coalesce(p.council, ''),
@@ -47,9 +52,14 @@ from practitioner p
 left join rated_practitioner r on r.subject = p.practitioner
 `
 
+	bareInTown = `exists (
+	select
+	from clinic c
+	where c.clinic = any(p.clinics) and c.town = $1 and not c.closed
+)`
+
 	bareBySpecialtyAndTown = bareUnmatched + `
-where p.specialties @> array[$1::text]
-	and p.clinics && array(select c.clinic from clinic c where c.town = $2 and not c.closed)
+where p.specialties @> array[$2::text] and ` + bareInTown + `
 order by p.name, p.practitioner
 limit 51`
 
@@ -62,7 +72,7 @@ limit 51`
 
 	bareByPopularity = bareUnmatched + `
 join popular b on b.subject = p.practitioner
-where p.clinics && array(select c.clinic from clinic c where c.town = $1 and not c.closed)
+where ` + bareInTown + `
 order by b.rank, p.practitioner
 limit 51`
 
@@ -81,10 +91,14 @@ with near as (
 			cos(radians(latitude)) * cos(radians(longitude)), cos(radians(latitude)) * sin(radians(longitude)), sin(radians(latitude))
 		]) end`
 
-	bareByDistance = bareNear + bareProfile + `, '{}'::text[], d.distance
+	bareDistances = bareNear + `
+select clinic, distance
+from near`
+
+	bareByDistance = bareProfile + `, '{}'::text[], d.distance
 from (
 	select p.practitioner, min(near.distance) as distance
-	from near
+	from unnest($1::text[], $2::float8[]) as near (clinic, distance)
 	join practitioner p on p.clinics @> array[near.clinic]
 	group by p.practitioner
 	order by round(1000 * min(near.distance)), p.practitioner
@@ -94,6 +108,24 @@ join practitioner p on p.practitioner = d.practitioner
 left join rated_practitioner r on r.subject = p.practitioner
 order by round(1000 * d.distance), p.practitioner`
 )
+
+// barePractitionersNear finds the clinics first, and then who works there: the
+// planner is to see how many they are.
+func (a *asking) barePractitionersNear(ctx context.Context, area projections.Area) ([]string, error) {
+	rows, _ := a.bare.Query(ctx, bareDistances, around(area)...)
+	var clinics []string
+	var distances []float64
+	var clinic string
+	var distance float64
+	_, err := pgx.ForEachRow(rows, []any{&clinic, &distance}, func() error {
+		clinics, distances = append(clinics, clinic), append(distances, distance)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return bareQuery(ctx, a, barePractitioner.id, bareByDistance, clinics, distances)
+}
 
 // around returns the arguments of bareNear.
 func around(area projections.Area) []any {
@@ -163,7 +195,7 @@ from (
 ) p
 left join rated_practitioner r on r.subject = p.practitioner
 order by p.points desc, p.name, p.practitioner`
-	return bareQuery(ctx, a, func(p barePractitioner) string { return p.ID }, sql, args...)
+	return bareQuery(ctx, a, barePractitioner.id, sql, args...)
 }
 
 // bareArguments looks up what the words mean and returns the arguments of

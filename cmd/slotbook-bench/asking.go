@@ -186,34 +186,43 @@ func askMany(ctx context.Context, window time.Duration, ask func(ctx context.Con
 	return run, errors.Join(failures...)
 }
 
-// measure compares the query with the bare SQL, and asks it over HTTP, too.
-func (q query) measure(ctx context.Context, b *bench, s *site, atMost float64) ([]row, error) {
-	if err := q.agree(ctx); err != nil {
-		return nil, err
-	}
-	quietly := func(f func(context.Context, int) ([]string, error)) func(context.Context, int) error {
-		return func(ctx context.Context, n int) error {
-			_, err := f(ctx, n)
-			return err
-		}
-	}
-	base, slow := b.asked(quietly(q.bare))
+// measure compares the query with the bare SQL, or asks it alone, and asks it
+// over HTTP, too.
+func (q query) measure(ctx context.Context, b *bench, s *site, alone bool) ([]row, error) {
 	candidate, taken := b.asked(quietly(q.ours))
-	r, err := compare(ctx, b.rounds, []measure{base}, []measure{candidate})
-	if err != nil {
-		return nil, err
+	var measured row
+	if alone {
+		if err := repeatedly(ctx, b.rounds, candidate); err != nil {
+			return nil, err
+		}
+		measured = row{Name: q.name, Value: taken.milliseconds(50), P99: taken.milliseconds(99), Unit: "ms"}
+	} else {
+		if err := q.agree(ctx); err != nil {
+			return nil, err
+		}
+		base, slow := b.asked(quietly(q.bare))
+		r, err := compare(ctx, b.rounds, []measure{base}, []measure{candidate})
+		if err != nil {
+			return nil, err
+		}
+		measured = r.row(q.name, "ms", 0, "bare SQL", 0, 0)
+		measured.AtMost, measured.P99, measured.AgainstP99 = slowest, taken.milliseconds(99), slow.milliseconds(99)
 	}
-	measured := r.row(q.name, "ms", 0, "bare SQL", 0, 0)
-	measured.AtMost, measured.P99, measured.AgainstP99 = atMost, taken.milliseconds(99), slow.milliseconds(99)
-	rows := []row{measured}
 	if q.path == nil {
-		return rows, nil
+		return []row{measured}, nil
 	}
 	over, took := b.asked(s.get(q))
 	if err := repeatedly(ctx, b.rounds, over); err != nil {
 		return nil, err
 	}
-	return append(rows, row{Name: q.overHTTP(), Value: took.milliseconds(50), P99: took.milliseconds(99), Unit: "ms"}), nil
+	return []row{measured, {Name: q.overHTTP(), Value: took.milliseconds(50), P99: took.milliseconds(99), Unit: "ms"}}, nil
+}
+
+func quietly(ask func(context.Context, int) ([]string, error)) func(context.Context, int) error {
+	return func(ctx context.Context, n int) error {
+		_, err := ask(ctx, n)
+		return err
+	}
 }
 
 func repeatedly(ctx context.Context, times int, m measure) error {

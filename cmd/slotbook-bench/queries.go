@@ -31,17 +31,17 @@ func rowsOf(queries []query, prefix string) (names []string) {
 // measureQueries compares what is asked all day with the bare SQL of the same
 // answers.
 func measureQueries(ctx context.Context, b *bench) ([]row, error) {
-	return b.questioned(ctx, b.load, "", slowest, (*asking).queries)
+	return b.questioned(ctx, b.load, "", false, (*asking).queries)
 }
 
-// measureCrowd does the same for the search among many practitioners, without a
-// verdict.
+// measureCrowd measures the search among many practitioners. What the bare SQL
+// of these tables would be there, nobody would wait for.
 func measureCrowd(ctx context.Context, b *bench) ([]row, error) {
-	return b.questioned(ctx, b.crowd, crowded, 0, (*asking).searches)
+	return b.questioned(ctx, b.crowd, crowded, true, (*asking).searches)
 }
 
 // questioned measures those of the queries of a load that are chosen.
-func (b *bench) questioned(ctx context.Context, l load, prefix string, atMost float64, queries func(*asking) []query) (rows []row, err error) {
+func (b *bench) questioned(ctx context.Context, l load, prefix string, alone bool, queries func(*asking) []query) (rows []row, err error) {
 	server, closed, err := b.keeper(ctx)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (b *bench) questioned(ctx context.Context, l load, prefix string, atMost fl
 		if !slices.ContainsFunc([]string{q.name, q.overHTTP()}, b.rows.MatchString) {
 			continue
 		}
-		measured, err := q.measure(ctx, b, s, atMost)
+		measured, err := q.measure(ctx, b, s, alone)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", q.name, err)
 		}

@@ -24,26 +24,33 @@ func (a *asking) queries() []query {
 
 // searches are the questions for practitioners.
 func (a *asking) searches() []query {
+	type search = projections.PractitionerSearch
 	return []query{
-		a.practitioners("practitioners by text", func(l luck) projections.PractitionerSearch {
+		a.practitioners("practitioners by text", func(l luck) search {
 			return a.words(a.familyName(l) + " " + a.specialtyName(l))
-		}, nil, nil),
-		a.practitioners("practitioners by text, mistyped", func(l luck) projections.PractitionerSearch {
+		}, func(ctx context.Context, s search) ([]string, error) { return a.barePractitionersByWords(ctx, s.Words) }),
+		a.practitioners("practitioners by text, mistyped", func(l luck) search {
 			return a.words(mistyped(l, a.familyName(l)))
-		}, nil, nil),
-		a.practitioners("practitioners by specialty and town", func(l luck) projections.PractitionerSearch {
+		}, func(ctx context.Context, s search) ([]string, error) { return a.barePractitionersByWords(ctx, s.Words) }),
+		a.practitioners("practitioners by specialty and town", func(l luck) search {
 			n := l.IntN(a.Practitioners)
-			return projections.PractitionerSearch{Specialty: a.practitionerProfile(n).Specialties[0], Area: projections.Area{Town: a.town(a.worksAt(n)[0]).Code}}
-		}, plainly(bareBySpecialtyAndTown), func(s projections.PractitionerSearch) []any { return []any{s.Specialty, s.Area.Town} }),
-		a.practitioners("practitioners by distance", func(l luck) projections.PractitionerSearch {
-			return projections.PractitionerSearch{Area: a.near(l), Sort: projections.ByDistance}
-		}, plainly(bareByDistance), func(s projections.PractitionerSearch) []any { return around(s.Area) }),
-		a.practitioners("practitioners by rating", func(l luck) projections.PractitionerSearch {
-			return projections.PractitionerSearch{Specialty: pick(l, a.specialties).Code, Sort: projections.ByRating}
-		}, plainly(bareByRating), func(s projections.PractitionerSearch) []any { return []any{s.Specialty} }),
-		a.practitioners("practitioners by popularity", func(l luck) projections.PractitionerSearch {
-			return projections.PractitionerSearch{Area: projections.Area{Town: pick(l, a.towns).Code}, Sort: projections.ByPopular}
-		}, plainly(bareByPopularity), func(s projections.PractitionerSearch) []any { return []any{s.Area.Town} }),
+			return search{Specialty: a.practitionerProfile(n).Specialties[0], Area: projections.Area{Town: a.town(a.worksAt(n)[0]).Code}}
+		}, func(ctx context.Context, s search) ([]string, error) {
+			return bareQuery(ctx, a, barePractitioner.id, bareBySpecialtyAndTown, s.Area.Town, s.Specialty)
+		}),
+		a.practitioners("practitioners by distance", func(l luck) search {
+			return search{Area: a.near(l), Sort: projections.ByDistance}
+		}, func(ctx context.Context, s search) ([]string, error) { return a.barePractitionersNear(ctx, s.Area) }),
+		a.practitioners("practitioners by rating", func(l luck) search {
+			return search{Specialty: pick(l, a.specialties).Code, Sort: projections.ByRating}
+		}, func(ctx context.Context, s search) ([]string, error) {
+			return bareQuery(ctx, a, barePractitioner.id, bareByRating, s.Specialty)
+		}),
+		a.practitioners("practitioners by popularity", func(l luck) search {
+			return search{Area: projections.Area{Town: pick(l, a.towns).Code}, Sort: projections.ByPopular}
+		}, func(ctx context.Context, s search) ([]string, error) {
+			return bareQuery(ctx, a, barePractitioner.id, bareByPopularity, s.Area.Town)
+		}),
 	}
 }
 
@@ -52,7 +59,9 @@ func (a *asking) soonest() []query {
 	return []query{
 		a.practitioners("practitioners by earliest", func(l luck) projections.PractitionerSearch {
 			return projections.PractitionerSearch{Specialty: pick(l, a.specialties).Code, Sort: projections.ByEarliest, Now: loadedAt()}
-		}, plainly(bareByEarliest), func(s projections.PractitionerSearch) []any { return []any{loadedAt(), s.Specialty} }),
+		}, func(ctx context.Context, s projections.PractitionerSearch) ([]string, error) {
+			return bareQuery(ctx, a, barePractitioner.id, bareByEarliest, loadedAt(), s.Specialty)
+		}),
 	}
 }
 
@@ -179,16 +188,8 @@ func idsOf[R any](found []R, id func(R) string) []string {
 	return ids
 }
 
-// plainly answers a search with a statement that takes no words.
-func plainly(sql string) func(context.Context, *asking, []any) ([]string, error) {
-	return func(ctx context.Context, a *asking, args []any) ([]string, error) {
-		return bareQuery(ctx, a, func(p barePractitioner) string { return p.ID }, sql, args...)
-	}
-}
-
 func (a *asking) practitioners(
-	name string, draw func(luck) projections.PractitionerSearch, bare func(context.Context, *asking, []any) ([]string, error),
-	args func(projections.PractitionerSearch) []any,
+	name string, draw func(luck) projections.PractitionerSearch, bare func(context.Context, projections.PractitionerSearch) ([]string, error),
 ) query {
 	all, directory := drawn(name, draw), projections.NewDirectory(a.engine)
 	return query{
@@ -197,12 +198,7 @@ func (a *asking) practitioners(
 			list, err := directory.FindPractitioners(ctx, all(n), 0)
 			return idsOf(list.Items, func(p projections.PractitionerFound) string { return string(p.ID) }), err
 		},
-		bare: func(ctx context.Context, n int) ([]string, error) {
-			if bare == nil {
-				return a.barePractitionersByWords(ctx, all(n).Words)
-			}
-			return bare(ctx, a, args(all(n)))
-		},
+		bare: func(ctx context.Context, n int) ([]string, error) { return bare(ctx, all(n)) },
 		path: func(n int) string {
 			s := all(n)
 			v := areaValues(s.Area)
