@@ -116,11 +116,7 @@ func New(c Config) (http.Handler, error) {
 	a.huma = humamux.New(a.router, a.humaConfig())
 	a.routes()
 	a.several = severalTimes(a.huma.OpenAPI())
-	document, err := a.document()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.pages(document); err != nil {
+	if err := a.pages(); err != nil {
 		return nil, err
 	}
 	return a.wrapped(), nil

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gorilla/mux"
@@ -26,7 +27,7 @@ var pagesHTML string
 
 // pages adds what is not part of the API: documents about it, and what
 // operators look at.
-func (a *api) pages(document []byte) error {
+func (a *api) pages() error {
 	pages, err := template.New("pages").Parse(pagesHTML)
 	if err != nil {
 		return err
@@ -34,14 +35,10 @@ func (a *api) pages(document []byte) error {
 	for _, r := range edgeRules() {
 		a.rules[r.Rule] = r
 	}
-	docs, err := render(pages, "docs", docsOf(a.huma.OpenAPI()))
-	if err != nil {
-		return err
-	}
 	get := func(path string, h http.HandlerFunc) { a.router.Path(path).Methods(http.MethodGet).HandlerFunc(h) }
-	get("/openapi.json", static("application/json", document))
+	get("/openapi.json", a.made("application/json", a.document))
 	get("/", http.RedirectHandler("/docs", http.StatusFound).ServeHTTP)
-	get("/docs", docsPage(docs))
+	get("/docs", a.made("text/html; charset=utf-8", func() ([]byte, error) { return render(pages, "docs", docsOf(a.huma.OpenAPI())) }))
 	get("/problems", a.problemsPage(pages))
 	get("/problems/{rule}", a.problemPage(pages))
 	get("/livez", static("application/json", []byte("{\"status\":\"ok\"}\n")))
@@ -67,11 +64,18 @@ func static(contentType string, content []byte) http.HandlerFunc {
 // someAddress is the address of the examples until a request tells a better one.
 const someAddress = "http://127.0.0.1:8080"
 
-// docsPage shows the documentation with examples that call the address at
-// which the reader found it.
-func docsPage(page []byte) http.HandlerFunc {
+// made shows what is made when somebody first asks for it: it takes longer than
+// the rest of the start. Its examples call the address at which the reader found
+// it.
+func (a *api) made(contentType string, render func() ([]byte, error)) http.HandlerFunc {
+	made := sync.OnceValues(render)
 	return func(w http.ResponseWriter, r *http.Request) {
-		static("text/html; charset=utf-8", bytes.ReplaceAll(page, []byte(someAddress), []byte(addressOf(r))))(w, r)
+		content, err := made()
+		if err != nil {
+			a.write(w, r, problemOf(r.Context(), err))
+			return
+		}
+		static(contentType, bytes.ReplaceAll(content, []byte(someAddress), []byte(addressOf(r))))(w, r)
 	}
 }
 
