@@ -299,7 +299,7 @@ func TestATransferThatDiedHalfWayIsFinishedByARepeat(t *testing.T) {
 // call is sent twice, as a client does that had no answer.
 func TestTwoDesksNeverCallOnePerson(t *testing.T) {
 	t.Parallel()
-	const people, clients = 60, 16
+	const people, clients = 24, 8
 	both(t, func(t *testing.T, w *world) {
 		for range people {
 			w.joins()

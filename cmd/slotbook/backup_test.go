@@ -89,20 +89,11 @@ func TestABackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 // spareOfTest is how many positions a restore leaves out at least.
 const spareOfTest = 1_000_000
 
-// savedYear is a backup of a made-up year, with the master key in it.
-func savedYear(t *testing.T) (folder, file string) {
-	t.Helper()
-	folder, file = dataDir(t), filepath.Join(t.TempDir(), "backup")
-	s := serve(t, "--demo", "--seed", "3", "--data-dir", folder)
-	require.Zero(t, s.stop(), s.logs)
-	require.Contains(t, succeeded(t, "backup", file, "--with-keys", "--data-dir", folder), "is in the file")
-	return folder, file
-}
-
 func TestARestoreThatIsKilledLeavesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	_, file := savedYear(t)
-	url := postgrestest.EmptyDatabase(t)
+	from, url, file := postgrestest.Database(t), postgrestest.EmptyDatabase(t), filepath.Join(t.TempDir(), "backup")
+	weeks(t, from, "2026-02-20", 10)
+	succeeded(t, "backup", file, "--database-url", from)
 	cmd := program(t, "restore", file, "--json", "--database-url", url)
 	told, err := cmd.StderrPipe()
 	require.NoError(t, err)

@@ -34,6 +34,9 @@ func TestAnExportNamesNobody(t *testing.T) {
 		{"--format", "ndjson", "--facts", "due"},
 	} {
 		for _, pseudonyms := range []bool{false, true} {
+			if pseudonyms && more[1] != "ndjson" {
+				continue // the format makes no difference to them
+			}
 			to := filepath.Join(t.TempDir(), "out")
 			args := append(append([]string{"events", "export", "--to", to}, more...), at...)
 			if pseudonyms {
