@@ -364,10 +364,15 @@ func TestAnActorMayBeTurnedAway(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	var reason error
-	w := newWorld(t, func(c *httpapi.Config) { c.Ready = func(context.Context) error { return reason } })
-	require.Equal(t, http.StatusOK, w.call(t, http.MethodGet, "/readyz", "").Code)
-	reason = errors.New("the read models are being built")
+	var notes []string
+	w := newWorld(t, func(c *httpapi.Config) { c.Ready = func(context.Context) ([]string, error) { return notes, reason } })
 	answer := w.call(t, http.MethodGet, "/readyz", "")
+	require.Equal(t, http.StatusOK, answer.Code)
+	require.JSONEq(t, `{"status":"ready"}`, answer.Body.String())
+	notes = []string{"slots: paused"}
+	require.JSONEq(t, `{"status":"ready","notes":["slots: paused"]}`, w.call(t, http.MethodGet, "/readyz", "").Body.String())
+	reason = errors.New("the read models are being built")
+	answer = w.call(t, http.MethodGet, "/readyz", "")
 	require.Equal(t, http.StatusServiceUnavailable, answer.Code)
 	require.Equal(t, "process.not-ready", rule(t, answer))
 	require.Contains(t, w.log.String(), "the read models are being built")
