@@ -393,7 +393,7 @@ func envelopeSchema(name string) *schema {
 			"actor":           text("Who did it"), "command": text("The command that decided it"),
 			"correlationid": text("The conversation that the command belongs to"), "causationid": text("The event that caused the command"),
 			"traceparent": text("The span that stored it, as W3C Trace Context says it; absent outside traces"),
-			"data": {Ref: "#/components/schemas/" + name},
+			"data":        {Ref: "#/components/schemas/" + name},
 		},
 	}
 }

@@ -109,7 +109,7 @@ func New(c Config) (http.Handler, error) {
 	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]bool{}}
 	a.open = make(chan struct{}, a.Streams.Most)
 	var err error
-	if a.metrics, err = newMetrics(c.Metrics); err != nil {
+	if a.metrics, err = newMetrics(c.Metrics, c.Streams.Most); err != nil {
 		return nil, err
 	}
 	if a.cursors, err = newCursors(c.HashKey, c.Epoch); err != nil {

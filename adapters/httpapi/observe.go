@@ -153,7 +153,7 @@ type metrics struct {
 	streams  prometheus.Gauge
 }
 
-func newMetrics(registry *prometheus.Registry) (metrics, error) {
+func newMetrics(registry *prometheus.Registry, mostStreams int) (metrics, error) {
 	m := metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "slotbook_http_request_duration_seconds", Help: "Time to answer a request, by route, method and status.",
@@ -172,7 +172,11 @@ func newMetrics(registry *prometheus.Registry) (metrics, error) {
 			Name: "slotbook_streams", Help: "Streams of live updates that are open.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings, m.holds, m.streams} {
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "slotbook_streams_limit", Help: "Streams of live updates that this process takes at one time.",
+	})
+	limit.Set(float64(mostStreams))
+	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings, m.holds, m.streams, limit} {
 		if err := registry.Register(c); err != nil {
 			return m, err
 		}

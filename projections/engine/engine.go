@@ -112,7 +112,7 @@ type Config struct {
 	Reached func(step string)
 	// Took, when not nil, is told of every batch that a live model has taken in,
 	// and must not wait. The log is then read with the metadata of its events,
-	// which takes longer. Nil tells nobody.
+	// which is more work. Nil tells nobody.
 	Took func(Batch)
 	// Waiting, when not nil, returns when the first event after a position was
 	// recorded, for the lag in [Status]; the zero time when there is none. Nil
