@@ -262,6 +262,8 @@ func TestLogsAndMetricsKnowRoutesAndNoPersons(t *testing.T) {
 	w.call(t, http.MethodGet, "/v1/patients?q=silva", "")
 	w.call(t, http.MethodGet, "/v1/patients/"+d.maria, "")
 	w.call(t, http.MethodGet, "/nowhere/silva", "")
+	require.Equal(t, http.StatusCreated, w.call(t, http.MethodPost, "/v1/holds", `{"slotId": "`+d.slot(1)+`"}`).Code)
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, "/v1/holds?dryRun=true", `{"slotId": "`+d.slot(2)+`"}`).Code)
 	for _, secret := range []string{"Maria", "ilva", "secret reason", "910 000", "910000000"} {
 		require.NotContains(t, w.log.String(), secret)
 	}
@@ -272,6 +274,7 @@ func TestLogsAndMetricsKnowRoutesAndNoPersons(t *testing.T) {
 	require.Contains(t, metrics, `slotbook_http_request_duration_seconds_count{method="GET",route="unmatched",status="404"} 1`)
 	require.Contains(t, metrics, `slotbook_refused_total{rule="slot.taken"} 1`)
 	require.Contains(t, metrics, "slotbook_bookings_total 1\n")
+	require.Contains(t, metrics, "slotbook_holds_total 1\n", "what was only tried is not counted")
 }
 
 func TestErasedTextIsNull(t *testing.T) {

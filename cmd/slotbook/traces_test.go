@@ -160,8 +160,8 @@ func TestTracesAreSentWhereTheFlagSays(t *testing.T) {
 	s.call(patience, http.MethodPost, "/v1/patients", map[string]any{"name": "Ana"}, "Traceparent", callersParent)
 	require.Zero(t, s.stop(), "what is left is sent at the end")
 	require.Contains(t, s.logs.String(), "trace_id="+callersTrace)
-	require.Equal(t, "/v1/traces", to.path)
 	require.Subset(t, to.names(callersTrace), []string{"POST /v1/patients", "decide", "append"})
+	require.Equal(t, "/v1/traces", to.path)
 	require.Contains(t, to.about, "service.name=slotbook")
 	for _, a := range to.about {
 		require.False(t, strings.HasPrefix(a, "process."), "nothing of the command line: %s", a)
