@@ -80,7 +80,7 @@ func (h *Handler) Book(ctx context.Context, req Request, b Booking) (Answer[appo
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
-		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planBooking(ctx, b) })
+		p, err := retry(ctx, h, func(ctx context.Context) (proposal, error) { return h.planBooking(ctx, b) })
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}

@@ -30,7 +30,12 @@ type Config struct {
 	NameKey  []byte           // what unique names are hashed with; the same in every process, for ever
 	Said     Authorities      // what profiles may name; nil = anything
 	Refused  func(Unmet)      // is told of every wish that a rule refused, and must not wait; nil = nobody
+	Span     Span             // shows each try at a command in the trace of its request; nil = no traces
 }
+
+// Span begins a span of the trace that ctx belongs to, if there is one. The span
+// ends when what is returned is called, with what came of it.
+type Span func(ctx context.Context, name string) (context.Context, func(err error))
 
 // Handler executes commands. It is safe for concurrent use.
 type Handler struct {
@@ -177,14 +182,14 @@ func (h *Handler) append(ctx context.Context, writes, checks []Write) (domain.Po
 func again[T any](ctx context.Context, h *Handler, try func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
-	return retry(ctx, try)
+	return retry(ctx, h, try)
 }
 
 // retry is again where ctx ends with the caller's patience.
-func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+func retry[T any](ctx context.Context, h *Handler, try func(ctx context.Context) (T, error)) (T, error) {
 	lost := false
 	for {
-		result, err := try(ctx)
+		result, err := once(ctx, h, try)
 		switch {
 		case err == nil:
 			return result, nil
@@ -201,6 +206,17 @@ func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error))
 			return result, ErrBusy
 		}
 	}
+}
+
+// once is one try: what it touches is loaded, decided on and appended to.
+func once[T any](ctx context.Context, h *Handler, try func(ctx context.Context) (T, error)) (T, error) {
+	if h.Span == nil {
+		return try(ctx)
+	}
+	ctx, end := h.Span(ctx, "decide")
+	result, err := try(ctx)
+	end(err)
+	return result, err
 }
 
 // pause waits 1 to 20 ms, so that those who lost the same race do not all meet

@@ -23,7 +23,7 @@ func toCome(s appointment.Set) []domain.StreamName {
 // returns the position of the last release. Its failure is nobody's: a claim of
 // what is over counts for nothing. What has been undone meanwhile stays counted.
 func (h *Handler) uncount(ctx context.Context, req Request, id domain.AppointmentID) domain.Position {
-	position, _ := retry(ctx, func(ctx context.Context) (domain.Position, error) { // see above
+	position, _ := retry(ctx, h, func(ctx context.Context) (domain.Position, error) { // see above
 		a := &attempt{id: id, req: req}
 		if err := h.loadOwn(ctx, a); err != nil || !a.state.Status.Over() {
 			return 0, err
@@ -170,7 +170,7 @@ func (h *Handler) claimQuotas(ctx context.Context, a *attempt, streams []domain.
 // countAgain counts a visit that is to come where a release came late on a store
 // that takes one stream at a time: whatever the limit, it is booked.
 func (h *Handler) countAgain(ctx context.Context, req Request, id domain.AppointmentID) error {
-	_, err := retry(ctx, func(ctx context.Context) (domain.Position, error) {
+	_, err := retry(ctx, h, func(ctx context.Context) (domain.Position, error) {
 		a := &attempt{id: id, req: req}
 		if err := h.loadOwn(ctx, a); err != nil {
 			return 0, err

@@ -66,7 +66,7 @@ func (h *Handler) Hold(ctx context.Context, req Request, w Holding) (Answer[appo
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
-		p, err := retry(ctx, func(ctx context.Context) (proposal, error) { return h.planHold(ctx, req, w) })
+		p, err := retry(ctx, h, func(ctx context.Context) (proposal, error) { return h.planHold(ctx, req, w) })
 		if err != nil {
 			return Answer[appointment.State]{}, err
 		}

@@ -91,7 +91,7 @@ func (h *Handler) transact(
 	if first.stateless {
 		plan = nil // it is new
 	}
-	done, err := retry(ctx, func(ctx context.Context) (Answer[appointment.State], error) {
+	done, err := retry(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
 		a := &attempt{proposal: first, id: id, req: req}
 		done, err := h.try(ctx, a, plan)
 		stored, plan = stored || a.stored, again
@@ -111,7 +111,7 @@ func (h *Handler) transactOn(ctx context.Context, req Request, id domain.Appoint
 	return execute(h, req, func(h *Handler, req Request) (Answer[appointment.State], error) {
 		var done Answer[appointment.State]
 		repeated := false
-		first, err := retry(ctx, func(ctx context.Context) (proposal, error) {
+		first, err := retry(ctx, h, func(ctx context.Context) (proposal, error) {
 			a := &attempt{id: id, req: req}
 			err := h.loadOwn(ctx, a)
 			if err != nil {

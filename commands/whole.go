@@ -95,7 +95,7 @@ func (h *Handler) bookWhole(ctx context.Context, req Request, b SeriesBooking, d
 	ctx, cancel := context.WithTimeout(ctx, max(h.Patience, roundTime(len(dates))))
 	defer cancel()
 	done, err := execute(h, req, func(h *Handler, req Request) (Answer[series.State], error) {
-		return retry(ctx, func(ctx context.Context) (Answer[series.State], error) {
+		return retry(ctx, h, func(ctx context.Context) (Answer[series.State], error) {
 			return h.tryWhole(ctx, &whole{SeriesBooking: b, req: req, dates: dates})
 		})
 	})

@@ -68,6 +68,7 @@ type Metadata struct {
 	Actor       string `json:"actor"`                 // who sent the command: "local", "system", later an account
 	Correlation string `json:"correlation,omitempty"` // id of the conversation that the command belongs to
 	Causation   string `json:"causation,omitempty"`   // id of the event that caused the command, for reactions and helpers
+	Trace       string `json:"trace,omitempty"`       // the span that stored it, as traceparent says it (W3C Trace Context); "" = it was in no trace
 }
 
 // Recorded is an event as a store keeps it.

@@ -392,7 +392,8 @@ func envelopeSchema(name string) *schema {
 			"revision":        {Type: "integer", Description: "Its place in the stream, from 0"},
 			"actor":           text("Who did it"), "command": text("The command that decided it"),
 			"correlationid": text("The conversation that the command belongs to"), "causationid": text("The event that caused the command"),
-			"data": {Ref: "#/components/schemas/" + name},
+			"traceparent": text("The span that stored it, as W3C Trace Context says it; absent outside traces"),
+			"data":        {Ref: "#/components/schemas/" + name},
 		},
 	}
 }

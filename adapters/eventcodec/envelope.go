@@ -27,6 +27,7 @@ type Envelope struct {
 	Command         string         `json:"command,omitempty"`
 	Correlation     string         `json:"correlationid,omitempty"`
 	Causation       string         `json:"causationid,omitempty"`
+	Trace           string         `json:"traceparent,omitempty"`
 	Data            jsontext.Value `json:"data"`
 }
 
@@ -41,7 +42,7 @@ func (s Stored) Envelope() (Envelope, error) {
 	return Envelope{
 		SpecVersion: "1.0", ID: s.ID, Source: source, Type: s.Type, Subject: string(s.Stream), Time: formatTime(s.RecordedAt),
 		DataContentType: "application/json", Sequence: Sequence(s.Position), Revision: int64(s.Revision),
-		Actor: m.Actor, Command: m.Command, Correlation: m.Correlation, Causation: m.Causation, Data: s.Data,
+		Actor: m.Actor, Command: m.Command, Correlation: m.Correlation, Causation: m.Causation, Trace: m.Trace, Data: s.Data,
 	}, err
 }
 

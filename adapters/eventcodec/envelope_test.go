@@ -16,11 +16,12 @@ import (
 // every event type.
 func TestEnvelopesAreCloudEvents(t *testing.T) {
 	t.Parallel()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	codec := eventcodec.New(&eventcodec.MemoryKeys{})
 	for i, e := range samples() {
 		encoded, err := codec.Encode(t.Context(), stream, commands.NewEvent{
 			ID: domain.NewID(e.EventType()), Event: e,
-			Metadata: domain.Metadata{Command: "c1", Actor: "local", Correlation: "talk", Causation: "e1"},
+			Metadata: domain.Metadata{Command: "c1", Actor: "local", Correlation: "talk", Causation: "e1", Trace: parent},
 		})
 		require.NoError(t, err)
 		stored := eventcodec.Stored{
@@ -44,6 +45,7 @@ func TestEnvelopesAreCloudEvents(t *testing.T) {
 		require.EqualValues(t, 7, read.Extensions()["revision"])
 		require.Equal(t, "local", read.Extensions()["actor"])
 		require.Equal(t, "talk", read.Extensions()["correlationid"])
+		require.Equal(t, parent, read.Extensions()["traceparent"], "the extension for distributed tracing")
 	}
 }
 

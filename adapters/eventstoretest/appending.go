@@ -35,7 +35,7 @@ func appending() []contractCase {
 		}},
 		{name: "recorded", promise: "a loaded event says what it is, where it is and where it came from", check: func(s *subject) {
 			stream, e := s.stream(), event(7)
-			e.Metadata = domain.Metadata{Command: "c1", Request: "r1", Actor: "local", Correlation: "k1", Causation: "e1"}
+			e.Metadata = domain.Metadata{Command: "c1", Request: "r1", Actor: "local", Correlation: "k1", Causation: "e1", Trace: "00-1-1-01"}
 			before := s.head()
 			position := s.append(write(stream, domain.NoStream, e))
 			got := s.load(stream)

@@ -35,7 +35,7 @@ type ReadModel struct {
 	Position   uint64     `json:"position" doc:"The tables hold every event up to here"`
 	Head       uint64     `json:"head" doc:"The position of the last event"`
 	Behind     uint64     `json:"behind" doc:"Positions that lie between the two"`
-	LagSeconds float64    `json:"lagSeconds" doc:"How long ago the last event that it has seen was recorded; 0 at the head"`
+	LagSeconds float64    `json:"lagSeconds" doc:"How long the oldest event has been waiting that it has not seen; 0 at the head"`
 	Owner      string     `json:"owner,omitempty" doc:"The process that keeps it; absent when none does"`
 	Parked     int        `json:"parked" doc:"Rows and streams that could not be folded"`
 	PausedAt   *time.Time `json:"pausedAt,omitempty" doc:"Since when it is paused; absent when it is not"`

@@ -262,6 +262,8 @@ func TestLogsAndMetricsKnowRoutesAndNoPersons(t *testing.T) {
 	w.call(t, http.MethodGet, "/v1/patients?q=silva", "")
 	w.call(t, http.MethodGet, "/v1/patients/"+d.maria, "")
 	w.call(t, http.MethodGet, "/nowhere/silva", "")
+	require.Equal(t, http.StatusCreated, w.call(t, http.MethodPost, "/v1/holds", `{"slotId": "`+d.slot(1)+`"}`).Code)
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, "/v1/holds?dryRun=true", `{"slotId": "`+d.slot(2)+`"}`).Code)
 	for _, secret := range []string{"Maria", "ilva", "secret reason", "910 000", "910000000"} {
 		require.NotContains(t, w.log.String(), secret)
 	}
@@ -272,6 +274,7 @@ func TestLogsAndMetricsKnowRoutesAndNoPersons(t *testing.T) {
 	require.Contains(t, metrics, `slotbook_http_request_duration_seconds_count{method="GET",route="unmatched",status="404"} 1`)
 	require.Contains(t, metrics, `slotbook_refused_total{rule="slot.taken"} 1`)
 	require.Contains(t, metrics, "slotbook_bookings_total 1\n")
+	require.Contains(t, metrics, "slotbook_holds_total 1\n", "what was only tried is not counted")
 }
 
 func TestErasedTextIsNull(t *testing.T) {
@@ -364,10 +367,15 @@ func TestAnActorMayBeTurnedAway(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	var reason error
-	w := newWorld(t, func(c *httpapi.Config) { c.Ready = func(context.Context) error { return reason } })
-	require.Equal(t, http.StatusOK, w.call(t, http.MethodGet, "/readyz", "").Code)
-	reason = errors.New("the read models are being built")
+	var notes []string
+	w := newWorld(t, func(c *httpapi.Config) { c.Ready = func(context.Context) ([]string, error) { return notes, reason } })
 	answer := w.call(t, http.MethodGet, "/readyz", "")
+	require.Equal(t, http.StatusOK, answer.Code)
+	require.JSONEq(t, `{"status":"ready"}`, answer.Body.String())
+	notes = []string{"slots: paused"}
+	require.JSONEq(t, `{"status":"ready","notes":["slots: paused"]}`, w.call(t, http.MethodGet, "/readyz", "").Body.String())
+	reason = errors.New("the read models are being built")
+	answer = w.call(t, http.MethodGet, "/readyz", "")
 	require.Equal(t, http.StatusServiceUnavailable, answer.Code)
 	require.Equal(t, "process.not-ready", rule(t, answer))
 	require.Contains(t, w.log.String(), "the read models are being built")

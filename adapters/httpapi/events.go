@@ -62,6 +62,7 @@ type EventLine struct {
 	Command         string    `json:"command,omitempty" doc:"The command that decided it"`
 	Correlation     string    `json:"correlationid,omitempty" doc:"The conversation that the command belongs to"`
 	Causation       string    `json:"causationid,omitempty" doc:"The event that caused the command"`
+	Trace           string    `json:"traceparent,omitempty" doc:"The span that stored it, as W3C Trace Context says it; absent outside traces" example:"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"`
 	Data            EventData `json:"data" doc:"The event; personal text is sealed: whose it is, and a box"`
 }
 

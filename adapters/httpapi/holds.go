@@ -108,6 +108,9 @@ func (a *api) hold(ctx context.Context, req commands.Request, in *holdInput) (do
 	if err != nil {
 		return done[Hold]{}, a.withAlternatives(ctx, commands.Instead{Booking: wish.Booking}, err)
 	}
+	if !answer.Replayed && !req.DryRun {
+		a.metrics.holds.Inc()
+	}
 	body, err := a.holdOf(ctx, answer)
 	return finish(answer, body, "/v1/appointments/"+body.ID), err
 }

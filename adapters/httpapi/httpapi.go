@@ -34,6 +34,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/commands"
@@ -63,7 +64,7 @@ type Config struct {
 	Events       StoredEvents                                       // the log as it is stored; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Past         Past                                               // which position an instant has; required
-	Ready        func(ctx context.Context) error                    // why this process should get no traffic, for /readyz; nil = always ready
+	Ready        func(context.Context) ([]string, error)            // why this process should get no traffic, else what there is to say, for /readyz; nil = always ready
 	Now          func() time.Time                                   // the clock; required
 	Clock        Clock                                              // the same clock when it is moved by hand, in a demonstration; nil = it is not
 	NewID        func() string                                      // a fresh UUIDv7 in lower case; required
@@ -73,6 +74,7 @@ type Config struct {
 	Actor        func(r *http.Request) (string, error)              // who asks, or a refusal; nil = "local"
 	Metrics      *prometheus.Registry                               // gets this package's metrics and is served at /metrics; required
 	Logger       *slog.Logger                                       // gets one line per request; nil = none
+	Tracer       trace.Tracer                                       // begins the span of each request; nil = none
 	CORSOrigins  []string                                           // origins of browsers that may call, "*" for all; empty = none
 	Version      string                                             // of the program, shown in the OpenAPI document; "" = "dev"
 }
@@ -107,7 +109,7 @@ func New(c Config) (http.Handler, error) {
 	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]bool{}}
 	a.open = make(chan struct{}, a.Streams.Most)
 	var err error
-	if a.metrics, err = newMetrics(c.Metrics); err != nil {
+	if a.metrics, err = newMetrics(c.Metrics, c.Streams.Most); err != nil {
 		return nil, err
 	}
 	if a.cursors, err = newCursors(c.HashKey, c.Epoch); err != nil {
@@ -143,7 +145,7 @@ func (c *Config) check() error {
 		c.Actor = func(*http.Request) (string, error) { return "local", nil }
 	}
 	if c.Ready == nil {
-		c.Ready = func(context.Context) error { return nil }
+		c.Ready = func(context.Context) ([]string, error) { return nil, nil }
 	}
 	if c.Version == "" {
 		c.Version = "dev"
@@ -200,7 +202,7 @@ func (a *api) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: a.CORSOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Slotbook-Hold-Token", "Authorization", "Last-Event-ID"},
+		AllowedHeaders: []string{"Content-Type", "Idempotency-Key", "If-Match", "Slotbook-Min-Position", "Slotbook-Hold-Token", "Authorization", "Last-Event-ID", traceparent, tracestate},
 		ExposedHeaders: []string{"ETag", "Location", "Link", "Retry-After", "Slotbook-Position"},
 		MaxAge:         600, // seconds
 	})

@@ -44,7 +44,8 @@ func (a *api) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, status: http.StatusOK}
 		began := a.Now()
-		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		ctx, span := a.traced(r.Context(), r)
+		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
 		took := a.Now().Sub(began)
 		if x.rule != "" {
 			a.metrics.refused.WithLabelValues(x.rule).Inc()
@@ -61,6 +62,10 @@ func (a *api) observe(next http.Handler) http.Handler {
 			level = slog.LevelError
 			attributes = append(attributes, slog.String("error", x.cause.Error()))
 		}
+		if in := span.SpanContext(); in.HasTraceID() {
+			attributes = append(attributes, slog.String("trace_id", in.TraceID().String())) // as OpenTelemetry names it in logs
+		}
+		x.show(span)
 		a.Logger.LogAttrs(r.Context(), level, "request", attributes...)
 	})
 }
@@ -144,10 +149,11 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 	bookings prometheus.Counter
+	holds    prometheus.Counter
 	streams  prometheus.Gauge
 }
 
-func newMetrics(registry *prometheus.Registry) (metrics, error) {
+func newMetrics(registry *prometheus.Registry, mostStreams int) (metrics, error) {
 	m := metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "slotbook_http_request_duration_seconds", Help: "Time to answer a request, by route, method and status.",
@@ -159,11 +165,18 @@ func newMetrics(registry *prometheus.Registry) (metrics, error) {
 		bookings: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "slotbook_bookings_total", Help: "Appointments booked through this process.",
 		}),
+		holds: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "slotbook_holds_total", Help: "Slots put on hold through this process.",
+		}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "slotbook_streams", Help: "Streams of live updates that are open.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings, m.streams} {
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "slotbook_streams_limit", Help: "Streams of live updates that this process takes at one time.",
+	})
+	limit.Set(float64(mostStreams))
+	for _, c := range []prometheus.Collector{m.requests, m.refused, m.bookings, m.holds, m.streams, limit} {
 		if err := registry.Register(c); err != nil {
 			return m, err
 		}

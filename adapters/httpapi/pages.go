@@ -94,7 +94,8 @@ func addressOf(r *http.Request) string {
 }
 
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
-	if err := a.Ready(r.Context()); err != nil {
+	notes, err := a.Ready(r.Context())
+	if err != nil {
 		p := notReady.problem("")
 		if refusal := domain.RuleOf(err); refusal != nil {
 			p.Detail = refusal.Text
@@ -104,7 +105,18 @@ func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, p)
 		return
 	}
-	static("application/json", []byte("{\"status\":\"ready\"}\n"))(w, r)
+	body, err := json.Marshal(readiness{"ready", notes})
+	if err != nil {
+		a.write(w, r, problemOf(r.Context(), err))
+		return
+	}
+	static("application/json", append(body, '\n'))(w, r)
+}
+
+// readiness is what /readyz says of a process that should get requests.
+type readiness struct {
+	Status string   `json:"status"`
+	Notes  []string `json:"notes,omitempty"` // what an operator should know all the same
 }
 
 // problem is a rule as /problems shows it.

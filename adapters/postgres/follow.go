@@ -200,3 +200,22 @@ func (s *Store) RecordedAt(ctx context.Context, p domain.Position) (time.Time, e
 func (s *Store) Wait(ctx context.Context, after domain.Position) error {
 	return s.news.wait(ctx, after)
 }
+
+// RecordedAfter returns when the first event after a position was recorded; the
+// zero time when there is none. It does not look at what the event says. Errors:
+// [commands.ErrUnavailable].
+func (s *Store) RecordedAfter(ctx context.Context, p domain.Position) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var at time.Time
+	err := s.config.Pool.QueryRow(ctx, `
+		select recorded_at
+		from slotbook.events
+		where position > $1
+		order by position
+		limit 1`, int64(min(p, math.MaxInt64))).Scan(&at)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return at, unavailable(err)
+	}
+	return at.UTC(), nil
+}

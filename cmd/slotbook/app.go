@@ -20,6 +20,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/picture"
 	"github.com/slotbook/slotbook/adapters/postgres"
+	"github.com/slotbook/slotbook/adapters/tracing"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
@@ -48,8 +49,10 @@ type app struct {
 	clock     clock         // of the business
 	hand      *handClock    // the same where it is moved by hand, else nil
 	begun     atomic.Bool   // everything that has to be there at the start is
+	arrived   atomic.Bool   // the process has been ready once
 	loaded    chan struct{} // is closed then
 	readOnly  bool
+	readyLag  time.Duration // for how long an event may wait for a read model while the process is ready; 0 = for ever
 }
 
 // appConfig is what an app is made of.
@@ -60,6 +63,8 @@ type appConfig struct {
 	manual      bool     // business time stands still until it is moved
 	readOnly    bool     // commands are refused, and nothing reacts
 	logger      *slog.Logger
+	readyLag    time.Duration      // the same as the app's
+	traces      *tracing.Decorator // makes spans; nil = nobody does
 }
 
 // newApp puts the program together. It starts nothing; [app.run] does.
@@ -68,7 +73,7 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, readOnly: c.readOnly, logger: c.logger, clock: time.Now, loaded: make(chan struct{})}
+	a := &app{pool: pool, readOnly: c.readOnly, readyLag: c.readyLag, logger: c.logger, clock: time.Now, loaded: make(chan struct{})}
 	if c.manual {
 		a.hand = newHandClock(time.Now())
 		a.clock = a.hand.Now
@@ -102,16 +107,21 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
-	a.handler = commands.New(commands.Config{
-		Store: a.guarded(a.timed(measured(a.store, registry))), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
+	handling := commands.Config{
+		Store: measured(a.store, registry), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
-	})
-	a.engine = engine.New(engine.Config{
+	}
+	keeping := engine.Config{
 		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
-		Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
-	})
+		Waiting: a.store.RecordedAfter, Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
+	}
+	if c.traces != nil {
+		handling.Store, handling.Span, keeping.Took = c.traces.Store(handling.Store), c.traces.Span, c.traces.Took
+	}
+	handling.Store = a.guarded(a.timed(handling.Store))
+	a.handler, a.engine = commands.New(handling), engine.New(keeping)
 	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
-	registry.MustRegister(lag{a.engine})
+	registry.MustRegister(standings{a})
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
 	}
@@ -189,6 +199,9 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 	if a.hand != nil {
 		config.Clock = a.hand
 	}
+	if c.traces != nil {
+		config.Tracer = c.traces.Tracer
+	}
 	return httpapi.New(config)
 }
 
@@ -253,53 +266,6 @@ func (a *app) due(ctx context.Context, at, now time.Time) (reactions.Agenda, err
 	}
 	agenda, err := projections.NewDue(a.engine).At(ctx, at, now, dueAtOnce, head)
 	return reactions.Agenda(agenda), err
-}
-
-// The limits of readiness.
-const (
-	readyClock  = time.Second // between this machine's clock and the database's
-	readyBehind = 10_000      // positions that a read model may lack
-)
-
-var (
-	errStarting = domain.Refusal(domain.Unavailable, "process.starting", "the process is still starting")
-	errClock    = domain.Refusal(domain.Unavailable, "clock.skewed", "this machine's clock differs from the database's by more than a second")
-	errReplaced = domain.Refusal(domain.Unavailable, "store.replaced", "the store was restored or replaced after this process began: start it again")
-	errBehind   = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
-)
-
-// ready tells why this process should get no traffic.
-func (a *app) ready(ctx context.Context) error {
-	if !a.begun.Load() {
-		return errStarting
-	}
-	skew, err := a.store.ClockSkew(ctx)
-	if err != nil {
-		return err
-	}
-	if skew.Abs() > readyClock {
-		return errClock
-	}
-	now, err := a.store.Identity(ctx)
-	if err != nil {
-		return err
-	}
-	if now.ID != a.identity.ID || now.Epoch != a.identity.Epoch {
-		return errReplaced
-	}
-	statuses, err := a.engine.Status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range statuses {
-		if s.Rebuild != "" {
-			return engine.ErrRebuild
-		}
-		if s.Behind > readyBehind {
-			return errBehind
-		}
-	}
-	return nil
 }
 
 // drainTime is how long requests may take to end after a signal.

@@ -68,6 +68,9 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 		{"a seed without demo data", []string{"serve", "--seed", "42"}, "it goes with --demo"},
 		{"a seed that is no number", []string{"serve", "--demo", "--seed", "x"}, "--seed"},
 		{"a manual clock of real data", []string{"serve", "--clock", "manual"}, "it goes with --demo"},
+		{"an endpoint of traces that is none", []string{"serve", "--otlp-endpoint", "collector:4318"}, "--otlp-endpoint"},
+		{"an endpoint of traces with a password", []string{"serve", "--otlp-endpoint", "https://ana:secret@collector"}, "no address such as"},
+		{"a time to wait below zero", []string{"serve", "--ready-lag=-1s"}, "--ready-lag"},
 		{"another clock", []string{"serve", "--demo", "--clock", "sun"}, "--clock"},
 		{"a data folder of another major version", []string{"migrate", "--data-dir", other}, "9.6"},
 	}

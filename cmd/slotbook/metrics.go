@@ -69,33 +69,65 @@ func tried(registry *prometheus.Registry) func(kind, outcome string) {
 	return func(kind, outcome string) { counted.WithLabelValues(kind, outcome).Inc() }
 }
 
-// lag collects how far each read model is behind, when it is asked.
-type lag struct{ engine *engine.Engine }
+// standings collects how the read models are doing, when it is asked.
+type standings struct{ app *app }
 
 var (
-	lagEvents  = prometheus.NewDesc("slotbook_projection_lag_events", "Events that a read model has not seen.", []string{"model"}, nil)
-	lagSeconds = prometheus.NewDesc("slotbook_projection_lag_seconds", "Age of the last event that a read model has seen; 0 at the head.", []string{"model"}, nil)
-	parked     = prometheus.NewDesc("slotbook_projection_parked", "Rows and streams that could not be folded.", []string{"model"}, nil)
+	ready        = prometheus.NewDesc("slotbook_ready", "1 when this process should get requests, as /readyz says it, else 0.", nil, nil)
+	lagEvents    = prometheus.NewDesc("slotbook_projection_lag_events", "Events that a read model has not seen.", []string{"model"}, nil)
+	lagSeconds   = prometheus.NewDesc("slotbook_projection_lag_seconds", "How long the oldest event has been waiting that a read model has not seen; 0 at the head.", []string{"model"}, nil)
+	parked       = prometheus.NewDesc("slotbook_projection_parked", "What a read model could not fold: single rows, or whole streams.", []string{"model", "kind"}, nil)
+	state        = prometheus.NewDesc("slotbook_projection_state", "1 for each state that a read model is in: kept by a process, paused, stopped in this process by a newer version's events, or in need of a rebuild.", []string{"model", "state"}, nil)
+	rebuildLeft  = prometheus.NewDesc("slotbook_projection_rebuild_left_events", "Events that a rebuild beside the live tables has still to fold; absent when none has begun.", []string{"model"}, nil)
+	rebuildGoing = prometheus.NewDesc("slotbook_projection_rebuild_running", "1 while a process works on a rebuild that has begun, 0 when none does; absent when none has begun.", []string{"model"}, nil)
 )
 
 // Describe names the metrics.
-func (lag) Describe(ch chan<- *prometheus.Desc) {
-	ch <- lagEvents
-	ch <- lagSeconds
-	ch <- parked
+func (standings) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{ready, lagEvents, lagSeconds, parked, state, rebuildLeft, rebuildGoing} {
+		ch <- d
+	}
 }
 
-// Collect asks the engine. While the database is away there is nothing to tell.
-func (l lag) Collect(ch chan<- prometheus.Metric) {
+// Collect asks the engine. While the database is away there is nothing to tell
+// but that the process is not ready.
+func (c standings) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	statuses, err := l.engine.Status(ctx)
-	if err != nil {
-		return
+	statuses, err := c.app.engine.Status(ctx)
+	if err == nil {
+		err = c.app.fit(ctx)
 	}
+	if err == nil {
+		_, err = c.app.standing(statuses)
+	}
+	ch <- prometheus.MustNewConstMetric(ready, prometheus.GaugeValue, gauge(err == nil))
 	for _, s := range statuses {
-		ch <- prometheus.MustNewConstMetric(lagEvents, prometheus.GaugeValue, float64(s.Behind), s.Model)
-		ch <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, s.Lag.Seconds(), s.Model)
-		ch <- prometheus.MustNewConstMetric(parked, prometheus.GaugeValue, float64(s.Parked), s.Model)
+		collect(s, func(d *prometheus.Desc, v float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Model}, labels...)...)
+		})
 	}
+}
+
+// collect tells how one read model is doing.
+func collect(s engine.Status, tell func(d *prometheus.Desc, value float64, labels ...string)) {
+	tell(lagEvents, float64(s.Behind))
+	tell(lagSeconds, s.Lag.Seconds())
+	tell(parked, float64(s.Parked-s.ParkedStreams), "row")
+	tell(parked, float64(s.ParkedStreams), "stream")
+	tell(state, gauge(s.Owner != ""), "kept")
+	tell(state, gauge(!s.Paused.IsZero()), "paused")
+	tell(state, gauge(s.Stopped != ""), "stopped")
+	tell(state, gauge(s.Rebuild != ""), "rebuild")
+	if next := s.Next; next != nil {
+		tell(rebuildLeft, float64(max(s.Head, next.Position)-next.Position))
+		tell(rebuildGoing, gauge(next.Running))
+	}
+}
+
+func gauge(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -10,20 +10,24 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/slotbook/slotbook/adapters/analytics"
+	"github.com/slotbook/slotbook/adapters/tracing"
 )
 
 type serveCmd struct {
 	database
-	Listen      string   `env:"SLOTBOOK_LISTEN" default:"127.0.0.1:8080" help:"Address to listen on, 127.0.0.1:8080 by default. Anything but loopback is reachable by everybody who reaches the machine: there are no accounts yet." placeholder:"HOST:PORT"`
-	Demo        bool     `env:"SLOTBOOK_DEMO" help:"Load the demo data into an empty store."`
-	Seed        *uint64  `env:"SLOTBOOK_SEED" help:"With --demo: make up a year of two clinics from this number, half of it past and half ahead, instead of the small demo data. The same number makes the same year." placeholder:"N"`
-	Clock       string   `env:"SLOTBOOK_CLOCK" default:"real" enum:"real,manual" help:"real, the default; or, with --demo, manual: business time stands still and moves by POST /v1/demo/clock only."`
-	ReadOnly    bool     `name:"read-only" env:"SLOTBOOK_READ_ONLY" help:"Answer reads only: commands are refused with 503, and nothing is opened, lapses or is recorded by itself. Read models are kept."`
-	CORSOrigins []string `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
+	Listen       string        `env:"SLOTBOOK_LISTEN" default:"127.0.0.1:8080" help:"Address to listen on, 127.0.0.1:8080 by default. Anything but loopback is reachable by everybody who reaches the machine: there are no accounts yet." placeholder:"HOST:PORT"`
+	Demo         bool          `env:"SLOTBOOK_DEMO" help:"Load the demo data into an empty store."`
+	Seed         *uint64       `env:"SLOTBOOK_SEED" help:"With --demo: make up a year of two clinics from this number, half of it past and half ahead, instead of the small demo data. The same number makes the same year." placeholder:"N"`
+	Clock        string        `env:"SLOTBOOK_CLOCK" default:"real" enum:"real,manual" help:"real, the default; or, with --demo, manual: business time stands still and moves by POST /v1/demo/clock only."`
+	ReadOnly     bool          `name:"read-only" env:"SLOTBOOK_READ_ONLY" help:"Answer reads only: commands are refused with 503, and nothing is opened, lapses or is recorded by itself. Read models are kept."`
+	ReadyLag     time.Duration `name:"ready-lag" env:"SLOTBOOK_READY_LAG" default:"30s" help:"For how long an event may wait for a read model while /readyz says that the process is ready, 30s by default; 0 = for ever." placeholder:"DURATION"`
+	OTLPEndpoint string        `name:"otlp-endpoint" env:"SLOTBOOK_OTLP_ENDPOINT" help:"Where traces are sent: the base address of a receiver of OTLP over HTTP, such as http://127.0.0.1:4318, to which /v1/traces is added; empty, the default = nowhere. OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and their like are respected then." placeholder:"URL"`
+	CORSOrigins  []string      `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
 
 // Run serves until ctx ends.
@@ -41,11 +45,19 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	traces, flush, err := sendTraces(ctx, c.OTLPEndpoint, out.logger())
+	if err != nil {
+		return err
+	}
+	defer flush()
 	address, server, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	config := appConfig{url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger()}
+	config := appConfig{
+		url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
+		readyLag: c.ReadyLag, traces: traces,
+	}
 	if server == nil {
 		return c.serve(ctx, listener, config, out)
 	}
@@ -95,6 +107,13 @@ func (c *serveCmd) check() error {
 		return usageError{errors.New("--read-only loads nothing: it does not go with --demo")}
 	case c.Clock == manualClock && !c.Demo:
 		return usageError{errors.New("--clock manual is for demonstrations: it goes with --demo")}
+	case c.ReadyLag < 0:
+		return usageError{fmt.Errorf("--ready-lag: %s is no time to wait; 0 is for ever", c.ReadyLag)}
+	}
+	if c.OTLPEndpoint != "" {
+		if err := tracing.Check(c.OTLPEndpoint); err != nil {
+			return usageError{fmt.Errorf("--otlp-endpoint: %w", err)}
+		}
 	}
 	return checkOrigins(c.CORSOrigins)
 }

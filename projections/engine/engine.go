@@ -110,10 +110,28 @@ type Config struct {
 	// tables, before and after whatever can be interrupted. It is for tests of
 	// crashes.
 	Reached func(step string)
+	// Took, when not nil, is told of every batch that a live model has taken in,
+	// and must not wait. The log is then read with the metadata of its events,
+	// which is more work. Nil tells nobody.
+	Took func(Batch)
+	// Waiting, when not nil, returns when the first event after a position was
+	// recorded, for the lag in [Status]; the zero time when there is none. Nil
+	// takes the lag from the last event that a model has seen.
+	Waiting func(ctx context.Context, after domain.Position) (time.Time, error)
 	// Now is the clock, for the lag in [Status]. Required.
 	Now func() time.Time
 	// Logger gets a line when a model is taken, lost or stopped. Nil logs nothing.
 	Logger *slog.Logger
+}
+
+// Batch is what a live model has taken in, in one transaction.
+type Batch struct {
+	Model        string
+	Began, Ended time.Time
+	Events       int // all of them
+	// Traced are those events of the batch that the model has an interest in and
+	// whose metadata names a trace, in order.
+	Traced []domain.Recorded
 }
 
 // Engine keeps read models. It is safe for concurrent use.
@@ -160,6 +178,7 @@ func New(c Config) *Engine {
 	c.Patience = min(c.Patience, 5*time.Second)
 	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1)}
 	shared := interest(c.Models)
+	shared.Bare = c.Took == nil
 	e.pages = newPages(c.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {
 		return e.read(ctx, after, shared)
 	})

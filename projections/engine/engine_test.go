@@ -611,7 +611,7 @@ func TestAStreamThatCannotBeReadIsParkedAndTheOthersGoOn(t *testing.T) {
 	require.Equal(t, []engine.Parked{{Key: "slot-1", Position: 3, Error: "not JSON", Count: 2}}, parked)
 	statuses, err := e.Status(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []engine.Status{{Model: "ledger", Version: 1, Position: 5, Head: 5, Owner: "test", Parked: 1}}, statuses)
+	require.Equal(t, []engine.Status{{Model: "ledger", Version: 1, Position: 5, Head: 5, Owner: "test", Parked: 1, ParkedStreams: 1}}, statuses)
 }
 
 func TestAViewWaitsForThePositionThatItDemands(t *testing.T) {

@@ -186,8 +186,10 @@ func (p *projector) step(ctx context.Context) (at domain.Position, went progress
 func (p *projector) advance(ctx context.Context, page domain.Page) (progress, error) {
 	began, events := p.engine.config.Now(), 0
 	var err error
+	var traced []domain.Recorded
 	for more := true; more && err == nil; {
 		events += len(page.Events)
+		traced = p.traced(traced, page)
 		if err = p.fold(ctx, page); events >= p.engine.config.Batch {
 			break
 		}
@@ -196,7 +198,11 @@ func (p *projector) advance(ctx context.Context, page domain.Page) (progress, er
 	if err == nil {
 		err = p.flush(ctx)
 	}
-	p.took.Store(int64(p.engine.config.Now().Sub(began)))
+	ended := p.engine.config.Now()
+	p.took.Store(int64(ended.Sub(began)))
+	if err == nil && len(traced) > 0 {
+		p.engine.config.Took(Batch{p.model.Name, began, ended, events, traced})
+	}
 	switch {
 	case err != nil:
 		p.forget()
@@ -207,13 +213,31 @@ func (p *projector) advance(ctx context.Context, page domain.Page) (progress, er
 	return onwards, nil
 }
 
+// traced adds the events of a page that somebody wants to see in their traces.
+func (p *projector) traced(to []domain.Recorded, page domain.Page) []domain.Recorded {
+	if p.engine.config.Took == nil {
+		return to
+	}
+	for _, r := range page.Events {
+		if r.Metadata.Trace == "" || r.Position <= p.position {
+			continue
+		}
+		if _, unreadable := r.Event.(domain.Undecodable); !unreadable && p.model.Interest.Wants(r.Stream, r.Event.EventType()) {
+			to = append(to, r)
+		}
+	}
+	return to
+}
+
 // page returns the next page: the one that all models share, unless that ends
 // at an event that this program does not know. Who wants it is then found by
 // each model alone.
 func (p *projector) page(ctx context.Context) (domain.Page, error) {
 	page, err := p.engine.pages.next(ctx, p.builder, p.position)
 	if upgradeRunning(err) {
-		return p.engine.read(ctx, p.position, own(p.model))
+		f := own(p.model)
+		f.Bare = p.engine.config.Took == nil
+		return p.engine.read(ctx, p.position, f)
 	}
 	return page, err
 }

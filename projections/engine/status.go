@@ -19,12 +19,14 @@ type Status struct {
 	// Behind is how many positions lie between the two; events, in a log whose
 	// positions are dense.
 	Behind uint64
-	// Lag is how long ago the last event that the model has seen was recorded,
-	// and zero at the head: no event that it lacks is older.
-	Lag    time.Duration
-	Owner  string    // of the process that holds the model; empty when none does
-	Parked int       // rows and streams that could not be folded
-	Paused time.Time // since when it does not move because somebody said so; zero = it moves
+	// Lag is how long ago the first event was recorded that the model lacks, and
+	// zero at the head. Where [Config.Waiting] does not tell that, it is at most
+	// how long ago the last event was recorded that the model has seen.
+	Lag           time.Duration
+	Owner         string    // of the process that holds the model; empty when none does
+	Parked        int       // rows and streams that could not be folded
+	ParkedStreams int       // those of them that are streams
+	Paused        time.Time // since when it does not move because somebody said so; zero = it moves
 	// Previous is whether what the last rebuild replaced is there to roll back to.
 	Previous bool
 	// Rebuild says why nobody moves the model or reads it until it is rebuilt: it
@@ -34,6 +36,15 @@ type Status struct {
 	// Stopped says why this process has let go of the model: it met what only a
 	// newer program knows. Empty when it has not; it looks again now and then.
 	Stopped string
+	// Next is how far a rebuild is that has begun beside the live tables and has
+	// not taken their place; nil when there is none.
+	Next *Next
+}
+
+// Next is a rebuild that has begun.
+type Next struct {
+	Position domain.Position // its tables hold every event up to here
+	Running  bool            // a process is at it; else it waits to be begun again
 }
 
 // Status returns how every model is doing, in the order of Config.Models.
@@ -43,6 +54,7 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 		return nil, err
 	}
 	statuses := make([]Status, 0, len(e.config.Models))
+	waiting := map[domain.Position]time.Time{}
 	for i, m := range e.config.Models {
 		s := Status{Model: m.Name, Version: m.Version, Head: head}
 		if why := e.projectors[i].stopped.Load(); why != nil {
@@ -50,16 +62,21 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 		}
 		var seen, paused *time.Time
 		var ours bool
+		var next *domain.Position
+		var building bool
 		err := e.config.Pool.QueryRow(ctx, `
 			select c.position, c.recorded_at,
 				case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
 				(select count(*) from slotbook.projection_parked p where p.schema = c.schema),
+				(select count(*) from slotbook.projection_parked p where p.schema = c.schema and p."table" = ''),
 				c.paused_at,
 				exists (select from slotbook.projection_checkpoint p where p.schema = $2 and coalesce(p.store_epoch, $3) = $3),
-				coalesce(c.store_epoch, $3) = $3
+				coalesce(c.store_epoch, $3) = $3,
+				n.position, coalesce(n.lease_until >= clock_timestamp(), false)
 			from slotbook.projection_checkpoint c
-			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix, e.config.Epoch).
-			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &paused, &s.Previous, &ours)
+			left join slotbook.projection_checkpoint n on n.schema = $4
+			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix, e.config.Epoch, m.Schema()+nextSuffix).
+			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &s.ParkedStreams, &paused, &s.Previous, &ours, &next, &building)
 		if err == nil {
 			s.Rebuild, err = e.judge(ctx, s.Position, head, ours)
 		}
@@ -69,15 +86,39 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 		if paused != nil {
 			s.Paused = paused.UTC()
 		}
+		if next != nil {
+			s.Next = &Next{*next, building}
+		}
 		if s.Position < head {
 			s.Behind = uint64(head - s.Position)
-			if seen != nil {
-				s.Lag = e.config.Now().Sub(*seen)
+			if s.Lag, err = e.lag(ctx, s.Position, seen, waiting); err != nil {
+				return nil, fmt.Errorf("lag of %s: %w", m.Schema(), err)
 			}
 		}
 		statuses = append(statuses, s)
 	}
 	return statuses, nil
+}
+
+// lag returns how long the first event after a position has been waiting. What is
+// found out is kept for models that are in the same place.
+func (e *Engine) lag(ctx context.Context, after domain.Position, seen *time.Time, known map[domain.Position]time.Time) (time.Duration, error) {
+	since, ok := known[after]
+	switch {
+	case ok:
+	case e.config.Waiting != nil:
+		var err error
+		if since, err = e.config.Waiting(ctx, after); err != nil {
+			return 0, err
+		}
+		known[after] = since
+	case seen != nil:
+		since = *seen
+	}
+	if since.IsZero() {
+		return 0, nil
+	}
+	return max(0, e.config.Now().Sub(since)), nil
 }
 
 // Parked returns what could not be folded into the model's live tables, in the
