@@ -43,6 +43,7 @@ type app struct {
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
 	identity  postgres.Identity // of the store, when this process began
+	found     domain.Position   // where the log ended then
 	http      http.Handler
 	logger    *slog.Logger
 	clock     clock         // of the business
@@ -97,6 +98,9 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if a.identity, err = a.store.Identity(ctx); err != nil {
 		return err
 	}
+	if a.found, err = a.store.Head(ctx); err != nil {
+		return err
+	}
 	a.reference = postgres.NewReference(a.pool)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -107,7 +111,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	})
 	a.engine = engine.New(engine.Config{
-		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
+		Pool: a.pool, Log: a.store, Models: newer(projections.All(a.open, keys.Fetch), os.Getenv("SLOTBOOK_TEST_NEWER")), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
 		Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
 	})
 	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
@@ -268,7 +272,9 @@ var (
 	errBehind   = domain.Refusal(domain.Unavailable, "projection.behind", "a read model has not caught up yet")
 )
 
-// ready tells why this process should get no traffic.
+// ready tells why this process should get no traffic. Read models that it has
+// made anew, of another version than the processes before it, have to be built
+// first: to where the log ended when it began.
 func (a *app) ready(ctx context.Context) error {
 	if !a.begun.Load() {
 		return errStarting
@@ -295,7 +301,8 @@ func (a *app) ready(ctx context.Context) error {
 		if s.Rebuild != "" {
 			return engine.ErrRebuild
 		}
-		if s.Behind > readyBehind {
+		unbuilt := s.Position < a.found && s.Paused.IsZero() && s.Stopped == ""
+		if unbuilt || s.Behind > readyBehind {
 			return errBehind
 		}
 	}
