@@ -90,22 +90,22 @@ func (a *api) daySheetRoutes() {
 		}
 		exchangeOf(ctx).position = domain.Position(sheet.Position)
 		out := &daySheetOutput{Position: position(domain.Position(sheet.Position)), Body: sheet}
-		if in.Format == "csv" || in.Format == "" && prefersCSV(in.Accept) {
+		if in.Format == "csv" || in.Format == "" && prefers(in.Accept, "text/csv", "application/json") {
 			out.ContentType, out.Body = "text/csv; charset=utf-8; header=present", sheet.csv()
 		}
 		return out, nil
 	})
 }
 
-// prefersCSV reports whether an Accept header names text/csv, and JSON not
-// before it.
-func prefersCSV(accept string) bool {
+// prefers reports whether an Accept header names a media type, and the usual
+// one not before it.
+func prefers(accept, wanted, usual string) bool {
 	for _, part := range strings.Split(accept, ",") {
 		switch t, parameters, err := mime.ParseMediaType(part); {
 		case err != nil || parameters["q"] == "0":
-		case t == "text/csv":
+		case t == wanted:
 			return true
-		case t == "application/json":
+		case t == usual:
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +23,9 @@ type StoredEvents interface {
 	// PositionAt returns the position of the last event that was recorded at or
 	// before an instant.
 	PositionAt(ctx context.Context, at time.Time) (domain.Position, error)
+	// Wait returns when there may be an event after the position, or with the
+	// error of ctx when it ends.
+	Wait(ctx context.Context, after domain.Position) error
 }
 
 // EventSelection says which events of the log are wanted.
@@ -43,8 +47,24 @@ func (s EventSelection) selection() eventcodec.Selection {
 type eventsInput struct {
 	ReadParams
 	EventSelection
-	After uint64 `query:"after" doc:"Events after this position: after of the cursor of the answer before, or the sequence of the last event that you have; absent = from the first" example:"42"`
-	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"How many events at most"`
+	After       uint64 `query:"after" doc:"Events after this position: after of the cursor of the answer before, or the sequence of the last event that you have; absent = from the first" example:"42"`
+	LastEventID uint64 `header:"Last-Event-ID" doc:"The id of the last message of a stream that you have, as browsers send it by themselves; it counts before after"`
+	Limit       int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"How many lines at most; a stream goes on"`
+	Format      string `query:"format" enum:"ndjson,sse" doc:"Absent = as Accept says, ndjson when it says nothing"`
+	Accept      string `header:"Accept" maxLength:"1000" doc:"text/event-stream for a stream"`
+}
+
+func (in *eventsInput) after() domain.Position {
+	if in.LastEventID > 0 {
+		return domain.Position(in.LastEventID)
+	}
+	return domain.Position(in.After)
+}
+
+// wantsStream reports whether a format and an Accept header are for server-sent
+// events.
+func wantsStream(format, accept string) bool {
+	return format == "sse" || format == "" && prefers(accept, eventStream, ndjson)
 }
 
 // EventLine is an event in a CloudEvents 1.0 envelope: [eventcodec.Envelope].
@@ -80,23 +100,30 @@ type EventCursor struct {
 
 const ndjson = "application/x-ndjson"
 
+// eventsPath is where the log is read.
+const eventsPath = "/v1/events"
+
 func (a *api) eventRoutes() {
 	h := a.operation(operation{
-		id: "readEvents", method: http.MethodGet, path: "/v1/events", tag: "Events", summary: "Read the log",
+		id: "readEvents", method: http.MethodGet, path: eventsPath, tag: "Events", summary: "Read the log",
 		detail: "One event a line, in the order in which they happened, each in a CloudEvents 1.0 envelope; the last line is a cursor. " +
 			"An answer without one was cut off: what it holds is right, and sequence of its last event says where to go on. " +
-			"Whoever goes on after each cursor misses nothing and gets nothing twice; at the end of the log, asking again later goes on.",
-	}, readRefusals(), nil)
-	schema := func(t reflect.Type) *huma.Schema { return a.huma.OpenAPI().Components.Schemas.Schema(t, true, "") }
-	h.Responses["200"] = &huma.Response{
-		Description: "Lines of JSON: events, then a cursor",
-		Content: map[string]*huma.MediaType{ndjson: {Schema: &huma.Schema{
-			Type: huma.TypeArray, Description: "The lines",
-			Items: &huma.Schema{OneOf: []*huma.Schema{schema(reflect.TypeFor[EventLine]()), schema(reflect.TypeFor[EventCursorLine]())}},
-		}}},
+			"Whoever goes on after each cursor misses nothing and gets nothing twice; at the end of the log, asking again later goes on. " +
+			"With Accept: text/event-stream it does not end: what is recorded later comes as it is recorded, and Last-Event-ID goes on after " +
+			"what was seen.",
+	}, slices.Concat(readRefusals(), streamRefusals()), nil)
+	h.Responses["200"] = a.eventsResponse()
+	a.streams[http.MethodGet+" "+eventsPath] = func(r *http.Request) bool {
+		return wantsStream(r.URL.Query().Get("format"), r.Header.Get("Accept"))
 	}
 	huma.Register(a.huma, h, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-		r, err := a.eventsAfter(ctx, domain.Position(in.After), in.EventSelection, in.atLeast())
+		if wantsStream(in.Format, in.Accept) {
+			return a.streamed(ctx, func(ctx context.Context) (feed, string, error) {
+				r, err := a.eventsAfter(ctx, in.after(), in.EventSelection, in.atLeast())
+				return &eventFeed{api: a, eventReader: r, chosen: in.EventSelection}, "", err
+			})
+		}
+		r, err := a.eventsAfter(ctx, in.after(), in.EventSelection, in.atLeast())
 		if err != nil {
 			return nil, refused(ctx, err)
 		}
@@ -108,6 +135,22 @@ func (a *api) eventRoutes() {
 	})
 }
 
+// eventsResponse describes the log as lines and as a stream.
+func (a *api) eventsResponse() *huma.Response {
+	schema := func(t reflect.Type) *huma.Schema { return a.huma.OpenAPI().Components.Schemas.Schema(t, true, "") }
+	response := a.streamResponse([]eventKind{
+		{"event", reflect.TypeFor[EventLine](), "An event; its id is its position"},
+		{"cursor", reflect.TypeFor[EventCursor](), "Nothing comes any more before the instant to, and the stream ends: whoever would connect again closes it then"},
+	})
+	response.Description = "Lines of JSON: events, then a cursor. As a stream: server-sent events, until either side ends; after 15 seconds of " +
+		"silence there is a message with an id and no data"
+	response.Content[ndjson] = &huma.MediaType{Schema: &huma.Schema{
+		Type: huma.TypeArray, Description: "The lines",
+		Items: &huma.Schema{OneOf: []*huma.Schema{schema(reflect.TypeFor[EventLine]()), schema(reflect.TypeFor[EventCursorLine]())}},
+	}}
+	return response
+}
+
 // eventReader reads what is wanted of the log, stretch by stretch. It is used
 // by one goroutine.
 type eventReader struct {
@@ -115,7 +158,8 @@ type eventReader struct {
 	want  eventcodec.Selection
 	at    domain.Position // everything up to here was looked at
 	until domain.Position // where the wanted time ends, or the log ended
-	head  domain.Position // where the log ended when the reading began
+	head  domain.Position // where the log ended when that was looked at
+	over  bool            // nothing will be recorded any more in the wanted time
 }
 
 // eventsAfter returns a reader of what follows a position. Errors:
@@ -128,7 +172,7 @@ func (a *api) eventsAfter(ctx context.Context, after domain.Position, s EventSel
 	if max(after, least) > head {
 		return nil, engine.ErrPositionUnknown
 	}
-	r := &eventReader{log: a.Events, want: s.selection(), at: after, until: head, head: head}
+	r := &eventReader{log: a.Events, want: s.selection(), at: after}
 	if !s.From.IsZero() {
 		before, err := a.Events.PositionAt(ctx, before(s.From))
 		if err != nil {
@@ -136,14 +180,19 @@ func (a *api) eventsAfter(ctx context.Context, after domain.Position, s EventSel
 		}
 		r.at = max(r.at, min(before, head))
 	}
-	if !s.To.IsZero() {
-		last, err := a.Events.PositionAt(ctx, before(s.To))
-		if err != nil {
-			return nil, err
-		}
-		r.until = max(r.at, min(last, head))
+	return r, r.reach(ctx, head, s.To)
+}
+
+// reach has the reader read on up to where the log ends now, or before an
+// instant if there is one.
+func (r *eventReader) reach(ctx context.Context, head domain.Position, to time.Time) error {
+	r.head, r.until = head, head
+	if to.IsZero() {
+		return nil
 	}
-	return r, nil
+	last, err := r.log.PositionAt(ctx, before(to))
+	r.until, r.over = max(r.at, min(last, head)), last < head
+	return err
 }
 
 // before returns the last instant before another that events are recorded at:
@@ -206,6 +255,7 @@ func (a *api) tellEvents(hctx huma.Context, r *eventReader, page []eventcodec.St
 	_, _ = w.Write([]byte("\n"))
 }
 
+// writeEvents writes events as lines.
 func writeEvents(w http.ResponseWriter, page []eventcodec.Stored) error {
 	var lines []byte
 	for _, e := range page {

@@ -85,11 +85,11 @@ type api struct {
 	huma    huma.API
 	router  *mux.Router
 	metrics metrics
-	rules   map[string]rule // every rule that an answer may name
-	uploads map[string]bool // the routes that take a file
-	several map[string]bool // the parameters that may be given several times
-	streams map[string]bool // the routes that go on until somebody ends them
-	open    chan struct{}   // has one for each stream that is open
+	rules   map[string]rule                     // every rule that an answer may name
+	uploads map[string]bool                     // the routes that take a file
+	several map[string]bool                     // the parameters that may be given several times
+	streams map[string]func(*http.Request) bool // the routes that go on until somebody ends them, and for which requests
+	open    chan struct{}                       // has one for each stream that is open
 	zones   zones
 	cursors cursors
 	was     *domain.Position // as of which everything is read; nil = as it is
@@ -106,7 +106,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	strictNames()
-	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]bool{}}
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]func(*http.Request) bool{}}
 	a.open = make(chan struct{}, a.Streams.Most)
 	var err error
 	if a.metrics, err = newMetrics(c.Metrics, c.Streams.Most); err != nil {

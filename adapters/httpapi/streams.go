@@ -77,7 +77,8 @@ type stretch struct {
 type feed interface {
 	// begin returns what comes first, which may be nothing.
 	begin(ctx context.Context) (stretch, error)
-	// next waits for what comes next.
+	// next waits for what comes next; [projections.ErrEnding] says that nothing
+	// will.
 	next(ctx context.Context) (stretch, error)
 	// position is up to where everything was told.
 	position() domain.Position
@@ -97,51 +98,65 @@ type eventKind struct {
 func stream[I streamInput](
 	a *api, op operation, kinds []eventKind, open func(ctx context.Context, in *I, seen domain.Position) (feed, error),
 ) {
-	refusals := slices.Concat(op.refusals, storeRefusals(), []*domain.Error{errStreams, projections.ErrEnding, engine.ErrNotYet, engine.ErrAway})
-	h := a.operation(op, refusals, nil)
+	h := a.operation(op, slices.Concat(op.refusals, streamRefusals()), nil)
 	h.Responses["200"] = a.streamResponse(kinds)
-	a.streams[op.method+" "+op.path] = true
+	a.streams[op.method+" "+op.path] = func(*http.Request) bool { return true }
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
-		select {
-		case a.open <- struct{}{}:
-		default:
-			return nil, refused(ctx, errStreams)
-		}
-		a.metrics.streams.Inc()
-		closed := func() {
-			a.metrics.streams.Dec()
-			<-a.open
-		}
-		first, f, store, err := a.begun(ctx, (*in).seen(), func(ctx context.Context, seen domain.Position) (feed, error) { return open(ctx, in, seen) })
-		if err != nil {
-			closed()
-			return nil, refused(ctx, err)
-		}
-		return &huma.StreamResponse{Body: func(hctx huma.Context) {
-			defer closed()
-			defer f.close()
-			a.tell(hctx, store, first, f)
-		}}, nil
+		return a.streamed(ctx, func(ctx context.Context) (feed, string, error) {
+			store, err := a.Live.Store(ctx)
+			if err != nil {
+				return nil, "", err
+			}
+			f, err := open(ctx, in, seenIn(store, (*in).seen()))
+			return f, store + ".", err
+		})
 	})
 }
 
-// begun opens a feed for who has seen up to an id, and returns what comes first.
-func (a *api) begun(
-	ctx context.Context, seen string, open func(context.Context, domain.Position) (feed, error),
-) (first stretch, f feed, store string, err error) {
+// streamRefusals are those of every stream.
+func streamRefusals() []*domain.Error {
+	return append(storeRefusals(), errStreams, projections.ErrEnding, engine.ErrNotYet, engine.ErrAway)
+}
+
+// opening opens a feed. The ids of its messages are positions after a prefix.
+type opening func(ctx context.Context) (f feed, prefix string, err error)
+
+// streamed answers with a stream, while there are not too many.
+func (a *api) streamed(ctx context.Context, open opening) (*huma.StreamResponse, error) {
+	select {
+	case a.open <- struct{}{}:
+	default:
+		return nil, refused(ctx, errStreams)
+	}
+	a.metrics.streams.Inc()
+	closed := func() {
+		a.metrics.streams.Dec()
+		<-a.open
+	}
+	first, f, prefix, err := begun(ctx, open)
+	if err != nil {
+		closed()
+		return nil, refused(ctx, err)
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		defer closed()
+		defer f.close()
+		a.tell(hctx, prefix, first, f)
+	}}, nil
+}
+
+// begun opens a feed, and returns what comes first.
+func begun(ctx context.Context, open opening) (first stretch, f feed, prefix string, err error) {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if store, err = a.Live.Store(ctx); err != nil {
-		return first, nil, "", err
-	}
-	if f, err = open(ctx, seenIn(store, seen)); err != nil {
+	if f, prefix, err = open(ctx); err != nil {
 		return first, nil, "", err
 	}
 	if first, err = f.begin(ctx); err != nil {
 		f.close()
 	}
-	return first, f, store, err
+	return first, f, prefix, err
 }
 
 // seenIn returns the position that an id names in a store; 0 for none, and for
@@ -182,10 +197,10 @@ const eventStream = "text/event-stream"
 
 // tell writes a stream until its client has gone or does not read, or the feed
 // ends.
-func (a *api) tell(hctx huma.Context, store string, first stretch, f feed) {
+func (a *api) tell(hctx huma.Context, prefix string, first stretch, f feed) {
 	r, w := humamux.Unwrap(hctx)
 	ctx, x := r.Context(), exchangeOf(r.Context())
-	t := &teller{w: w, control: http.NewResponseController(w), limits: a.Streams, store: store}
+	t := &teller{w: w, control: http.NewResponseController(w), limits: a.Streams, prefix: prefix}
 	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("X-Accel-Buffering", "no")  // for proxies that would gather
 	_ = t.control.SetReadDeadline(time.Time{}) // the request has been read; the server's limit would end the stream
@@ -218,7 +233,7 @@ type teller struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	limits  StreamConfig
-	store   string
+	prefix  string // of ids
 	text    bytes.Buffer
 }
 
@@ -241,7 +256,7 @@ func (t *teller) send(s stretch) error {
 			t.text.WriteByte('\n')
 		}
 	}
-	t.text.WriteString("id: " + t.store + "." + position(s.position) + "\n\n")
+	t.text.WriteString("id: " + t.prefix + position(s.position) + "\n\n")
 	defer t.text.Reset()
 	if err := t.control.SetWriteDeadline(t.limits.Now().Add(t.limits.WriteTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -260,11 +275,17 @@ func (t *teller) willEnd(why error) error {
 // bounded gives every request an end, but for streams.
 func (a *api) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if x := exchangeOf(r.Context()); a.Timeout > 0 && !a.streams[http.MethodGet+" "+x.route] {
+		if x := exchangeOf(r.Context()); a.Timeout > 0 && !a.goesOn(x.route, r) {
 			ctx, cancel := context.WithTimeout(r.Context(), a.Timeout)
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// goesOn reports whether a request is for a stream.
+func (a *api) goesOn(route string, r *http.Request) bool {
+	forStream := a.streams[http.MethodGet+" "+route]
+	return forStream != nil && forStream(r)
 }

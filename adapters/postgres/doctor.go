@@ -220,7 +220,8 @@ func (d *doctor) schema(ctx context.Context) error {
 	case there == 0:
 		d.say("schema", "version", Wrong, "there is none", "run: slotbook migrate")
 	case there < needed:
-		d.say("schema", "version", Wrong, fmt.Sprintf("%s, and this program needs %d", text, needed), "run: slotbook migrate")
+		d.say("schema", "version", Wrong, fmt.Sprintf("%s, and this program needs %d", text, needed),
+			"run: slotbook migrate; older programs that run go on after it, but do not start again (docs/upgrade.md)")
 	case there > needed:
 		d.say("schema", "version", Wrong, fmt.Sprintf("%s, and this program knows %d", text, needed), "use the newer program that has migrated the database")
 	default:
@@ -292,23 +293,36 @@ func (d *doctor) indexes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var do []string
+	for _, name := range broken {
+		do = append(do, mendIndex(name))
+	}
 	d.judge(len(broken) == 0, "schema", "indexes", "all are valid", Wrong,
-		"not valid: "+strings.Join(broken, ", "), "run for each: reindex index concurrently NAME")
+		"not valid: "+strings.Join(broken, ", "), "run: "+strings.Join(do, "; "))
 	return nil
 }
 
+// mendIndex returns what mends an index that is not valid. What an interrupted
+// reindex has left goes: the index that it was to replace is there.
+func mendIndex(name string) string {
+	if left := strings.TrimRight(strings.TrimSuffix(name, `"`), "0123456789"); strings.HasSuffix(left, "_ccnew") || strings.HasSuffix(left, "_ccold") {
+		return "drop index " + name
+	}
+	return "reindex index concurrently " + name
+}
+
 func (d *doctor) privileges(ctx context.Context) error {
-	var user string
+	var user, database string
 	var super, create bool
 	err := d.conn.QueryRow(ctx, `
-		select current_user, rolsuper, has_database_privilege(current_database(), 'create')
+		select quote_ident(current_user), quote_ident(current_database()), rolsuper, has_database_privilege(current_database(), 'create')
 		from pg_roles
-		where rolname = current_user`).Scan(&user, &super, &create)
+		where rolname = current_user`).Scan(&user, &database, &super, &create)
 	if err != nil {
 		return err
 	}
 	d.judge(create, "roles", "read models", user+" may make their schemas", Wrong, user+" may not make schemas",
-		"run: grant create on database ... to "+user)
+		"run: grant create on database "+database+" to "+user)
 	d.judge(!super || d.own, "roles", "superuser", user+" can do what it needs", Note, user+" is a superuser, who may do more than the program needs",
 		"make a role of its own that owns the database, and let the program connect as it")
 	rows, _ := d.conn.Query(ctx, `
@@ -329,7 +343,10 @@ func (d *doctor) privileges(ctx context.Context) error {
 func (d *doctor) vacuum(ctx context.Context) error {
 	rows, _ := d.conn.Query(ctx, `
 		select n.nspname || '.' || c.relname, coalesce(s.n_live_tup, 0), coalesce(s.n_dead_tup, 0),
-			greatest(s.last_autovacuum, s.last_vacuum), coalesce('autovacuum_enabled=false' = any (c.reloptions), false)
+			greatest(s.last_autovacuum, s.last_vacuum), exists (
+				select from pg_options_to_table(c.reloptions)
+				where option_name = 'autovacuum_enabled' and not option_value::boolean
+			)
 		from pg_class c
 		join pg_namespace n on n.oid = c.relnamespace
 		left join pg_stat_all_tables s on s.relid = c.oid

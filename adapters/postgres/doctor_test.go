@@ -63,6 +63,9 @@ func TestADoctorFindsWhatSomebodyHasBroken(t *testing.T) {
 		"alter table slotbook.events disable trigger events_only_grow",
 		"drop index slotbook.deadline_attempt_settled",
 		"alter table slotbook.picture set (autovacuum_enabled = false)",
+		"alter table slotbook.person_key set (autovacuum_enabled = off)",
+		"create index person_key_ccnew on slotbook.person_key (person)",
+		"update pg_index set indisvalid = false where indexrelid = 'slotbook.person_key_ccnew'::regclass",
 		"alter database " + conn.Config().Database + " set synchronous_commit = off",
 		"update pg_index set indisvalid = false where indexrelid = 'slotbook.person_key_pkey'::regclass",
 	} {
@@ -75,7 +78,10 @@ func TestADoctorFindsWhatSomebodyHasBroken(t *testing.T) {
 	require.Contains(t, tables.Text, "trigger events.events_only_grow")
 	require.Contains(t, tables.Text, "index deadline_attempt.deadline_attempt_settled")
 	require.Contains(t, named(t, broken, "schema", "indexes").Text, "person_key_pkey")
-	require.Equal(t, postgres.Wrong, named(t, broken, "vacuum", "slotbook.picture").State)
+	require.Equal(t, "run: drop index slotbook.person_key_ccnew; reindex index concurrently slotbook.person_key_pkey", named(t, broken, "schema", "indexes").Do)
+	for _, table := range []string{"slotbook.picture", "slotbook.person_key"} {
+		require.Equal(t, "run: alter table "+table+" reset (autovacuum_enabled)", named(t, broken, "vacuum", table).Do)
+	}
 	require.Contains(t, named(t, broken, "settings", "synchronous_commit").Do, "may be lost")
 
 	_, err := conn.Exec(t.Context(), "update slotbook.schema_version set version = 3")
@@ -107,6 +113,6 @@ func TestADoctorSaysWhatARoleMayNotDo(t *testing.T) {
 	if named(t, all, "server", "version").State != postgres.OK {
 		t.Skip("the address takes no options")
 	}
-	require.Equal(t, postgres.Wrong, named(t, all, "roles", "read models").State)
+	require.Equal(t, "run: grant create on database "+conn.Config().Database+" to "+role, named(t, all, "roles", "read models").Do)
 	require.Contains(t, named(t, all, "roles", "tables").Text, "events")
 }

@@ -61,9 +61,18 @@ func runMigrations(ctx context.Context, conn *pgx.Conn, to int) error {
 	}
 	err = migrator.MigrateTo(ctx, int32(to)) //nolint:gosec // some dozens
 	if _, newer := errors.AsType[migrate.BadVersionError](err); newer {
-		return errNewerSchema
+		return tooNew(ctx, conn)
 	}
 	return err
+}
+
+// tooNew returns errNewerSchema with what to do.
+func tooNew(ctx context.Context, conn *pgx.Conn) error {
+	found, err := schemaOf(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w to schema %d, and this one knows %d: run that version, or restore a backup of before", errNewerSchema, found, SchemaVersion())
 }
 
 // SchemaVersion returns the version of the schema that this program needs: the

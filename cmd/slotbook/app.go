@@ -44,6 +44,7 @@ type app struct {
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
 	identity  postgres.Identity // of the store, when this process began
+	found     domain.Position   // where the log ended then
 	http      http.Handler
 	logger    *slog.Logger
 	clock     clock         // of the business
@@ -102,6 +103,9 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if a.identity, err = a.store.Identity(ctx); err != nil {
 		return err
 	}
+	if a.found, err = a.store.Head(ctx); err != nil {
+		return err
+	}
 	a.reference = postgres.NewReference(a.pool)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -112,7 +116,7 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
 	}
 	keeping := engine.Config{
-		Pool: a.pool, Log: a.store, Models: projections.All(a.open, keys.Fetch), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
+		Pool: a.pool, Log: a.store, Models: newer(projections.All(a.open, keys.Fetch), os.Getenv("SLOTBOOK_TEST_NEWER")), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
 		Waiting: a.store.RecordedAfter, Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
 	}
 	if c.traces != nil {

@@ -12,9 +12,9 @@ import (
 
 type asOfCmd struct {
 	operating
-	Name string          `arg:"" help:"The read model."`
-	At   domain.Position `required:"" help:"A position of the log." placeholder:"POSITION"`
-	Keep bool            `help:"Keep the tables for SQL, and say in which schema they are."`
+	Name string `arg:"" help:"The read model."`
+	At   moment `required:"" help:"A position of the log, or an instant." placeholder:"POSITION|TIME"`
+	Keep bool   `help:"Keep the tables for SQL, and say in which schema they are."`
 }
 
 // Run builds the read model as it was, and prints it or keeps it.
@@ -23,20 +23,40 @@ func (c *asOfCmd) Run(ctx context.Context, out output) error {
 		if _, err := (choosing{Names: []string{c.Name}}).models(a); err != nil {
 			return err
 		}
+		at, err := a.positionOf(ctx, c.At)
+		if err != nil {
+			return err
+		}
 		p := newProgress(out.err, "as of", c.JSON, 1)
-		schema, err := a.engine.AsOf(ctx, engine.Build{Progress: p.tell}, c.Name, c.At)
+		schema, err := a.engine.AsOf(ctx, engine.Build{Progress: p.tell}, c.Name, at)
 		p.end()
 		if err != nil {
 			return err
 		}
 		if c.Keep {
-			return c.say(out.out, map[string]any{"schema": schema, "position": c.At}, func(w io.Writer) { line(w, "%s", schema) })
+			return c.say(out.out, map[string]any{"schema": schema, "position": at}, func(w io.Writer) { line(w, "%s", schema) })
 		}
 		if err := printTables(ctx, a.engine, out.out, c.Name, schema); err != nil {
 			return err
 		}
-		return a.engine.DropAsOf(ctx, c.Name, c.At)
+		return a.engine.DropAsOf(ctx, c.Name, at)
 	})
+}
+
+// positionOf returns the position of the last event up to a moment. An instant
+// that is still to come, or at which there was no event yet, is a [usageError].
+func (a *app) positionOf(ctx context.Context, m moment) (domain.Position, error) {
+	if m.instant.IsZero() {
+		return m.position, nil
+	}
+	if m.instant.After(a.clock()) {
+		return 0, usageError{fmt.Errorf("%s is still to come: give a time that has passed", m)}
+	}
+	at, err := a.store.PositionAt(ctx, m.instant)
+	if err == nil && at == 0 {
+		err = usageError{fmt.Errorf("no event had been recorded yet at %s", m)}
+	}
+	return at, err
 }
 
 // printTables prints every row of a read model with its table's name.
@@ -59,9 +79,9 @@ func printTables(ctx context.Context, e *engine.Engine, w io.Writer, name, schem
 
 type diffCmd struct {
 	operating
-	Name string          `arg:"" help:"The read model."`
-	From domain.Position `arg:"" help:"The earlier position."`
-	To   domain.Position `arg:"" help:"The later position."`
+	Name string `arg:"" help:"The read model."`
+	From moment `arg:"" help:"The earlier position of the log, or instant."`
+	To   moment `arg:"" help:"The later one."`
 }
 
 // Run prints what differs, one JSON object a row.
@@ -70,14 +90,22 @@ func (c *diffCmd) Run(ctx context.Context, out output) error {
 		if _, err := (choosing{Names: []string{c.Name}}).models(a); err != nil {
 			return err
 		}
-		p := newProgress(out.err, "diff", c.JSON, 1)
-		defer p.end()
-		lines := json.NewEncoder(out.out)
-		err := a.engine.Diff(ctx, engine.Build{Progress: p.tell}, c.Name, c.From, c.To, func(d engine.Difference) error { return lines.Encode(d) })
+		from, err := a.positionOf(ctx, c.From)
 		if err != nil {
 			return err
 		}
-		for _, at := range []domain.Position{c.From, c.To} {
+		to, err := a.positionOf(ctx, c.To)
+		if err != nil {
+			return err
+		}
+		p := newProgress(out.err, "diff", c.JSON, 1)
+		defer p.end()
+		lines := json.NewEncoder(out.out)
+		err = a.engine.Diff(ctx, engine.Build{Progress: p.tell}, c.Name, from, to, func(d engine.Difference) error { return lines.Encode(d) })
+		if err != nil {
+			return err
+		}
+		for _, at := range []domain.Position{from, to} {
 			if err := a.engine.DropAsOf(ctx, c.Name, at); err != nil {
 				return err
 			}

@@ -68,6 +68,14 @@ type moment struct {
 	given    bool
 }
 
+// String returns the moment as it is given.
+func (m moment) String() string {
+	if m.instant.IsZero() {
+		return strconv.FormatUint(uint64(m.position), 10)
+	}
+	return m.instant.Format(time.RFC3339)
+}
+
 // UnmarshalText reads a moment.
 func (m *moment) UnmarshalText(text []byte) error {
 	m.given = true

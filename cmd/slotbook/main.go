@@ -6,7 +6,7 @@
 //	slotbook audit        prove from the log that nobody got the same time twice
 //	slotbook projections  read models: status, rebuild, verify, roll back
 //	slotbook asof         a read model as it was
-//	slotbook diff         what has changed in a read model between two positions
+//	slotbook diff         what has changed in a read model between two positions or times
 //	slotbook whatif       what would have come of a period under other terms
 //	slotbook backup       save everything precious in one file, while the server runs
 //	slotbook restore      put a backup into an empty database
@@ -42,8 +42,8 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the schema that this program needs."`
 	Audit       auditCmd       `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
 	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
-	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log, one JSON object a row."`
-	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log."`
+	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log or a time, one JSON object a row."`
+	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log, or two times."`
 	WhatIf      whatIfCmd      `cmd:"" name:"whatif" help:"Replay what was wanted in a period under other terms, beside what really came of it."`
 	Backup      backupCmd      `cmd:"" help:"Save everything precious in one file, while the server runs."`
 	Restore     restoreCmd     `cmd:"" help:"Put a backup into an empty database."`

@@ -73,7 +73,14 @@ func (b *lockedBuffer) String() string {
 // listens. It is killed when the test ends.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
+	return serveWith(t, nil, args...)
+}
+
+// serveWith is serve with variables of the environment besides.
+func serveWith(t *testing.T, env []string, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, cmd: program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), logs: &lockedBuffer{}, done: make(chan struct{})}
+	s.cmd.Env = append(s.cmd.Env, env...)
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	s.cmd.Stderr = s.logs

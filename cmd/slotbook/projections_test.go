@@ -80,6 +80,26 @@ func TestReadModelsAreOperatedFromTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestAReadModelAsItWasAtATime(t *testing.T) {
+	t.Parallel()
+	url := demonstration(t)
+	change(t, url, `set session_replication_role = replica; update slotbook.events set recorded_at = '2026-01-01T00:00:00Z'::timestamptz + position * interval '1 hour'`)
+	require.Equal(t, on(t, url, "asof", "directory", "--at", "3").out, on(t, url, "asof", "directory", "--at", "2026-01-01T04:59:00+01:00").out)
+	require.Equal(t, on(t, url, "diff", "directory", "1", "3").out, on(t, url, "diff", "directory", "2026-01-01T01:00:00Z", "2026-01-01T03:00:00Z").out)
+	for at, says := range map[string]string{
+		"2025-12-31T23:00:00Z": "no event had been recorded yet at 2025-12-31T23:00:00Z",
+		"2999-01-01T00:00:00Z": "2999-01-01T00:00:00Z is still to come",
+		"yesterday":            "neither a position nor a time such as",
+	} {
+		for _, args := range [][]string{{"asof", "directory", "--at", at}, {"diff", "directory", "1", at}, {"diff", "directory", at, "1"}} {
+			done := on(t, url, args...)
+			require.Equal(t, 2, done.status, args)
+			require.Contains(t, done.err, says, args)
+			require.Empty(t, done.out, args)
+		}
+	}
+}
+
 func TestAVerificationThatFindsSomethingSaysWhatAndFails(t *testing.T) {
 	t.Parallel()
 	url := demonstration(t)

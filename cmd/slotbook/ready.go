@@ -57,15 +57,16 @@ func (a *app) fit(ctx context.Context) error {
 }
 
 // standing judges the read models. A process becomes ready when they have come
-// close to the head; from then on only the time counts that an event has been
-// waiting for them, so that a takeover by another process, or a burst of events,
-// takes no process out of service.
+// to where the log ended when it began, those too that it makes anew, of another
+// version than the processes before it, and close to the head; from then on only
+// the time counts that an event has been waiting for them, so that a takeover by
+// another process, or a burst of events, takes no process out of service.
 func (a *app) standing(statuses []engine.Status) ([]string, error) {
-	most := uint64(readyBehind)
+	built, most := a.found, uint64(readyBehind)
 	if a.arrived.Load() {
-		most = 0
+		built, most = 0, 0
 	}
-	notes, err := judge(statuses, a.readyLag, most)
+	notes, err := judge(statuses, a.readyLag, built, most)
 	if err == nil {
 		a.arrived.Store(true)
 	}
@@ -73,11 +74,11 @@ func (a *app) standing(statuses []engine.Status) ([]string, error) {
 }
 
 // judge tells which read models keep a process from being ready: those that have
-// to be rebuilt, and those for which an event has been waiting longer than the
-// limit, or more events than most; 0 = no limit. Where another process keeps a
+// to be rebuilt, those for which an event has been waiting longer than the limit,
+// or more events than most, and those not yet built so far; 0 = no limit. Where another process keeps a
 // model, that it stopped here is only worth a note; and somebody knows what they
 // do who has paused one.
-func judge(statuses []engine.Status, lag time.Duration, most uint64) (notes []string, err error) {
+func judge(statuses []engine.Status, lag time.Duration, built domain.Position, most uint64) (notes []string, err error) {
 	var rebuild, late []string
 	for _, s := range statuses {
 		behind := fmt.Sprintf("%d events and %s behind", s.Behind, s.Lag.Round(time.Second))
@@ -86,7 +87,7 @@ func judge(statuses []engine.Status, lag time.Duration, most uint64) (notes []st
 			rebuild = append(rebuild, s.Model)
 		case !s.Paused.IsZero():
 			notes = append(notes, fmt.Sprintf("%s is paused since %s, %s", s.Model, s.Paused.Format(time.RFC3339), behind))
-		case lag > 0 && s.Lag > lag, most > 0 && s.Behind > most:
+		case lag > 0 && s.Lag > lag, most > 0 && s.Behind > most, s.Position < built && s.Stopped == "":
 			late = append(late, s.Model+" is "+behind+stopped(s))
 		case s.Stopped != "":
 			notes = append(notes, s.Model+" is kept by another process"+stopped(s))

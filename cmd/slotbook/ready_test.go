@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
@@ -23,6 +24,7 @@ func TestWhatKeepsAProcessFromBeingReady(t *testing.T) {
 		what     string
 		statuses []engine.Status
 		lag      time.Duration
+		built    domain.Position
 		most     uint64
 		err      error
 		says     []string
@@ -31,6 +33,8 @@ func TestWhatKeepsAProcessFromBeingReady(t *testing.T) {
 		{what: "models at the head", statuses: []engine.Status{{Model: "a"}, {Model: "b"}}, lag: lag, most: readyBehind},
 		{what: "events that wait for less than the limit, however many", statuses: []engine.Status{{Model: "a", Behind: 1_000_000, Lag: lag}}, lag: lag},
 		{what: "too many events, in a process that begins", statuses: []engine.Status{{Model: "a", Behind: readyBehind + 1}}, lag: lag, most: readyBehind, err: errBehind, says: []string{"a is 10001 events"}},
+		{what: "a model that is not built yet, in a process that begins", statuses: []engine.Status{{Model: "a", Position: 9, Behind: 2}}, lag: lag, built: 10, err: errBehind, says: []string{"a is 2 events"}},
+		{what: "a model that is built", statuses: []engine.Status{{Model: "a", Position: 10, Behind: 2}}, lag: lag, built: 10},
 		{what: "an event that waits too long", statuses: []engine.Status{{Model: "quick"}, slow}, lag: lag, err: errBehind, says: []string{"slow is 7 events and 31s behind"}},
 		{what: "the same without a limit", statuses: []engine.Status{slow}},
 		{what: "the same in a model that somebody has paused", statuses: []engine.Status{{Model: "a", Behind: 7, Lag: time.Hour, Paused: monday}}, lag: lag, says: []string{"a is paused since 2026-06-01"}, notes: 1},
@@ -40,7 +44,7 @@ func TestWhatKeepsAProcessFromBeingReady(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			notes, err := judge(c.statuses, c.lag, c.most)
+			notes, err := judge(c.statuses, c.lag, c.built, c.most)
 			require.ErrorIs(t, err, c.err)
 			require.Len(t, notes, c.notes)
 			for _, says := range c.says {

@@ -33,8 +33,8 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 		if err := b.fold(ctx, next.Page); err != nil {
 			return err
 		}
-		if parked := b.parking.list(); len(parked) > 0 && !b.how.KeepParked {
-			return &ParkedError{parked}
+		if err := b.mayGoOn(); err != nil {
+			return err
 		}
 		if err := b.keep(ctx); err != nil {
 			return err
@@ -53,7 +53,19 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 	b.engine.config.Reached("folded")
 	err := b.flush(ctx)
 	b.engine.config.Reached("written")
+	if err == nil {
+		err = b.mayGoOn()
+	}
 	return err
+}
+
+// mayGoOn returns a [ParkedError] when something is parked and the build was not
+// told to go on.
+func (b *builder) mayGoOn() error {
+	if parked := b.parking.list(); len(parked) > 0 && !b.how.KeepParked {
+		return &ParkedError{parked}
+	}
+	return nil
 }
 
 // pageAhead is a page that was read before it was wanted, or why there is none.

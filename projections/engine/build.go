@@ -121,7 +121,7 @@ func (b *builder) takes(r domain.Recorded) bool {
 		return false
 	}
 	if unreadable {
-		b.parking.park("", string(r.Stream), r.Position, u.Err)
+		b.parking.park("", string(r.Stream), r.Position, 1, u.Err)
 	}
 	return !unreadable
 }
@@ -129,7 +129,7 @@ func (b *builder) takes(r domain.Recorded) bool {
 func (b *builder) touch(i int, r domain.Recorded) {
 	for _, f := range b.folders {
 		if err := f.touch(i, r); err != nil {
-			b.parking.park("", string(r.Stream), r.Position, err)
+			b.parking.park("", string(r.Stream), r.Position, 1, err)
 			return
 		}
 	}
@@ -193,7 +193,8 @@ from moved`
 const divisionByZero = "22012"
 
 // flush writes what the fold changed and moves the checkpoint, in one
-// transaction. It goes on for a little when ctx ends.
+// transaction. Rows that their table does not take are parked. It goes on for a
+// little when ctx ends.
 func (b *builder) flush(ctx context.Context) error {
 	if b.position == b.stored {
 		return nil
@@ -208,6 +209,9 @@ func (b *builder) flush(ctx context.Context) error {
 		}
 	}
 	err := b.engine.config.Pool.AcquireFunc(ctx, func(conn poolConn) error { return b.write(ctx, conn.Conn(), all) })
+	if rowRefused(err) {
+		err = b.engine.config.Pool.AcquireFunc(ctx, func(conn poolConn) error { return b.winnow(ctx, conn.Conn()) })
+	}
 	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && failure.Code == divisionByZero {
 		return errLost
 	}
@@ -263,33 +267,35 @@ func (b *builder) write(ctx context.Context, conn *pgx.Conn, all []changes) erro
 			return err
 		}
 	}
-	if err := p.query("commit"); err != nil {
+	if err := b.end(p); err != nil {
 		return err
 	}
 	return p.send()
 }
 
 func (b *builder) begin(ctx context.Context, conn *pgx.Conn) (*pipeline, error) {
-	parked, err := b.parking.unsaved()
-	if err != nil {
-		return nil, err
-	}
 	p := &pipeline{ctx: ctx, conn: conn}
 	var seen []byte
 	if !b.seen.IsZero() {
 		seen = int64Value(micros(b.seen))
 	}
 	lease := append(int64Value(b.engine.config.Lease.Microseconds()), 0, 0, 0, 0, 0, 0, 0, 0) // an interval: days and months follow
-	err = errors.Join(
+	err := errors.Join(
 		p.query("begin"),
 		p.query(settings),
 		p.query(move, []byte(b.schema), int64Value(b.epoch), positionValue(b.position), positionValue(b.stored), seen, lease,
 			[]byte(b.engine.config.Epoch)),
 	)
-	if parked != nil {
-		err = errors.Join(err, p.query(upsertParked, []byte(b.schema), append([]byte{1}, parked...))) // jsonb, version 1
-	}
 	return p, err
+}
+
+// end queues what was newly parked, and the commit.
+func (b *builder) end(p *pipeline) error {
+	parked, err := b.parking.unsaved()
+	if err == nil && parked != nil {
+		err = p.query(upsertParked, []byte(b.schema), append([]byte{1}, parked...)) // jsonb, version 1
+	}
+	return errors.Join(err, p.query("commit"))
 }
 
 func int64Value(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) } //nolint:gosec // the bits

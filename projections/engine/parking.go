@@ -44,10 +44,21 @@ func (p *parking) skip(table, key string) bool {
 	return parked
 }
 
-func (p *parking) park(table, key string, at domain.Position, err error) {
+// park parks a row or stream with the events that are not folded, from the
+// first of them on. A row that was parked since the last write was folded up to
+// then: what its table does not take counts from earlier.
+func (p *parking) park(table, key string, at domain.Position, events int, err error) {
 	parked := Parked{Table: table, Key: key, Position: at, Error: err.Error()}
+	if known := p.lots[lot{table, key}]; known != nil {
+		parked.Count = known.Count
+	}
 	p.lots[lot{table, key}] = &parked
-	p.count(parked)
+	if news := p.news[lot{table, key}]; news != nil {
+		news.Position, news.Error = at, parked.Error
+	}
+	for range events {
+		p.count(parked)
+	}
 }
 
 func (p *parking) count(parked Parked) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -77,22 +78,26 @@ func (b *builder) retry(ctx context.Context, parked []Parked) (Retried, error) {
 		if err := b.runTo(ctx, at); err != nil {
 			return err
 		}
+		var refused []Parked
 		for i := range b.folders {
-			if err := b.copyRows(ctx, tx, i, keys[i]); err != nil {
+			again, err := b.copyRows(ctx, tx, i, keys[i], parked)
+			if err != nil {
 				return err
 			}
+			refused = append(refused, again...)
 		}
-		done = b.retried(parked)
-		return b.repark(ctx, tx, parked)
+		done = b.retried(parked, refused)
+		return b.repark(ctx, tx, parked, refused)
 	})
 	return done, err
 }
 
-// retried says what became of what was parked.
-func (b *builder) retried(before []Parked) Retried {
-	done := Retried{Parked: b.parking.list()}
+// retried says what became of what was parked. The live tables have refused
+// some rows.
+func (b *builder) retried(before, refused []Parked) Retried {
+	done := Retried{Parked: append(b.parking.list(), refused...)}
 	for _, p := range before {
-		if _, still := b.parking.lots[lot{p.Table, p.Key}]; !still {
+		if !slices.ContainsFunc(done.Parked, func(q Parked) bool { return p.Table == q.Table && p.Key == q.Key }) {
 			done.Mended++
 		}
 	}
@@ -139,23 +144,51 @@ func (b *builder) keysOf(ctx context.Context, parked []Parked, to domain.Positio
 }
 
 // copyRows puts the rows of the keys in the place of those in a live table, and
-// those that their folds have added to it.
-func (b *builder) copyRows(ctx context.Context, tx pgx.Tx, i int, keys map[string]bool) error {
+// those that their folds have added to it. Rows that the live table does not
+// take, because another of its rows is in their way, stay there as they were and
+// are returned as parked.
+func (b *builder) copyRows(ctx context.Context, tx pgx.Tx, i int, keys map[string]bool, before []Parked) ([]Parked, error) {
 	table := b.model.Tables[i]
-	list := make([]string, 0, len(keys))
-	for key := range keys {
-		list = append(list, key)
+	live, fresh := fmt.Sprintf("%q.%q", b.model.Schema(), table.tableName()), fmt.Sprintf("%q.%q", b.schema, table.tableName())
+	put := func(where string, args ...any) error {
+		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("delete from %s where %q %s", live, table.key(), where), args...); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, fmt.Sprintf("insert into %s select * from %s where %q %s", live, fresh, table.key(), where), args...)
+			return err
+		})
 	}
-	live := fmt.Sprintf("%q.%q", b.model.Schema(), table.tableName())
-	if _, err := tx.Exec(ctx, fmt.Sprintf("delete from %s where %q = any($1)", live, table.key()), list); err != nil {
-		return err
+	list := slices.Sorted(maps.Keys(keys))
+	var refused []Parked
+	if err := put("= any($1)", list); rowRefused(err) {
+		for _, key := range list {
+			if err := put("= $1", key); rowRefused(err) {
+				refused = append(refused, parkedAgain(before, table.tableName(), key, err))
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	} else if err != nil {
+		return nil, err
 	}
-	_, err := tx.Exec(ctx, fmt.Sprintf("insert into %s select * from %q.%q on conflict do nothing", live, b.schema, table.tableName()))
-	return err
+	_, err := tx.Exec(ctx, fmt.Sprintf("insert into %s select * from %s where %q <> all($1) on conflict do nothing", live, fresh, table.key()), list)
+	return refused, err
+}
+
+// parkedAgain returns a row as parked from where it was parked before, and from
+// the beginning when only its stream was.
+func parkedAgain(before []Parked, table, key string, err error) Parked {
+	p := Parked{Table: table, Key: key}
+	if i := slices.IndexFunc(before, func(q Parked) bool { return q.Table == table && q.Key == key }); i >= 0 {
+		p = before[i]
+	}
+	p.Error = refusal(err).Error()
+	return p
 }
 
 // repark notes what is parked now in the place of what was.
-func (b *builder) repark(ctx context.Context, tx pgx.Tx, before []Parked) error {
+func (b *builder) repark(ctx context.Context, tx pgx.Tx, before, refused []Parked) error {
 	for _, p := range before {
 		if err := unpark(ctx, tx, b.model.Schema(), Lot{p.Table, p.Key}); err != nil {
 			return err
@@ -168,6 +201,14 @@ func (b *builder) repark(ctx context.Context, tx pgx.Tx, before []Parked) error 
 		where schema = $1
 		on conflict (schema, "table", key) do update
 		set position = excluded.position, error = excluded.error, count = excluded.count`, b.schema, b.model.Schema())
+	for _, p := range refused {
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			insert into slotbook.projection_parked (schema, "table", key, position, error, count)
+			values ($1, $2, $3, $4, $5, $6)`, b.model.Schema(), p.Table, p.Key, int64(p.Position), p.Error, p.Count) //nolint:gosec // positions fit
+	}
 	return err
 }
 

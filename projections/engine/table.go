@@ -104,6 +104,14 @@ type folder interface {
 	fold(events []domain.Recorded, p *parking) error
 	// changes returns what the table does not have yet.
 	changes() (changes, error)
+	// pending numbers the rows that the table does not have yet as they are, in
+	// the order in which they come least into each other's way.
+	pending() []int
+	// changesOf returns what the table does not have yet of pending rows.
+	changesOf(rows []int) (changes, error)
+	// refuse parks a pending row that the table does not take, and forgets it.
+	// The others keep their numbers.
+	refuse(row int, p *parking, err error)
 	// settle says that the table has it now.
 	settle()
 	// reset forgets every row. empty says that the table holds none.
@@ -122,7 +130,9 @@ type entry[R any] struct {
 	stored     bool // in the table
 	dirty      bool
 	size       int64
-	prev, next *entry[R] // in the order of last use
+	first      domain.Position // of the events that the table does not have yet
+	events     int             // how many they are
+	prev, next *entry[R]       // in the order of last use
 }
 
 type touched[R any] struct {
@@ -262,7 +272,7 @@ func (f *fold[R]) fold(events []domain.Recorded, p *parking) error {
 			return err
 		}
 		if err != nil {
-			p.park(f.name, w.entry.key, events[w.event].Position, err)
+			p.park(f.name, w.entry.key, events[w.event].Position, 1, err)
 		}
 	}
 	clear(f.work)
@@ -285,9 +295,10 @@ func (f *fold[R]) apply(e *entry[R], r domain.Recorded) (err error) {
 	}
 	e.row, e.exists = row, exists
 	if !e.dirty {
-		e.dirty = true
+		e.dirty, e.first, e.events = true, r.Position, 0
 		f.dirty = append(f.dirty, e)
 	}
+	e.events++
 	return nil
 }
 
@@ -308,12 +319,17 @@ func (f *fold[R]) settle() {
 	}
 	f.dirty = nil
 	for e := f.recent.prev; e != &f.recent && f.memory.used.Load() > f.memory.limit; e = f.recent.prev {
-		e.prev.next, e.next.prev = e.next, e.prev
-		delete(f.cache, e.key)
-		f.size -= e.size
-		f.memory.used.Add(-e.size)
-		f.complete = false
+		f.drop(e)
 	}
+}
+
+// drop forgets a row.
+func (f *fold[R]) drop(e *entry[R]) {
+	e.prev.next, e.next.prev = e.next, e.prev
+	delete(f.cache, e.key)
+	f.size -= e.size
+	f.memory.used.Add(-e.size)
+	f.complete = false
 }
 
 // copyFrom is how many new rows are worth a COPY of their own, which costs a
@@ -323,9 +339,13 @@ const copyFrom = 100
 // changes sorts the dirty rows by how they reach the table: many new rows by
 // COPY, few by one insert, changed ones by one update, and those that are gone
 // by one delete.
-func (f *fold[R]) changes() (changes, error) {
+func (f *fold[R]) changes() (changes, error) { return f.changesFrom(f.dirty, copyFrom) }
+
+// changesFrom returns the changes of some dirty rows; so many new ones are worth
+// a COPY.
+func (f *fold[R]) changesFrom(dirty []*entry[R], many int) (changes, error) {
 	var fresh, changed, gone []*entry[R]
-	for _, e := range f.dirty {
+	for _, e := range dirty {
 		switch {
 		case e.exists && e.stored:
 			changed = append(changed, e)
@@ -337,7 +357,7 @@ func (f *fold[R]) changes() (changes, error) {
 	}
 	var c changes
 	var err error
-	if len(fresh) < copyFrom {
+	if len(fresh) < many {
 		c.inserted, err = f.parameters(fresh)
 	} else {
 		c.copied, err = f.copyData(fresh)
