@@ -361,7 +361,7 @@ func (a *asking) patientsFound(name string, draw func(luck) string) query {
 			return idsOf(list.Items, func(p projections.Patient) string { return string(p.ID) }), err
 		},
 		bare: func(ctx context.Context, n int) ([]string, error) {
-			return bareQuery(ctx, a, func(p barePatient) string { return p.ID }, barePatients, "%"+strings.ToLower(all(n))+"%")
+			return bareQuery(ctx, a, func(p barePatient) string { return p.ID }, barePatients, "%"+strings.Join(projections.Words(all(n)), " ")+"%")
 		},
 		path: func(n int) string { return "/v1/patients?" + url.Values{"q": {all(n)}}.Encode() },
 	}
