@@ -464,7 +464,12 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	}
 	at, err := a.view(ctx, f, was, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
 		sql, args := f.sql(area, now)
-		slots, err = slotsBy(ctx, r, r.Last, sql+"\norder by s.start, s.slot"+first(limit+1), args)
+		rows, err := (&query{}).last(ctx, r, sql+"\norder by s.start, s.slot"+first(limit+1), args)
+		if err != nil {
+			return err
+		}
+		slots, err = pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
+		slots = inUTC(slots)
 		return err
 	})
 	if err == nil && len(slots) <= limit {
@@ -585,18 +590,11 @@ func (f SlotFilter) next(ctx context.Context, r engine.Reader, area []string, no
 }
 
 func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
-	return slotsBy(ctx, r, r.Query, sql, args)
-}
-
-// slotsBy asks for slots with one of the reader's methods.
-func slotsBy(
-	ctx context.Context, r engine.Reader, ask func(context.Context, string, ...any) (pgx.Rows, error), sql string, args pgx.NamedArgs,
-) ([]Slot, error) {
 	sql, err := unlimited(ctx, r, sql)
 	if err != nil {
 		return nil, err
 	}
-	rows, _ := ask(ctx, sql, args)
+	rows, _ := r.Query(ctx, sql, args)
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
 	return inUTC(slots), err
 }

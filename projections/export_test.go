@@ -100,6 +100,11 @@ func (e *explaining) Last(ctx context.Context, sql string, args ...any) (pgx.Row
 	return e.Query(ctx, sql, args...)
 }
 
+func (e *explaining) LastUnless(ctx context.Context, _, sql string, args ...any) (pgx.Rows, bool, error) {
+	rows, err := e.Query(ctx, sql, args...)
+	return rows, false, err
+}
+
 // PopularRank returns the rank of somebody who was booked at these times.
 func PopularRank(times ...time.Time) int {
 	var row popularRow

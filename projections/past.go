@@ -91,6 +91,16 @@ func (r pastReader) Last(ctx context.Context, sql string, args ...any) (pgx.Rows
 	return r.Reader.Last(ctx, sql, args...)
 }
 
+// LastUnless runs the last query where the condition does not hold, both over the
+// rows as they were.
+func (r pastReader) LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error) {
+	if err := r.QueryRow(ctx, "select "+condition).Scan(&holds); err != nil || holds {
+		return nil, holds, err
+	}
+	rows, err = r.Last(ctx, sql, args...)
+	return rows, false, err
+}
+
 // QueryRow runs a query for one row over the rows as they were.
 func (r pastReader) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	sql, args = r.before(sql, args)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/quota"
@@ -144,6 +146,9 @@ const limits = `
 		when terms.a_day > 0 and terms.a_day <= ` + visitsOfDay + ` then 'quota.practitioner-day'
 		when terms.a_week > 0 and terms.a_week <= ` + visitsOfWeek + ` then 'quota.practitioner-week'`
 
+// limitsSet is whether anybody has set limits.
+const limitsSet = "exists (select from policy where practitioner_day > 0 or practitioner_week > 0)"
+
 // unlimited returns a query of judged slots without limits when nobody has set
 // any, and else as it is.
 func unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
@@ -157,8 +162,7 @@ func (q *query) unlimited(ctx context.Context, r engine.Reader, sql string) (str
 	}
 	if q.limits == nil {
 		var set bool
-		err := r.QueryRow(ctx, "select exists (select from policy where practitioner_day > 0 or practitioner_week > 0)").Scan(&set)
-		if err != nil {
+		if err := r.QueryRow(ctx, "select "+limitsSet).Scan(&set); err != nil {
 			return "", err
 		}
 		q.limits = &set
@@ -167,6 +171,23 @@ func (q *query) unlimited(ctx context.Context, r engine.Reader, sql string) (str
 		return sql, nil
 	}
 	return strings.ReplaceAll(sql, limits, ""), nil
+}
+
+// last runs the last query of a view, of judged slots with limits where somebody
+// has set any.
+func (q *query) last(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) (pgx.Rows, error) {
+	if q.limits != nil || !strings.Contains(sql, limits) {
+		sql, err := q.unlimited(ctx, r, sql)
+		if err != nil {
+			return nil, err
+		}
+		return r.Last(ctx, sql, args)
+	}
+	rows, limited, err := r.LastUnless(ctx, limitsSet, strings.ReplaceAll(sql, limits, ""), args)
+	if limited {
+		return r.Last(ctx, sql, args)
+	}
+	return rows, err
 }
 
 // How many visits the quotas of a practitioner count on the clinic's day, and in

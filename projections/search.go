@@ -242,22 +242,25 @@ func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int
 // clinics are enough when as many as are wanted work there: nobody else is
 // nearer. Who has to be free at a time may be so at another clinic only.
 func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meaning, limit int) ([]practitionerFoundRow, error) {
-	area, ask := m.area, r.Query
-	first := s.effort.orUsual().near
+	area, first := m.area, s.effort.orUsual().near
 	timely := s.Free != nil || s.Weekday != nil || !s.OpenAt.IsZero()
 	for near := first; ; near *= 10 {
-		if s.Sort != ByDistance || timely || near >= len(area) {
-			near, ask = len(area), r.Last
+		all := s.Sort != ByDistance || timely || near >= len(area)
+		if all {
+			near = len(area)
 		}
 		m.area = area[:near]
 		q, chord := s.query(m, limit)
-		sql, err := q.unlimited(ctx, r, q.practitioners(q.ranked(s, chord, limit)))
+		ask := r.Query
+		if all {
+			ask = func(ctx context.Context, sql string, _ ...any) (pgx.Rows, error) { return q.last(ctx, r, sql, q.args) }
+		}
+		found, err := ask(ctx, q.practitioners(q.ranked(s, chord, limit)), q.args)
 		if err != nil {
 			return nil, err
 		}
-		found, _ := ask(ctx, sql, q.args)
 		rows, err := pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
-		if err != nil || near == len(area) || len(rows) == limit && rows[limit-1].Rank < m.away[near] {
+		if err != nil || all || len(rows) == limit && rows[limit-1].Rank < m.away[near] {
 			return rows, err
 		}
 	}
@@ -289,11 +292,10 @@ func (q *query) slotsOf(ctx context.Context, r engine.Reader, rows []practitione
 	}
 	args := slotArguments(now)
 	args["slots"] = ids
-	sql, err := q.unlimited(ctx, r, slotsOfQuery)
+	last, err := q.last(ctx, r, slotsOfQuery, args)
 	if err != nil {
 		return nil, err
 	}
-	last, _ := r.Last(ctx, sql, args)
 	slots, err := pgx.CollectRows(last, pgx.RowToStructByName[Slot])
 	found := map[domain.SlotID]*Slot{}
 	for _, s := range inUTC(slots) {

@@ -140,6 +140,7 @@ type Engine struct {
 	memory     *memory
 	pages      *pages
 	projectors []*projector
+	session    string // the path to search for the tables of every model
 	news       *news
 	swapping   chan struct{} // held by the one swap that goes on
 	builds     atomic.Int64  // beside the live tables, so far
@@ -182,9 +183,12 @@ func New(c Config) *Engine {
 	e.pages = newPages(c.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {
 		return e.read(ctx, after, shared)
 	})
-	for _, m := range c.Models {
+	schemas := make([]string, len(c.Models))
+	for i, m := range c.Models {
+		schemas[i] = m.Schema()
 		e.projectors = append(e.projectors, &projector{engine: e, builder: e.open(m, m.Schema()), turn: make(chan struct{}, 1)})
 	}
+	e.session = searchPath(schemas)
 	return e
 }
 

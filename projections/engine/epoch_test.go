@@ -27,6 +27,11 @@ func TestTablesOfAnotherEpochAreRefusedUntilTheyAreRebuilt(t *testing.T) {
 	require.ErrorContains(t, e.CatchUp(t.Context()), "rebuild it")
 	_, err := e.View(t.Context(), 0, []string{"ledger"}, func(engine.Reader) error { return nil })
 	require.ErrorIs(t, err, engine.ErrRebuild, "rows of another history are not shown")
+	for range 3 {
+		var n int
+		_, err = e.View(t.Context(), 0, []string{"ledger"}, claimsLast(t.Context(), &n))
+		require.ErrorIs(t, err, engine.ErrRebuild)
+	}
 	_, err = e.Verify(t.Context(), engine.Build{}, "ledger")
 	require.ErrorIs(t, err, engine.ErrRebuild)
 	require.ErrorIs(t, e.Rollback(t.Context(), engine.Build{}, "ledger"), engine.ErrRebuild, "nor is what was replaced in that history")

@@ -17,10 +17,12 @@ import (
 type reading struct {
 	view
 	conn    *pgx.Conn
+	least   domain.Position // that the rows must reflect
 	at      domain.Position
 	begun   bool
 	over    bool             // nothing is read any more
 	results pgx.BatchResults // of the query before, nil when they are closed
+	last    pgx.Rows         // of a query that was the whole view
 }
 
 var errOver = errors.New("the last query of the view was run before")
@@ -32,7 +34,22 @@ func (r *reading) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 
 // Last runs the last query.
 func (r *reading) Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return r.query(ctx, true, sql, args)
+	rows, _, err := r.LastUnless(ctx, "false", sql, args...)
+	return rows, err
+}
+
+// LastUnless runs the last query where the condition does not hold.
+func (r *reading) LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error) {
+	if !r.begun && r.met()[sql] {
+		return r.alone(ctx, condition, sql, args)
+	}
+	if condition != "false" {
+		if err := r.QueryRow(ctx, "select "+condition).Scan(&holds); err != nil || holds {
+			return failedRows{err: err}, holds, err
+		}
+	}
+	rows, err = r.query(ctx, true, sql, args)
+	return rows, false, err
 }
 
 // QueryRow runs a query for one row.
@@ -141,8 +158,17 @@ func (r *reading) began(statements int) error {
 		return err
 	}
 	r.begun = true
-	if !ours {
+	return r.mayRead(ours)
+}
+
+// mayRead tells why the tables of a view are not read: they are of another epoch
+// of the store, or too old.
+func (r *reading) mayRead(ours bool) error {
+	switch {
+	case !ours:
 		return fmt.Errorf("%w: %s", ErrRebuild, otherEpoch)
+	case r.at < r.least:
+		return errBehind
 	}
 	return nil
 }
@@ -171,6 +197,9 @@ func (r *reading) queueBegin(batch *pgx.Batch) {
 
 // close ends the query before.
 func (r *reading) close() error {
+	if r.last != nil {
+		r.last.Close()
+	}
 	if r.results == nil {
 		return nil
 	}

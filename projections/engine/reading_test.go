@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -100,4 +101,51 @@ func TestAFailedLastQueryLeavesAConnectionThatCanBeUsed(t *testing.T) {
 		found, _ := looked(t, e, func(engine.Reader) error { return nil })
 		require.Equal(t, []int{1}, found)
 	}
+}
+
+func TestAViewOfOneStatementIsAsOneOfSeveral(t *testing.T) {
+	w := newWorld(t, book(2, "pat"), book(1, "pat"), book(3, "pat"))
+	settings := w.pool.Config()
+	settings.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
+	require.NoError(t, err)
+	defer pool.Close()
+	c := w.config("test")
+	c.Pool = pool
+	e := w.engine(c)
+	require.NoError(t, e.CatchUp(t.Context()))
+	for range 3 { // the first time in several statements
+		require.Equal(t, []string{"1 3", "2 3", "3 3"}, listed(t, e, "false", "select slot, claims::int + 2 from seat order by slot"))
+		require.Equal(t, []string{"3 1", "2 1", "1 1"}, listed(t, e, "false", "select slot, claims::int from seat order by slot desc"))
+		require.Empty(t, listed(t, e, "false", "select slot, claims::int from seat where claims > 7"))
+		require.Equal(t, []string{"held"}, listed(t, e, "exists (select from seat where claims = 1)", "select slot, 1 / (claims::int - 1) from seat"))
+		require.Len(t, listed(t, e, "exists (select from seat where claims = 2)", "select slot, claims::int from seat"), 3)
+	}
+}
+
+// listed returns the rows of a query, or "held" where the condition holds, which
+// must be the same of what is asked after it.
+func listed(t *testing.T, e *engine.Engine, condition, sql string) (all []string) {
+	t.Helper()
+	at, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+		rows, held, err := r.LastUnless(t.Context(), condition, sql)
+		if held {
+			var still bool
+			all = append(all, "held")
+			return errors.Join(err, r.QueryRow(t.Context(), "select "+condition+" and $1", true).Scan(&still))
+		}
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+			values, err := row.Values()
+			if err != nil {
+				return "", err
+			}
+			require.Len(t, row.FieldDescriptions(), 2)
+			require.Len(t, row.RawValues(), 2)
+			return fmt.Sprintf("%v %v", values...), nil
+		})
+		return err
+	})
+	require.NoError(t, err)
+	require.Equal(t, domain.Position(3), at)
+	return all
 }

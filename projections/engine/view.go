@@ -23,6 +23,9 @@ type Reader interface {
 	// Last is Query when nothing is read afterwards. It saves the round trip in
 	// which the view would end.
 	Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	// LastUnless is Last where a condition does not hold, which is an expression of
+	// SQL without arguments. Where it does, it says so, and the view goes on.
+	LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error)
 }
 
 // querier is whatever runs queries.
@@ -79,6 +82,9 @@ type view struct {
 	lock    string // of the tables
 	schemas []string
 	epoch   string
+	session string // the path to search for the tables of every model
+
+	before, between, after string // what stands around a query that is the whole view
 }
 
 func (e *Engine) newView(models []string) (view, error) {
@@ -94,9 +100,15 @@ func (e *Engine) newView(models []string) (view, error) {
 			tables = append(tables, `"`+m.Schema()+`"."`+t.tableName()+`"`)
 		}
 	}
-	v.path = `"` + strings.Join(v.schemas, `", "`) + `", public`
+	v.path = searchPath(v.schemas)
+	v.session = e.session
+	v.before, v.between, v.after = v.around()
 	v.lock = "lock table " + strings.Join(tables, ", ") + " in access share mode"
 	return v, nil
+}
+
+func searchPath(schemas []string) string {
+	return `"` + strings.Join(schemas, `", "`) + `", public`
 }
 
 // wait tries again whenever a checkpoint has moved in this process, and every
@@ -127,24 +139,16 @@ func (v view) wait(
 
 // once reads in one snapshot. The tables are locked against a swap before the
 // snapshot is taken, by the first select: were it the other way round, a swap
-// in between would give tables that the snapshot sees only half of.
+// in between would give tables that the snapshot sees only half of. What is too
+// old is not read: the first query fails with errBehind.
 func (v view) once(ctx context.Context, e *Engine, least domain.Position, read func(Reader) error) (domain.Position, error) {
 	conn, err := e.config.Pool.Acquire(ctx)
 	if err != nil {
 		return 0, away(err, !errors.Is(ctx.Err(), context.Canceled))
 	}
 	defer conn.Release()
-	r := &reading{view: v, conn: conn.Conn()}
-	if least > 0 { // what is too old is not read
-		err = r.begin(ctx)
-	}
-	switch {
-	case err != nil:
-	case r.at < least:
-		err = errBehind
-	default:
-		err = read(r)
-	}
+	r := &reading{view: v, conn: conn.Conn(), least: least}
+	err = read(r)
 	if ended := r.end(ctx); err == nil {
 		err = ended
 	}
