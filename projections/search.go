@@ -48,13 +48,6 @@ type SearchCursor struct {
 	ID   string
 }
 
-// Named is a name of a specialty or a qualification, in any language.
-type Named struct {
-	Kind string // "specialty" or "qualification"
-	Code string
-	Name string
-}
-
 // Point is a place on Earth in WGS 84 degrees.
 type Point struct{ Latitude, Longitude float64 }
 
@@ -86,7 +79,7 @@ func (a Area) Check() error {
 // narrow it. One of their clinics, still open, has to be in the whole area.
 type PractitionerSearch struct {
 	Words         []string // each is found in the name, a specialty, a clinic's name, a treatment or a qualification: see [Words]
-	Named         []Named  // of the reference data, when there are words
+	Names         *Names   // of the reference data, when there are words
 	Specialty     string   // a code
 	Qualification string   // a code, or the name of one without
 	Treatment     string   // its name
@@ -120,7 +113,7 @@ func (f PractitionerFound) Cursor() SearchCursor { return f.Place }
 // ClinicSearch says which clinics are wanted; zero fields do not narrow it.
 type ClinicSearch struct {
 	Words     []string // each is found in the name, the address or a specialty on offer
-	Named     []Named  // of the reference data, when there are words
+	Names     *Names   // of the reference data, when there are words
 	Specialty string   // the code of one on offer
 	Ownership string
 	Open24h   *bool
@@ -215,7 +208,7 @@ func (s PractitionerSearch) models() []string {
 // read returns who is found, and when they are searched by it the first free slot
 // of each.
 func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int) ([]practitionerFoundRow, map[domain.SlotID]*Slot, error) {
-	m, err := meant(ctx, r, s.Words, s.Named, s.Area)
+	m, err := meant(ctx, r, s.Words, s.Names, s.Area)
 	if err == nil && !s.OpenAt.IsZero() {
 		err = opened(ctx, r, s.OpenAt)
 	}
@@ -440,7 +433,7 @@ func (d Directory) FindClinics(ctx context.Context, s ClinicSearch, now time.Tim
 
 // meant returns what the words mean, and which clinics say that they are open.
 func (s ClinicSearch) meant(ctx context.Context, r engine.Reader) (meaning, error) {
-	m, err := meant(ctx, r, s.Words, s.Named, Area{})
+	m, err := meant(ctx, r, s.Words, s.Names, Area{})
 	if err == nil && !s.OpenAt.IsZero() {
 		m.open, err = openClinics(ctx, r, s.OpenAt)
 	}

@@ -72,7 +72,7 @@ func TestWhoIsFound(t *testing.T) {
 	}
 	found := func(t *testing.T, e *engine.Engine, s projections.PractitionerSearch) []projections.PractitionerFound {
 		t.Helper()
-		s.Named = named
+		s.Names = projections.NewNames(named)
 		list, err := projections.NewDirectory(e).FindPractitioners(t.Context(), s, 0)
 		require.NoError(t, err)
 		return list.Items
@@ -195,7 +195,7 @@ func TestWhichClinicsAreFound(t *testing.T) {
 	}
 	t.Run("by words and by what they are", given(facts...).Then(func(t *testing.T, e *engine.Engine) {
 		names := func(s projections.ClinicSearch) (all []string) {
-			s.Named = []projections.Named{{Kind: "specialty", Code: "surgery", Name: "Cirurgia"}, {Kind: "specialty", Code: "cardiology", Name: "Cardiologia"}}
+			s.Names = projections.NewNames([]projections.Named{{Kind: "specialty", Code: "surgery", Name: "Cirurgia"}, {Kind: "specialty", Code: "cardiology", Name: "Cardiologia"}})
 			list, err := projections.NewDirectory(e).FindClinics(t.Context(), s, at(8, 0), 0)
 			require.NoError(t, err)
 			for _, f := range list.Items {
@@ -277,6 +277,10 @@ func TestPopularityFades(t *testing.T) {
 
 // vocabulary are words that no typing error makes each other; a query for a key
 // finds the word. Those of three letters and more are found inside others.
+var vocabularyNames = projections.NewNames([]projections.Named{
+	{Kind: "specialty", Code: "cardiology", Name: "Cardiology"}, {Kind: "specialty", Code: "surgery", Name: "Surgery"},
+})
+
 var vocabulary = map[string]string{
 	"alexandra": "alexandra", "alexandr": "alexandra", "alexanbra": "alexandra", "oliveira": "oliveira", "olivera": "oliveira", "жуковская": "жуковская",
 	"жуковска": "жуковская", "김": "김민준", "김민준": "김민준", "민준": "김민준", "schmidt": "schmidt", "mid": "schmidt", "sc": "schmidt", "dt": "",
@@ -434,7 +438,7 @@ func (c crowd) find(s projections.PractitionerSearch) (ids []domain.Practitioner
 
 func drawSearch(t *rapid.T) projections.PractitionerSearch {
 	s := projections.PractitionerSearch{
-		Named: []projections.Named{{Kind: "specialty", Code: "cardiology", Name: "Cardiology"}, {Kind: "specialty", Code: "surgery", Name: "Surgery"}},
+		Names: vocabularyNames,
 		Sort:  rapid.SampledFrom([]projections.Sort{projections.ByRelevance, projections.ByRating, projections.ByDistance}).Draw(t, "sort"),
 		Limit: rapid.IntRange(1, 7).Draw(t, "limit"),
 	}

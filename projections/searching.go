@@ -101,38 +101,25 @@ func (w word) in(column string, n int) string {
 // meaning is what a search means in rows of other tables, which the planner
 // judges best when it sees them.
 type meaning struct {
-	words []map[string][]string // for each word the ids that it may mean: of a specialty, a qualification or a clinic
-	area  []string              // the clinics in the area, the nearest first; nil = everywhere
-	away  []int                 // the rank of each by distance
-	open  []string              // the clinics that say that they are open at the instant that is asked for
+	words []codes  // for each word the ids that it may mean: of a specialty, a qualification or a clinic
+	area  []string // the clinics in the area, the nearest first; nil = everywhere
+	away  []int    // the rank of each by distance
+	open  []string // the clinics that say that they are open at the instant that is asked for
 }
 
-// codedQuery finds the codes whose names hold a word, for each word and kind.
-const codedQuery = `
-select w.n::int, t.kind, array_agg(distinct t.code)
-from unnest(@words::text[], @likes::text[], @mistyped::boolean[]) with ordinality as w(word, pattern, mistyped, n)
-join unnest(@kinds::text[], @codes::text[], @names::text[]) as t(kind, code, name)
-	on t.name like w.pattern or w.mistyped and t.name %> w.word
-group by w.n, t.kind`
-
-// meant returns what the words and the area mean. It also sets how like a word
-// a mistyped one is, for the transaction.
-func meant(ctx context.Context, r engine.Reader, words []string, named []Named, a Area) (meaning, error) {
-	m := meaning{words: make([]map[string][]string, len(words))}
-	for i := range words {
-		m.words[i] = map[string][]string{}
+// meant returns what the words and the area mean.
+func meant(ctx context.Context, r engine.Reader, words []string, names *Names, a Area) (meaning, error) {
+	m := meaning{words: make([]codes, len(words))}
+	coded, err := names.meant(ctx, r, words)
+	if err != nil {
+		return m, err
+	}
+	for i, c := range coded {
+		m.words[i] = codes{}
+		maps.Copy(m.words[i], c)
 	}
 	q := &query{args: pgx.NamedArgs{}}
 	var finds []string
-	if len(words) > 0 {
-		var set string
-		if err := r.QueryRow(ctx, "select set_config('pg_trgm.word_similarity_threshold', '0.6', true)").Scan(&set); err != nil {
-			return m, err
-		}
-		if err := m.names(ctx, r, words, named); err != nil {
-			return m, err
-		}
-	}
 	for n, text := range words {
 		q.args["word"+strconv.Itoa(n)], q.args["like"+strconv.Itoa(n)] = text, wordPattern(text)
 		finds = append(finds, fmt.Sprintf("select %d, c.clinic, 0::bigint\nfrom clinic c\nwhere %s", n+1, word{mistyped: mayBeMistyped(text)}.in("c.in_name", n)))
@@ -160,32 +147,6 @@ func meant(ctx context.Context, r engine.Reader, words []string, named []Named, 
 		return nil
 	})
 	return m, err
-}
-
-// names adds the codes whose names hold the words.
-func (m meaning) names(ctx context.Context, r engine.Reader, words []string, named []Named) error {
-	likes, mistyped := make([]string, len(words)), make([]bool, len(words))
-	for i, w := range words {
-		likes[i], mistyped[i] = wordPattern(w), mayBeMistyped(w)
-	}
-	kinds, known, names := make([]string, len(named)), make([]string, len(named)), make([]string, len(named))
-	for i, n := range named {
-		kinds[i], known[i], names[i] = n.Kind, n.Code, searchable(n.Name)
-	}
-	rows, err := r.Query(ctx, codedQuery, pgx.NamedArgs{
-		"words": words, "likes": likes, "mistyped": mistyped, "kinds": kinds, "codes": known, "names": names,
-	})
-	if err != nil {
-		return err
-	}
-	var n int
-	var kind string
-	var found []string
-	_, err = pgx.ForEachRow(rows, []any{&n, &kind, &found}, func() error {
-		m.words[n-1][kind] = found
-		return nil
-	})
-	return err
 }
 
 // The points of a word for where it is found, the best place counting.

@@ -91,6 +91,7 @@ type api struct {
 	streams map[string]func(*http.Request) bool // the routes that go on until somebody ends them, and for which requests
 	open    chan struct{}                       // has one for each stream that is open
 	zones   zones
+	names   names
 	cursors cursors
 	was     *domain.Position // as of which everything is read; nil = as it is
 }

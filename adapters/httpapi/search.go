@@ -2,9 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -115,22 +118,49 @@ func (p AreaParams) area(ctx context.Context) (projections.Area, error) {
 
 // words returns the words of q, and what they may be part of the names of. A q
 // of which nothing is left, such as a question mark, narrows nothing.
-func (a *api) words(ctx context.Context, q string) (words []string, named []projections.Named, err error) {
+func (a *api) words(ctx context.Context, q string) (words []string, names *projections.Names, err error) {
 	if words = projections.Words(q); len(words) == 0 {
 		return nil, nil, nil
 	}
+	names, err = a.names.get(ctx, a.Reference, a.Now())
+	return words, names, err
+}
+
+// names are the names of the reference data, as they were a moment ago. The zero
+// value is ready.
+type names struct {
+	mu    sync.Mutex
+	until time.Time // then they are asked for again
+	all   []projections.Named
+	names *projections.Names
+}
+
+// namesKept is how long what was loaded anew may go unseen.
+const namesKept = 5 * time.Second
+
+func (n *names) get(ctx context.Context, from Reference, now time.Time) (*projections.Names, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.names != nil && now.Before(n.until) {
+		return n.names, nil
+	}
+	var all []projections.Named
 	for _, kind := range []reference.Kind{reference.Specialty, reference.Qualification} {
-		entries, _, err := a.Reference.List(ctx, reference.Filter{Kind: kind, Withdrawn: true})
+		entries, _, err := from.List(ctx, reference.Filter{Kind: kind, Withdrawn: true})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, e := range entries {
-			for _, name := range e.Names {
-				named = append(named, projections.Named{Kind: string(kind), Code: e.Code, Name: name})
+			for _, language := range slices.Sorted(maps.Keys(e.Names)) {
+				all = append(all, projections.Named{Kind: string(kind), Code: e.Code, Name: e.Names[language]})
 			}
 		}
 	}
-	return words, named, nil
+	if n.names == nil || !slices.Equal(all, n.all) {
+		n.all, n.names = all, projections.NewNames(all)
+	}
+	n.until = now.Add(namesKept)
+	return n.names, nil
 }
 
 func (a *api) practitioners(
@@ -142,12 +172,12 @@ func (a *api) practitioners(
 		return none, err
 	}
 	area.Clinic = domain.ClinicID(in.ClinicID)
-	words, named, err := a.words(ctx, in.Query)
+	words, names, err := a.words(ctx, in.Query)
 	if err != nil {
 		return none, err
 	}
 	rows, err := a.Directory.FindPractitioners(ctx, projections.PractitionerSearch{
-		Words: words, Named: named, Specialty: in.Specialty, Qualification: in.Qualification, Treatment: in.Treatment, Language: in.Language,
+		Words: words, Names: names, Specialty: in.Specialty, Qualification: in.Qualification, Treatment: in.Treatment, Language: in.Language,
 		Area: area, MinRating: in.MinRating, OpenAt: in.OpenAt, Weekday: weekdayOf(in.Weekday), Free: in.free(), Now: a.Now(),
 		Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
 	}, in.atLeast())
@@ -191,12 +221,12 @@ func (a *api) clinics(
 	if err != nil {
 		return none, err
 	}
-	words, named, err := a.words(ctx, in.Query)
+	words, names, err := a.words(ctx, in.Query)
 	if err != nil {
 		return none, err
 	}
 	s := projections.ClinicSearch{
-		Words: words, Named: named, Specialty: in.Specialty, OpenAt: in.OpenAt, Area: area, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
+		Words: words, Names: names, Specialty: in.Specialty, OpenAt: in.OpenAt, Area: area, Sort: projections.Sort(in.Sort), After: p.after, Limit: p.limit,
 		Ownership: map[string]string{"true": clinic.OfState, "false": clinic.Private}[in.StateOwned],
 	}
 	if in.Open24h != "" {

@@ -94,6 +94,7 @@ func settle(config *pgx.ConnConfig, settings map[string]string) {
 	config.DialFunc = dial
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["default_transaction_isolation"] = "read committed"
+	config.RuntimeParams["pg_trgm.word_similarity_threshold"] = "0.6" // how like a word a mistyped one is
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "slotbook"
 	}

@@ -47,6 +47,7 @@ type asking struct {
 	engine *engine.Engine
 	bare   *pgxpool.Pool // with the tables of the read models on its search path
 	named  []projections.Named
+	names  *projections.Names
 }
 
 // openAsking opens a load.
@@ -82,6 +83,7 @@ func (a *asking) prepare(ctx context.Context) error {
 			a.named = append(a.named, projections.Named{Kind: string(e.Kind), Code: e.Code, Name: name})
 		}
 	}
+	a.names = projections.NewNames(a.named)
 	path := ""
 	for _, m := range models {
 		path += m.Schema() + ","

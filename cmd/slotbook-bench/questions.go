@@ -70,7 +70,7 @@ func (a *asking) lists() []query {
 	return []query{
 		a.clinicsFound("clinics by text", func(l luck) projections.ClinicSearch {
 			s := a.words(a.clinicWord(l))
-			return projections.ClinicSearch{Words: s.Words, Named: s.Named}
+			return projections.ClinicSearch{Words: s.Words, Names: s.Names}
 		}, "", nil),
 		a.clinicsFound("clinics near", func(l luck) projections.ClinicSearch {
 			return projections.ClinicSearch{Area: a.near(l), Sort: projections.ByDistance}
@@ -135,7 +135,7 @@ func (a *asking) working(l luck) (practitioner int, on domain.Day) {
 }
 
 func (a *asking) words(q string) projections.PractitionerSearch {
-	return projections.PractitionerSearch{Words: projections.Words(q), Named: a.named}
+	return projections.PractitionerSearch{Words: projections.Words(q), Names: a.names}
 }
 
 // familyName returns a word of somebody's name.
