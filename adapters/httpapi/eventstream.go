@@ -121,7 +121,7 @@ func (f *eventFeed) wait(ctx context.Context) error {
 		cancel()
 	case <-f.api.Live.Ended():
 		cancel()
-		_ = <-news // it ends with its context
+		<-news // it ends with its context
 		err = projections.ErrEnding
 	}
 	if err != nil {
