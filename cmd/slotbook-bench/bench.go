@@ -26,6 +26,7 @@ type sizes struct {
 	bookings  int           // in one run, at most
 	pacing    time.Duration // the open loop
 	days      int           // of the history that is projected
+	noon      int           // days of the history that is rebuilt at noon
 	openers   int           // practitioners whose days are opened
 	asking    time.Duration // one run of a query
 	load      load          // what is searched
@@ -36,17 +37,17 @@ func (o options) sizes() sizes {
 	if o.quick {
 		const moment = 200 * time.Millisecond
 		return sizes{
-			appending: moment, held: time.Second, booking: moment, bookings: 500, pacing: time.Second, days: 2, openers: 40,
+			appending: moment, held: time.Second, booking: moment, bookings: 500, pacing: time.Second, days: 2, noon: 2, openers: 40,
 			asking: moment / 20, load: loadOf(200), crowd: crowdOf(2000),
 		}
 	}
 	const enough = 1500 * time.Millisecond
 	s := sizes{
-		appending: time.Second, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, openers: 1000,
+		appending: time.Second, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, noon: 15, openers: 1000,
 		asking: enough / 6, load: loadOf(2000), crowd: crowdOf(100_000),
 	}
 	if o.full {
-		s.asking, s.load, s.crowd = enough, loadOf(20_000), crowdOf(1_000_000)
+		s.asking, s.load, s.crowd, s.noon = enough, loadOf(20_000), crowdOf(1_000_000), 150
 	}
 	return s
 }
@@ -64,6 +65,7 @@ func groups() []group {
 		{"snapshot", []string{rowSnapshot}, measureSnapshot},
 		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measureBookings},
 		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
+		{"noon", noonRows(), measureNoon},
 		{"opening", []string{rowOpening, rowOpeningAgain}, measureOpening},
 		{"queries", rowsOf((&asking{}).queries(), ""), measureQueries},
 		{"crowd", rowsOf((&asking{}).searches(), crowded), measureCrowd},
@@ -229,10 +231,11 @@ func (b *bench) header(ctx context.Context) error {
   appends      events of about 300 B on streams of their own, runs of %v; snapshot open for %v
   bookings     runs of at most %d bookings and %v, each with a slot, a patient and a key of its own; open loop of %v
   projections  %s
+  noon         %s; %d bookings/s meanwhile
   opening      %d days of %d practitioners, %d slots a day
   queries      of %v; %d clients
   crowd        %v
-`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, historyOf(b.days), openedDays, b.openers, slotsPerDay,
+`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, historyOf(b.days), historyOf(b.noon), noonPace, openedDays, b.openers, slotsPerDay,
 		b.load, askers, b.crowd)
 	return err
 }

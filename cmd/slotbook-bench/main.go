@@ -3,7 +3,7 @@
 //
 //	slotbook-bench              every row, five rounds
 //	slotbook-bench -quick       every row for a moment, to see that it works
-//	slotbook-bench -full        the searches in ten times as much
+//	slotbook-bench -full        the searches, and the rebuild at noon, in ten times as much
 //	slotbook-bench -rows HTTP   the rows whose name matches
 //
 // It starts a PostgreSQL of its own in a temporary folder, durable as in
@@ -21,6 +21,9 @@
 // write for the same answer, over read models that are filled once and kept in
 // .cache/bench. There a row is the median of a run in milliseconds and the 99th
 // percentile of all, and the ratio is that of the medians: less is better.
+//
+// The rows at noon rebuild every read model from the command line while people
+// book: readers must never step back meanwhile, and what comes of it is verified.
 //
 // The rows are printed, and written to bench.json in the working directory. It
 // exits with 0, with 1 when a row's median ratio is beyond its bound or a
