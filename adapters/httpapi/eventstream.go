@@ -113,18 +113,18 @@ func (f *eventFeed) end() (stretch, error) {
 // wait waits for news of the log, and has them read.
 func (f *eventFeed) wait(ctx context.Context) error {
 	waiting, cancel := context.WithCancel(ctx)
-	news := make(chan error, 1)
-	go func() { news <- f.log.Wait(waiting, f.head) }()
-	var err error
-	select {
-	case err = <-news:
-		cancel()
-	case <-f.api.Live.Ended():
-		cancel()
-		<-news // it ends with its context
-		err = projections.ErrEnding
-	}
-	if err != nil {
+	defer cancel()
+	go func() {
+		select {
+		case <-f.api.Live.Ended():
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	if err := f.log.Wait(waiting, f.head); err != nil {
+		if ctx.Err() == nil && waiting.Err() != nil {
+			return projections.ErrEnding
+		}
 		return err
 	}
 	head, err := f.api.Head(ctx)
