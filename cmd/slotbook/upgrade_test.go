@@ -168,7 +168,7 @@ func TestAProcessIsNotReadyBeforeItsReadModelsAreBuilt(t *testing.T) {
 	require.Eventually(t, func() bool { return held() == 1 }, patience, 10*time.Millisecond, "the others are built")
 	ready := s.get("/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, ready.status)
-	require.Contains(t, ready.text, "has not caught up yet")
+	require.Contains(t, ready.text, "not caught up yet: patients is")
 	require.Equal(t, http.StatusOK, old.get("/readyz").status)
 	change(t, d.url, `update slotbook.projection_checkpoint set owner = null, lease_until = null where position = 0`)
 	s.becomesReady()
