@@ -39,7 +39,8 @@ var key = strings.Repeat("0123456789abcdef", 4)
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // the test binary itself
-	cmd.Env = append(os.Environ(), asProgram+"=1", "SLOTBOOK_MASTER_KEY="+key, "GOCOVERDIR="+t.TempDir())
+	// The race detector would sleep for a second at the end of each process.
+	cmd.Env = append(os.Environ(), asProgram+"=1", "SLOTBOOK_MASTER_KEY="+key, "GOCOVERDIR="+t.TempDir(), "GORACE=atexit_sleep_ms=10")
 	return cmd
 }
 
