@@ -3,7 +3,7 @@
 //
 //	slotbook-bench              every row, five rounds
 //	slotbook-bench -quick       every row for a moment, to see that it works
-//	slotbook-bench -full        the searches, and the rebuild at noon, in ten times as much
+//	slotbook-bench -full        the searches, and the rebuild at noon, in ten times as much; and in a crowd
 //	slotbook-bench -rows HTTP   the rows whose name matches
 //
 // It starts a PostgreSQL of its own in a temporary folder, durable as in
