@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/audit"
@@ -28,37 +25,18 @@ type auditCmd struct {
 }
 
 // Run audits the log up to where it ends now, or for as long as it grows.
-func (c *auditCmd) Run(ctx context.Context, out output) (err error) {
+func (c *auditCmd) Run(ctx context.Context, out output) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	url, done, err := c.find(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if err := postgres.Check(ctx, url); err != nil {
-		return usageError{err}
-	}
-	pool, err := postgres.Pool(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	if err := hasLog(ctx, pool); err != nil {
-		return err
-	}
-	sealed := eventcodec.New(nil) // nothing personal is opened
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: sealed, Logger: out.logger()})
-	if err != nil {
-		return err
-	}
-	a := &auditing{auditCmd: *c, store: store, auditor: audit.New(), out: out.out, told: time.Now()}
-	a.auditor.OtherTime, a.auditor.Partial = c.Demo, c.From > 1
-	if err := a.read(ctx); err != nil {
-		return err
-	}
-	return a.report()
+	return openLog(ctx, c.database, out, false, func(l *logbook) error { // nothing personal is opened
+		a := &auditing{auditCmd: *c, store: l.store, auditor: audit.New(), out: out.out, told: time.Now()}
+		a.auditor.OtherTime, a.auditor.Partial = c.Demo, c.From > 1
+		if err := a.read(ctx); err != nil {
+			return err
+		}
+		return a.report()
+	})
 }
 
 // check refuses what does not go together.
@@ -70,19 +48,6 @@ func (c *auditCmd) check() error {
 		return usageError{errors.New("--from lies behind --to")}
 	case c.Every <= 0:
 		return usageError{errors.New("--every is a time such as 30s")}
-	}
-	return nil
-}
-
-// hasLog refuses a database that Slotbook has never used: an empty proof would
-// be no proof.
-func hasLog(ctx context.Context, pool *pgxpool.Pool) error {
-	var there bool
-	if err := pool.QueryRow(ctx, `select to_regclass('slotbook.events') is not null`).Scan(&there); err != nil {
-		return err
-	}
-	if !there {
-		return usageError{errors.New("the database holds no Slotbook log")}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/domain"
@@ -58,6 +60,19 @@ func openLog(ctx context.Context, d database, out output, keys bool, use func(l 
 		return err
 	}
 	return use(l)
+}
+
+// hasLog refuses a database that Slotbook has never used: an empty proof would
+// be no proof.
+func hasLog(ctx context.Context, pool *pgxpool.Pool) error {
+	var there bool
+	if err := pool.QueryRow(ctx, `select to_regclass('slotbook.events') is not null`).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		return usageError{errors.New("the database holds no Slotbook log")}
+	}
+	return nil
 }
 
 // moment is a position of the log, or an instant in RFC 3339. The zero value is

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands/whatif"
 	"github.com/slotbook/slotbook/domain"
@@ -27,27 +26,21 @@ type whatIfCmd struct {
 }
 
 // Run replays what was wanted in a period under other terms. It reads only.
-func (c *whatIfCmd) Run(ctx context.Context, out output) (err error) {
+func (c *whatIfCmd) Run(ctx context.Context, out output) error {
 	config, err := c.config()
 	if err != nil {
 		return usageError{err}
 	}
-	url, done, err := c.find(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if err := postgres.Check(ctx, url); err != nil {
-		return usageError{err}
-	}
-	report, err := c.replay(ctx, url, config, out)
-	if unusable(err) {
-		return usageError{err}
-	}
-	if err != nil {
-		return err
-	}
-	return c.say(out.out, showWhatIf(report), func(w io.Writer) { printWhatIf(w, report) })
+	return openLog(ctx, c.database, out, false, func(l *logbook) error { // nothing personal is opened
+		report, err := c.replay(ctx, l.store, config, out)
+		if unusable(err) {
+			return usageError{err}
+		}
+		if err != nil {
+			return err
+		}
+		return c.say(out.out, showWhatIf(report), func(w io.Writer) { printWhatIf(w, report) })
+	})
 }
 
 // unusable reports whether what was asked for makes no sense: a rule refuses it,
@@ -95,19 +88,7 @@ func parseInstant(text string) (time.Time, error) {
 }
 
 // replay runs the replay over a log that it can only read.
-func (c *whatIfCmd) replay(ctx context.Context, url string, config whatif.Config, out output) (whatif.Report, error) {
-	pool, err := postgres.Pool(ctx, url)
-	if err != nil {
-		return whatif.Report{}, err
-	}
-	defer pool.Close()
-	if err := hasLog(ctx, pool); err != nil {
-		return whatif.Report{}, err
-	}
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(nil), Logger: out.logger()}) // nothing personal is opened
-	if err != nil {
-		return whatif.Report{}, err
-	}
+func (c *whatIfCmd) replay(ctx context.Context, store *postgres.Store, config whatif.Config, out output) (whatif.Report, error) {
 	storing, stop := context.WithCancel(ctx)
 	running := start(make(chan error, 1), func() error { return store.Run(storing) })
 	defer func() { stop(); <-running }()
