@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/slotbook/slotbook/domain"
 )
 
@@ -181,15 +182,34 @@ func (s *Store) PositionAt(ctx context.Context, at time.Time) (domain.Position, 
 // RecordedAt returns when the last event up to a position was recorded; the zero
 // time when there is none. Errors: [commands.ErrUnavailable].
 func (s *Store) RecordedAt(ctx context.Context, p domain.Position) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
-	defer cancel()
-	var at time.Time
-	err := s.config.Pool.QueryRow(ctx, `
-		select recorded_at
+	return s.recorded(ctx, `
+		select position, recorded_at
 		from slotbook.events
 		where position <= $1
 		order by position desc
-		limit 1`, int64(min(p, math.MaxInt64))).Scan(&at)
+		limit 1`, p)
+}
+
+// RecordedAfter returns when the first event after a position was recorded; the
+// zero time when there is none. It does not look at what the event says. Errors:
+// [commands.ErrUnavailable].
+func (s *Store) RecordedAfter(ctx context.Context, p domain.Position) (time.Time, error) {
+	return s.recorded(ctx, firstAfter, p)
+}
+
+// firstAfter finds the first event after a position.
+const firstAfter = `
+select position, recorded_at
+from slotbook.events
+where position > $1
+order by position
+limit 1`
+
+func (s *Store) recorded(ctx context.Context, sql string, p domain.Position) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var at time.Time
+	err := s.config.Pool.QueryRow(ctx, sql, int64(min(p, math.MaxInt64))).Scan(nil, &at)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return at, unavailable(err)
 	}
@@ -199,23 +219,4 @@ func (s *Store) RecordedAt(ctx context.Context, p domain.Position) (time.Time, e
 // Wait returns when there is an event after the position, or when ctx ends.
 func (s *Store) Wait(ctx context.Context, after domain.Position) error {
 	return s.news.wait(ctx, after)
-}
-
-// RecordedAfter returns when the first event after a position was recorded; the
-// zero time when there is none. It does not look at what the event says. Errors:
-// [commands.ErrUnavailable].
-func (s *Store) RecordedAfter(ctx context.Context, p domain.Position) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
-	defer cancel()
-	var at time.Time
-	err := s.config.Pool.QueryRow(ctx, `
-		select recorded_at
-		from slotbook.events
-		where position > $1
-		order by position
-		limit 1`, int64(min(p, math.MaxInt64))).Scan(&at)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return at, unavailable(err)
-	}
-	return at.UTC(), nil
 }

@@ -91,33 +91,12 @@ func (s *Sizes) grow(ctx context.Context, pool *pgxpool.Pool, now time.Time) err
 }
 
 // begin returns the first event that was recorded at an instant or later, and
-// when. Recorded times follow the positions, which have an index.
+// when.
 func (s *Sizes) begin(ctx context.Context, pool *pgxpool.Pool, since time.Time) (position int64, at time.Time, err error) {
-	var low, high int64
-	err = pool.QueryRow(ctx, "select coalesce(min(position), 0), coalesce(max(position), 0) + 1 from slotbook.events").Scan(&low, &high)
-	for err == nil && low < high {
-		middle := low + (high-low)/2
-		err = pool.QueryRow(ctx, `
-			select position, recorded_at
-			from slotbook.events
-			where position >= $1
-			order by position
-			limit 1`, middle).Scan(&position, &at)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows) || err == nil && !at.Before(since):
-			high, err = middle, nil
-		case err == nil:
-			low = position + 1
-		}
-	}
-	if err != nil {
+	var before int64
+	if err := pool.QueryRow(ctx, positionAt, since.Add(-time.Nanosecond)).Scan(&before); err != nil {
 		return 0, at, err
 	}
-	err = pool.QueryRow(ctx, `
-		select position, recorded_at
-		from slotbook.events
-		where position >= $1
-		order by position
-		limit 1`, low).Scan(&position, &at)
+	err = pool.QueryRow(ctx, firstAfter, before).Scan(&position, &at)
 	return position, at, err
 }
