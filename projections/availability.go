@@ -287,29 +287,36 @@ func openedSlot(id domain.SlotID, r domain.Recorded) (slotRow, bool) {
 func claimText(c claim.Claim) string { return string(c.Owner) + "/" + strconv.Itoa(c.Set) }
 
 func (s slotRow) taken(c claim.Claim, until time.Time) slotRow {
-	text := claimText(c)
-	s.TakenUntil = slices.Clone(s.TakenUntil)
-	if i := slices.Index(s.TakenBy, text); i >= 0 {
-		s.TakenUntil[i] = until
-		return s
-	}
-	s.TakenBy = append(slices.Clone(s.TakenBy), text)
-	s.TakenUntil = append(s.TakenUntil, until)
+	s.TakenBy, s.TakenUntil = withClaim(s.TakenBy, s.TakenUntil, c, until)
 	return s
 }
 
 func (s slotRow) released(c claim.Claim) slotRow {
-	i := slices.Index(s.TakenBy, claimText(c))
-	if i < 0 {
-		return s
-	}
-	if len(s.TakenBy) == 1 {
-		s.TakenBy, s.TakenUntil = nil, nil
-		return s
-	}
-	s.TakenBy = slices.Delete(slices.Clone(s.TakenBy), i, i+1)
-	s.TakenUntil = slices.Delete(slices.Clone(s.TakenUntil), i, i+1)
+	s.TakenBy, s.TakenUntil = withoutClaims(s.TakenBy, s.TakenUntil, func(text string) bool { return text == claimText(c) })
 	return s
+}
+
+// withClaim returns claims, and until when each of them lasts, with one that lasts
+// until an instant.
+func withClaim(claims []string, ends []time.Time, c claim.Claim, until time.Time) ([]string, []time.Time) {
+	text := claimText(c)
+	ends = slices.Clone(ends)
+	if i := slices.Index(claims, text); i >= 0 {
+		ends[i] = until
+		return claims, ends
+	}
+	return append(slices.Clone(claims), text), append(ends, until)
+}
+
+// withoutClaims returns claims, and until when each of them lasts, without those
+// that are gone; nil when none is left.
+func withoutClaims(claims []string, ends []time.Time, gone func(text string) bool) (left []string, until []time.Time) {
+	for i, text := range claims {
+		if !gone(text) {
+			left, until = append(left, text), append(until, ends[i])
+		}
+	}
+	return left, until
 }
 
 // SlotStatus is FHIR R4's Slot.status.

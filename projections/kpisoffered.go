@@ -150,27 +150,13 @@ func (o offeredRow) settled(visits []series.Visit, live bool) offeredRow {
 }
 
 func (o offeredRow) taken(c claim.Claim, until time.Time) offeredRow {
-	text := claimText(c)
-	o.TakenUntil = slices.Clone(o.TakenUntil)
-	if i := slices.Index(o.TakenBy, text); i >= 0 {
-		o.TakenUntil[i] = until
-		return o
-	}
-	o.TakenBy = append(slices.Clone(o.TakenBy), text)
-	o.TakenUntil = append(o.TakenUntil, until)
+	o.TakenBy, o.TakenUntil = withClaim(o.TakenBy, o.TakenUntil, c, until)
 	return o
 }
 
 // without returns the slot without the claims of sets that are dead.
 func (o offeredRow) without(dead func(text string) bool) offeredRow {
-	var by []string
-	var until []time.Time
-	for i, text := range o.TakenBy {
-		if !dead(text) {
-			by, until = append(by, text), append(until, o.TakenUntil[i])
-		}
-	}
-	o.TakenBy, o.TakenUntil = by, until
+	o.TakenBy, o.TakenUntil = withoutClaims(o.TakenBy, o.TakenUntil, dead)
 	return o
 }
 
