@@ -460,7 +460,8 @@ func TestAYearIsReplayedAsItWas(t *testing.T) {
 		"recorded at another time":                   {ahead: true},
 		"from a day in the middle":                   {from: "2026-03-11"},
 		"from a day in the middle, at another time":  {from: "2026-03-11", ahead: true},
-		"of a month":                                 {from: "2026-02-10", to: "2026-03-10"},
+
+		"of a month": {from: "2026-02-10", to: "2026-03-10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
