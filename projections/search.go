@@ -244,11 +244,7 @@ func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meanin
 		}
 		m.area = area[:near]
 		q, chord := s.query(m, limit)
-		ask := r.Query
-		if all {
-			ask = func(ctx context.Context, sql string, _ ...any) (pgx.Rows, error) { return q.last(ctx, r, sql, q.args) }
-		}
-		found, err := ask(ctx, q.practitioners(q.ranked(s, chord, limit)), q.args)
+		found, err := q.ask(ctx, r, all, q.practitioners(q.ranked(s, chord, limit)))
 		if err != nil {
 			return nil, err
 		}
@@ -257,6 +253,14 @@ func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meanin
 			return rows, err
 		}
 	}
+}
+
+// ask runs a query, the last of a view or one after which more may follow.
+func (q *query) ask(ctx context.Context, r engine.Reader, last bool, sql string) (pgx.Rows, error) {
+	if last {
+		return q.last(ctx, r, sql, q.args)
+	}
+	return r.Query(ctx, sql, q.args)
 }
 
 type practitionerFoundRow struct {
