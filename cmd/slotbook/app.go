@@ -87,23 +87,8 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 }
 
 func (a *app) assemble(ctx context.Context, c appConfig) error {
-	keys, err := postgres.NewKeys(a.pool, c.masterKey)
+	keys, err := a.openStore(ctx, c.masterKey)
 	if err != nil {
-		return err
-	}
-	if err := keys.Check(ctx); errors.Is(err, postgres.ErrOtherMaster) {
-		return usageError{fmt.Errorf("%w: give all processes the same SLOTBOOK_MASTER_KEY, or the same data folder", postgres.ErrOtherMaster)}
-	} else if err != nil {
-		return err
-	}
-	a.codec = eventcodec.New(keys)
-	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
-		return err
-	}
-	if a.identity, err = a.store.Identity(ctx); err != nil {
-		return err
-	}
-	if a.found, err = a.store.Head(ctx); err != nil {
 		return err
 	}
 	a.reference = postgres.NewReference(a.pool)
@@ -111,6 +96,42 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.demand = commands.NewDemandRecorder(a.store, newID)
 	registry.MustRegister(dropped(a.demand))
+	a.handle(c, keys, registry)
+	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
+	registry.MustRegister(standings{a})
+	if err := a.engine.Prepare(ctx); err != nil {
+		return err
+	}
+	a.react(registry)
+	a.http, err = a.api(c, registry)
+	return err
+}
+
+// openStore opens the event store, and the keys of what it has sealed.
+func (a *app) openStore(ctx context.Context, master []byte) (*postgres.Keys, error) {
+	keys, err := postgres.NewKeys(a.pool, master)
+	if err != nil {
+		return nil, err
+	}
+	if err := keys.Check(ctx); errors.Is(err, postgres.ErrOtherMaster) {
+		return nil, usageError{fmt.Errorf("%w: give all processes the same SLOTBOOK_MASTER_KEY, or the same data folder", postgres.ErrOtherMaster)}
+	} else if err != nil {
+		return nil, err
+	}
+	a.codec = eventcodec.New(keys)
+	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
+		return nil, err
+	}
+	if a.identity, err = a.store.Identity(ctx); err != nil {
+		return nil, err
+	}
+	a.found, err = a.store.Head(ctx)
+	return keys, err
+}
+
+// handle makes the handler of commands and the engine of the read models, and
+// follows both with traces if there are any.
+func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Registry) {
 	handling := commands.Config{
 		Store: measured(a.store, registry), Now: a.clock, NewID: newID, HoldKey: derive(c.masterKey, "hold token"),
 		NameKey: derive(c.masterKey, "unique name"), Said: a.reference, Refused: a.demand.Add,
@@ -124,11 +145,10 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	}
 	handling.Store = a.guarded(a.timed(handling.Store))
 	a.handler, a.engine = commands.New(handling), engine.New(keeping)
-	a.desk = operations.New(operations.Config{Engine: a.engine, Models: a.models(), Free: a.free, Now: time.Now, NewID: newID, Logger: a.logger})
-	registry.MustRegister(standings{a})
-	if err := a.engine.Prepare(ctx); err != nil {
-		return err
-	}
+}
+
+// react makes what opens days and meets deadlines.
+func (a *app) react(registry *prometheus.Registry) {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
 		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
@@ -142,8 +162,6 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 			a.dues.ClockMoved()
 		}
 	}
-	a.http, err = a.api(c, registry)
-	return err
 }
 
 // models names the read models.
