@@ -107,6 +107,8 @@ func (n *noon) rebuild(ctx context.Context, c *client) ([]row, error) {
 	if err := caughtUp(ctx, d.pool); err != nil {
 		return nil, err
 	}
+	watched, unwatch := n.watched(ctx, d)
+	defer unwatch()
 	before, err := n.booked(c, func() bool { return false })
 	if err != nil {
 		return nil, err
@@ -115,7 +117,6 @@ func (n *noon) rebuild(ctx context.Context, c *client) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	watched, unwatch := n.watched(ctx, d)
 	var took time.Duration
 	var peak float64
 	rebuilt := make(chan error, 1)
@@ -164,8 +165,8 @@ func (n *noon) booked(c *client, goesOn func() bool) (p99s []float64, err error)
 	return p99s, nil
 }
 
-// watched looks at the visits of a practitioner again and again until unwatch is
-// called: there are never fewer than before, nor of an earlier position.
+// watched looks at the visits of a practitioner a hundred times a second, until
+// unwatch is called: there are never fewer than before, nor of an earlier position.
 func (n *noon) watched(ctx context.Context, d *database) (result <-chan error, unwatch context.CancelFunc) {
 	ctx, unwatch = context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -194,6 +195,7 @@ func (n *noon) watch(ctx context.Context, d *database) error {
 			return fmt.Errorf("a reader stepped back: %d visits at %d after %d at %d", visits, at, most, last)
 		}
 		most, last = visits, at
+		time.Sleep(10 * time.Millisecond)
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 // schemas that nobody reads yet. It stops at what cannot be folded unless it
 // was told to go on.
 func (b *builder) runTo(ctx context.Context, to domain.Position) error {
-	const pagesPerWrite = 20 // what a crash costs
 	reading, stop := context.WithCancel(ctx)
 	ahead, pages := b.readAhead(reading, to), 0
 	defer func() {
@@ -23,25 +22,19 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 		if err := b.giveWay(ctx); err != nil {
 			return err
 		}
-		next, ok := <-ahead
-		switch {
-		case !ok:
-			return ctx.Err()
-		case next.err != nil:
-			return next.err
+		next, err := b.next(ctx, ahead)
+		if err != nil {
+			return err
 		}
-		if err := b.fold(ctx, next.Page); err != nil {
+		if err := b.gently(ctx, func() error { return b.fold(ctx, next) }); err != nil {
 			return err
 		}
 		if err := b.mayGoOn(); err != nil {
 			return err
 		}
-		if err := b.keep(ctx); err != nil {
-			return err
-		}
 		b.tell(to, len(next.Events))
-		if pages++; pages%pagesPerWrite == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
-			if err := b.flush(ctx); err != nil {
+		if pages++; pages%b.pagesPerWrite() == 0 || b.engine.memory.used.Load() > b.engine.memory.limit {
+			if err := b.gently(ctx, func() error { return b.flush(ctx) }); err != nil {
 				return err
 			}
 			b.engine.config.Reached("written")
@@ -57,6 +50,34 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 		err = b.mayGoOn()
 	}
 	return err
+}
+
+// pagesPerWrite returns how many pages are folded before they are written: what
+// a crash costs. Many are quicker; few are short pieces of work, which those who
+// book do not notice.
+func (b *builder) pagesPerWrite() int {
+	if b.engine.gentle(b.how) {
+		return 2
+	}
+	return 20
+}
+
+// next returns the next page that was read ahead, keeping the lease while it is
+// waited for.
+func (b *builder) next(ctx context.Context, ahead <-chan pageAhead) (domain.Page, error) {
+	for {
+		if err := b.keep(ctx); err != nil {
+			return domain.Page{}, err
+		}
+		select {
+		case next, ok := <-ahead:
+			if !ok {
+				return domain.Page{}, ctx.Err()
+			}
+			return next.Page, next.err
+		case <-b.renewal():
+		}
+	}
 }
 
 // mayGoOn returns a [ParkedError] when something is parked and the build was not

@@ -94,51 +94,6 @@ func (b *builder) leave() {
 	}
 }
 
-// giveWay waits while a live model is too far behind, keeping the lease.
-func (b *builder) giveWay(ctx context.Context) error {
-	for b.how.MostBehind > 0 {
-		behind, err := b.engine.behind(ctx)
-		if err != nil || behind <= b.how.MostBehind {
-			return err
-		}
-		if b.how.Progress != nil {
-			b.how.Progress(Progress{Model: b.model.Name, Position: b.position, Target: b.position, Waiting: true})
-		}
-		sleep(ctx, 50*time.Millisecond)
-		if err := b.keep(ctx); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// behind returns how many positions the live model is behind that is farthest,
-// of those that a process keeps.
-func (e *Engine) behind(ctx context.Context) (uint64, error) {
-	head, err := e.config.Log.Head(ctx)
-	if err != nil {
-		return 0, err
-	}
-	schemas := make([]string, len(e.config.Models))
-	for i, m := range e.config.Models {
-		schemas[i] = m.Schema()
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
-	defer cancel()
-	var at domain.Position
-	err = e.config.Pool.QueryRow(ctx, `
-		select coalesce(min(position), $2)
-		from slotbook.projection_checkpoint
-		where schema = any($1) and lease_until >= clock_timestamp()`, schemas, int64(head)).Scan(&at) //nolint:gosec // positions fit
-	if err != nil || at >= head {
-		return 0, err
-	}
-	return uint64(head - at), nil
-}
-
 // live returns where the model's live tables are. Those that are not of this log
 // are [ErrRebuild].
 func (e *Engine) live(ctx context.Context, from querier, m Model, lock string) (domain.Position, error) {

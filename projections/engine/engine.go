@@ -143,6 +143,8 @@ type Engine struct {
 	session    string // the path to search for the tables of every model
 	news       *news
 	swapping   chan struct{} // held by the one swap that goes on
+	turn       chan struct{} // held by the build that works, of those that work gently
+	kept       atomic.Bool   // a process keeps the live models, as far as builds know
 	builds     atomic.Int64  // beside the live tables, so far
 	building   sync.Map      // the schemas of those that go on
 }
@@ -177,7 +179,7 @@ func New(c Config) *Engine {
 		c.Reached = func(string) {}
 	}
 	c.Patience = min(c.Patience, 5*time.Second)
-	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1)}
+	e := &Engine{config: c, memory: &memory{limit: c.CacheBytes}, news: newNews(), swapping: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	shared := interest(c.Models)
 	shared.Bare = c.Took == nil
 	e.pages = newPages(c.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +228,40 @@ func TestARebuildWaitsForLiveModelsThatAreFarBehind(t *testing.T) {
 	require.NoError(t, e.Rebuild(t.Context(), engine.Build{MostBehind: 10}, "ledger"), "nobody keeps it: nothing to wait for")
 	require.NoError(t, e.CatchUp(t.Context()))
 	w.right(e)
+}
+
+func TestBuildsTakeTurnsWhileAProcessKeepsTheLiveModels(t *testing.T) {
+	w := newWorld(t, bookings(40)...)
+	var e *engine.Engine
+	var inTurn atomic.Bool
+	var others atomic.Int32 // folds that should have been in turn and were not, or the other way round
+	model := func(name string) engine.Model {
+		m := ledger(1)
+		m.Name = name
+		m.Before = func(context.Context, []domain.Recorded) error {
+			if e.Working() != inTurn.Load() {
+				others.Add(1)
+			}
+			return nil
+		}
+		return m
+	}
+	c := w.config("test")
+	c.Models, c.Batch = []engine.Model{model("ledger"), model("other")}, 10
+	e = w.engine(c)
+	require.NoError(t, e.CatchUp(t.Context()))
+	lease := "update slotbook.projection_checkpoint set owner = 'somebody', lease_until = clock_timestamp() + interval '1 hour' * $1"
+	how := engine.Build{MostBehind: 1000}
+
+	w.exec(lease, -1)
+	require.NoError(t, e.Rebuild(t.Context(), how, "ledger", "other"), "nobody keeps them: as fast as it can be")
+	require.Zero(t, others.Load())
+
+	w.exec(lease, 1)
+	inTurn.Store(true)
+	require.NoError(t, e.Rebuild(t.Context(), how, "ledger", "other"))
+	require.Zero(t, others.Load(), "folds that were not in turn")
+	require.False(t, e.Working(), "nobody keeps the turn")
 }
 
 func TestAPlanSaysWhatARebuildWillTake(t *testing.T) {

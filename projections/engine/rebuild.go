@@ -35,7 +35,7 @@ func (e *Engine) Rebuild(ctx context.Context, how Build, names ...string) error 
 	if len(models) > 1 {
 		filter := interest(models)
 		shared = newPages(e.config.Batch, func(ctx context.Context, after domain.Position) (domain.Page, error) {
-			return e.read(ctx, after, filter)
+			return e.readGently(ctx, how, after, filter)
 		})
 	}
 	failed := make([]error, len(models))
@@ -137,6 +137,7 @@ func (b *builder) swap(ctx context.Context, suffix string, rate int64) error {
 	return b.engine.held(ctx, b.model, func(tx pgx.Tx, live domain.Position) error {
 		reached := b.engine.config.Reached
 		reached("held")
+		b.how.MostBehind = 0 // whoever keeps the live tables waits now
 		if err := b.runTo(ctx, live); err != nil {
 			return err
 		}
