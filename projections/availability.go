@@ -388,15 +388,16 @@ const slotQuery = slotColumns + `
 cross join (select '' as refusal) r
 where true`
 
-// judgedSlotQuery gives every slot as anybody can have it at a time: one that
-// is free, but not to be booked now, is unavailable.
-const judgedSlotQuery = slotColumns + judged + `
-where true`
+// judgedSlots returns the query of every slot as anybody can have it at a time,
+// who wants a visit type or none: one that is free, but not to be booked now, is
+// unavailable.
+func judgedSlots(v domain.VisitTypeID) string { return slotColumns + judgedFor(v) + "\nwhere true" }
 
 const slotColumns = `
 select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
 	case
 		when s.withdrawn or r.refusal <> '' then 0
+		when s.taken_by is null then coalesce(nullif(s.wanted, 0), s.places)
 		else greatest(coalesce(nullif(s.wanted, 0), s.places) - (
 			select count(distinct split_part(claim.owner, '/', 1))
 			from unnest(s.taken_by, s.taken_until) as claim (owner, until)
@@ -431,7 +432,7 @@ const (
 )
 
 // ofStatus returns the condition that a slot has the status. It repeats what
-// judgedSlotQuery says, in a form that costs little for the slots that are left
+// judgedSlots says, in a form that costs little for the slots that are left
 // out.
 func ofStatus(status SlotStatus) string {
 	switch status {
@@ -449,7 +450,7 @@ func ofStatus(status SlotStatus) string {
 	return "\n\tand false"
 }
 
-// judgedModels returns the models that judgedSlotQuery is over.
+// judgedModels returns the models that judgedSlots is over.
 func judgedModels() []string {
 	return []string{"availability", "directory", "policies", "appointments"}
 }
@@ -469,9 +470,8 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	if err != nil {
 		return List[Slot]{}, fmt.Errorf("list slots: %w", err)
 	}
-	at, err := a.view(ctx, f, was, least, judgedModels(), func(r engine.Reader, area []string) (err error) {
-		sql, args := f.sql(area, now)
-		rows, err := (&query{}).last(ctx, r, sql+"\norder by s.start, s.slot"+first(limit+1), args)
+	at, err := a.looked(ctx, f, was, least, judgedModels(), func(r engine.Reader) error {
+		rows, err := f.list(ctx, r, now, limit+1, was == nil)
 		if err != nil {
 			return err
 		}
@@ -488,26 +488,31 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 	return list(slots, limit, at), nil
 }
 
-// view runs read with the clinics of the filter's area, nil for everywhere; over
-// how the rows were, when there is a past.
-func (a Availability) view(
-	ctx context.Context, f SlotFilter, was *past, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
+// looked runs read over the models; over how the rows were, when there is a past.
+func (a Availability) looked(
+	ctx context.Context, f SlotFilter, was *past, least domain.Position, models []string, read func(r engine.Reader) error,
 ) (domain.Position, error) {
 	if err := f.Area.Check(); err != nil {
 		return 0, err
 	}
-	at, err := a.views.View(ctx, least, models, func(r engine.Reader) error {
-		r = was.over(r, models)
+	at, err := a.views.View(ctx, least, models, func(r engine.Reader) error { return read(was.over(r, models)) })
+	if was != nil {
+		at = was.position
+	}
+	return at, err
+}
+
+// view is looked with the clinics of the filter's area, nil for everywhere.
+func (a Availability) view(
+	ctx context.Context, f SlotFilter, was *past, least domain.Position, models []string, read func(r engine.Reader, area []string) error,
+) (domain.Position, error) {
+	return a.looked(ctx, f, was, least, models, func(r engine.Reader) error {
 		m, err := meant(ctx, r, nil, nil, f.elsewhere())
 		if err != nil {
 			return err
 		}
 		return read(r, m.area)
 	})
-	if was != nil {
-		at = was.position
-	}
-	return at, err
 }
 
 // elsewhere returns the area as far as the slots do not tell it themselves: a
@@ -523,7 +528,7 @@ func (f SlotFilter) elsewhere() Area {
 func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
 	args := slotArguments(now)
 	args["visit_type"] = string(f.VisitType)
-	return judgedSlotQuery + ofStatus(f.Status) + f.where(area, args), args
+	return judgedSlots(f.VisitType) + ofStatus(f.Status) + f.where(area, args), args
 }
 
 // where returns the conditions of the filter on slots s, but for the status.
@@ -552,6 +557,50 @@ func (f SlotFilter) where(area []string, args pgx.NamedArgs) (sql string) {
 	narrow(f.After.ID != "", "after", f.After.Start, "(s.start, s.slot) > (@after, @after_id)")
 	args["after_id"] = f.After.ID
 	return sql
+}
+
+// list runs the last query of a view: the first slots of the filter. Those in an
+// area of few clinics are read clinic by clinic where the tables are, whose
+// indexes give the next of each.
+func (f SlotFilter) list(ctx context.Context, r engine.Reader, now time.Time, limit int, tables bool) (pgx.Rows, error) {
+	if tables && f.elsewhere() != (Area{}) && len(f.Practitioners) == 0 && len(f.Specialties) == 0 {
+		rows, broad, err := f.clinicByClinic(ctx, r, now, limit)
+		if err != nil || !broad {
+			return rows, err
+		}
+	}
+	m, err := meant(ctx, r, nil, nil, f.elsewhere())
+	if err != nil {
+		return nil, err
+	}
+	sql, args := f.sql(m.area, now)
+	return (&query{}).last(ctx, r, sql+"\norder by s.start, s.slot"+first(limit), args)
+}
+
+// clinicByClinic runs the last query of a view, when the area has few clinics
+// and nobody has set limits: the next slots of each clinic, and of those the
+// first.
+func (f SlotFilter) clinicByClinic(ctx context.Context, r engine.Reader, now time.Time, limit int) (rows pgx.Rows, broad bool, err error) {
+	const few = 60
+	q := &query{args: slotArguments(now)}
+	q.args["visit_type"] = string(f.VisitType)
+	area, box, _ := q.area(f.Area, "a")
+	clinics := "\nfrom clinic a\nwhere not a.closed" + area + box
+	next := `
+select s.slot, s.start
+from slot s
+left join clinic c on c.clinic = s.clinic` + judgedFor(f.VisitType) + `
+where s.clinic = a.clinic` + ofStatus(f.Status) + f.where(nil, q.args) + "\norder by s.start, s.slot" + first(limit)
+	sql := judgedSlots(f.VisitType) + `
+	and s.slot = any(array(
+		select n.slot
+		from (select a.clinic` + clinics + `) a
+		cross join lateral (` + next + `) n
+		order by n.start, n.slot` + first(limit) + `
+	))
+order by s.start, s.slot`
+	unless := fmt.Sprintf("%s or (select count(*) > %d from (select%s%s) a)", limitsSet, few, clinics, first(few+1))
+	return r.LastUnless(ctx, unless, strings.ReplaceAll(sql, limits, ""), q.args)
 }
 
 // Next returns the first slot of each practitioner that somebody can book, of
@@ -590,8 +639,9 @@ func (f SlotFilter) next(ctx context.Context, r engine.Reader, area []string, no
 	q.narrow(len(f.Specialties) > 0, "p.specialties && @specialties::text[]", "specialties", f.Specialties)
 	q.asked(now, f.VisitType, Starting{f.From, f.To})
 	slots, err := walked[Slot](ctx, r, q, f.effort.orUsual(), func(walk bool) string {
-		return "with found as (\n" + q.soonest(walk, f.After, "") + "\n)" + judgedSlotQuery +
-			"\n\tand s.slot = any(array(select f.slot from found f))\norder by s.start, s.slot"
+		return `
+select f.slot as id, f.practitioner, f.at as clinic, f.zone, f.start, f."end", f.places, f.free, f.status, f.reason, f.held_until
+from (` + q.soonest(walk, f.After, "") + "\n) f\norder by f.start, f.slot"
 	})
 	return inUTC(slots), err
 }

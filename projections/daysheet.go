@@ -68,13 +68,19 @@ type DaySheets struct{ views Viewer }
 // and directory.
 func NewDaySheets(v Viewer) DaySheets { return DaySheets{v} }
 
+// dayRow is a slot of the day with one of the appointments in it, if there is any.
+type dayRow struct {
+	Slot
+	dayVisit
+}
+
 // dayVisit is an appointment in one of its slots.
 type dayVisit struct {
 	InSlot      domain.SlotID
-	Appointment domain.AppointmentID
+	Appointment domain.AppointmentID // "" = none
 	Patient     domain.PatientID
 	VisitType   string
-	Status      appointment.Status
+	VisitStatus appointment.Status
 	Listed      bool // once requested or booked: what is pending then is a request
 	Displaced   bool
 	ExpectedAt  time.Time
@@ -82,21 +88,32 @@ type dayVisit struct {
 	Overbooked  bool
 }
 
-// dayVisitQuery gives who is in the slots, by way of the slots' claims: a visit
-// may take slots of several practitioners. A hold or request whose deadline has
-// passed by ClockSlack is no more: @expired is that much before the time.
-const dayVisitQuery = `
-select distinct s.slot as in_slot, a.appointment, coalesce(a.patient, '') as patient, coalesce(a.visit_type, '') as visit_type,
-	a.status, a.listed, a.displaced, coalesce(a.expected_at, '0001-01-01T00:00:00Z') as expected_at,
-	coalesce(a.deadline, '0001-01-01T00:00:00Z') as deadline, a.overbooked
-from slot s
-cross join lateral unnest(s.taken_by) as claim (owner)
-join appointment a on a.appointment = substr(split_part(claim.owner, '/', 1), length(@category) + 2)
-where s.practitioner = @practitioner
+// dayQuery gives the slots of a practitioner's day and who is in them, by way of
+// the slots' claims: a visit may take slots of several practitioners. A hold or
+// request whose deadline has passed by ClockSlack is no more: @expired is that
+// much before the time.
+const dayQuery = `
+select s.*, s.id as in_slot, coalesce(v.appointment, '') as appointment, coalesce(v.patient, '') as patient, coalesce(v.visit_type, '') as visit_type,
+	coalesce(v.status, '') as visit_status, coalesce(v.listed, false) as listed, coalesce(v.displaced, false) as displaced,
+	coalesce(v.expected_at, '0001-01-01T00:00:00Z') as expected_at, coalesce(v.deadline, '0001-01-01T00:00:00Z') as deadline,
+	coalesce(v.overbooked, false) as overbooked
+from (` + slotQuery + ofDay + `
+) s
+left join (
+	select distinct s.slot as in_slot, a.appointment, a.patient, a.visit_type, a.status, a.listed, a.displaced, a.expected_at, a.deadline, a.overbooked
+	from slot s
+	cross join lateral unnest(s.taken_by) as claim (owner)
+	join appointment a on a.appointment = substr(split_part(claim.owner, '/', 1), length(@category) + 2)
+	where s.slot = any(a.slots)` + ofDay + `
+		and (a.status in ('booked', 'arrived', 'checked-in', 'fulfilled', 'noshow') or a.status = 'pending' and a.deadline > @expired)
+) v on v.in_slot = s.id
+order by s.start, s.id`
+
+const ofDay = `
+	and s.practitioner = @practitioner
 	and s.start >= @from
 	and s.start < @to
-	and s.slot = any(a.slots)
-	and (a.status in ('booked', 'arrived', 'checked-in', 'fulfilled', 'noshow') or a.status = 'pending' and a.deadline > @expired)`
+	and (@clinic = '' or s.clinic = @clinic)`
 
 // widest is more than any zone is from UTC.
 const widest = 26 * time.Hour
@@ -107,24 +124,27 @@ func (d DaySheets) Day(ctx context.Context, f DayFilter, now time.Time, least do
 	args := slotArguments(now)
 	args["practitioner"], args["clinic"], args["category"] = f.Practitioner, f.Clinic, appointment.Category
 	args["from"], args["to"] = f.Day.Start().Add(-widest), f.Day.Add(1).Start().Add(widest)
-	var slots []Slot
-	var visits []dayVisit
-	at, err := d.views.View(ctx, least, []string{"availability", "appointments", "directory"}, func(r engine.Reader) (err error) {
-		slots, err = querySlots(ctx, r, slotQuery+`
-	and s.practitioner = @practitioner
-	and s.start >= @from
-	and s.start < @to
-	and (@clinic = '' or s.clinic = @clinic)
-order by s.start, s.slot`, args)
+	var found []dayRow
+	at, err := d.views.View(ctx, least, []string{"availability", "appointments", "directory"}, func(r engine.Reader) error {
+		rows, err := r.Last(ctx, dayQuery, args)
 		if err != nil {
 			return err
 		}
-		rows, _ := r.Last(ctx, dayVisitQuery, args)
-		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[dayVisit])
+		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[dayRow])
 		return err
 	})
 	if err != nil {
 		return DaySheet{}, fmt.Errorf("day sheet: %w", err)
+	}
+	var slots []Slot
+	var visits []dayVisit
+	for i, row := range found {
+		if i == 0 || row.ID != found[i-1].ID {
+			slots = append(slots, row.inUTC())
+		}
+		if row.Appointment != "" {
+			visits = append(visits, row.dayVisit)
+		}
 	}
 	slots, err = startingOn(slots, f.Day)
 	return DaySheet{sheet(slots, visits), at}, err
@@ -205,18 +225,18 @@ func kindOf(s Slot, in []dayVisit) DayKind {
 func (v dayVisit) on(e DayEntry) DayEntry {
 	e.Kind = DayBooked
 	switch {
-	case v.Status == appointment.Pending && v.Listed:
+	case v.VisitStatus == appointment.Pending && v.Listed:
 		e.Kind = DayRequested
-	case v.Status == appointment.Pending:
+	case v.VisitStatus == appointment.Pending:
 		e.Kind = DayHeld
-	case v.Displaced && (v.Status == appointment.Booked || v.Status == appointment.Arrived):
+	case v.Displaced && (v.VisitStatus == appointment.Booked || v.VisitStatus == appointment.Arrived):
 		e.Kind = DayDisplaced
 	}
-	e.Appointment, e.Patient, e.VisitType, e.Status, e.Overbooked = v.Appointment, v.Patient, v.VisitType, v.Status, v.Overbooked
+	e.Appointment, e.Patient, e.VisitType, e.Status, e.Overbooked = v.Appointment, v.Patient, v.VisitType, v.VisitStatus, v.Overbooked
 	if !v.ExpectedAt.IsZero() {
 		e.ExpectedAt = v.ExpectedAt.UTC()
 	}
-	if v.Status == appointment.Pending {
+	if v.VisitStatus == appointment.Pending {
 		e.Deadline = v.Deadline.UTC()
 	}
 	return e

@@ -15,7 +15,7 @@ import (
 
 // ListFreeSlots is the query of the list of free slots, and ListedModels the
 // models that it is over.
-const ListFreeSlots = judgedSlotQuery + free + `
+var ListFreeSlots = judgedSlots("") + free + `
 	and s.start >= @now
 order by s.start, s.slot
 limit 50`
@@ -68,8 +68,11 @@ func (f SlotFilter) Explain(ctx context.Context, r engine.Reader) (string, error
 	e := &explaining{Reader: r}
 	m, err := meant(ctx, e, nil, nil, f.elsewhere())
 	if err == nil {
-		sql, args := f.sql(m.area, f.From)
-		_, err = querySlots(ctx, e, sql+"\norder by s.start, s.slot\nlimit 50", args)
+		var rows pgx.Rows
+		if rows, err = f.list(ctx, e, f.From, 51, true); err == nil {
+			rows.Close()
+			err = rows.Err()
+		}
 	}
 	if err == nil {
 		_, err = f.next(ctx, e, m.area, f.From, 51)
@@ -100,8 +103,14 @@ func (e *explaining) Last(ctx context.Context, sql string, args ...any) (pgx.Row
 	return e.Query(ctx, sql, args...)
 }
 
-func (e *explaining) LastUnless(ctx context.Context, _, sql string, args ...any) (pgx.Rows, bool, error) {
-	rows, err := e.Query(ctx, sql, args...)
+func (e *explaining) LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error) {
+	if rows, err = e.Query(ctx, "select "+condition, args...); err == nil {
+		holds, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	}
+	if err != nil || holds {
+		return nil, holds, err
+	}
+	rows, err = e.Query(ctx, sql, args...)
 	return rows, false, err
 }
 

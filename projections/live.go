@@ -148,12 +148,13 @@ func (a Availability) Within(ctx context.Context, where Area, least domain.Posit
 	return within, err
 }
 
-// touchedQuery gives slots as the list does. Where the visits of a practitioner's
+// touchedQuery returns the query of slots as the list gives them. Where the visits of a practitioner's
 // day or week are counted, a visit more or less opens or closes other slots of
 // that time, so they are there, too.
-const touchedQuery = `
+func touchedQuery(v domain.VisitTypeID) string {
+	return `
 select slots.*, coalesce(p.specialties, '{}') as specialties
-from (` + judgedSlotQuery + `
+from (` + judgedSlots(v) + `
 	and s.slot = any(array(
 		select unnest(@ids::text[])
 		union
@@ -172,6 +173,7 @@ from (` + judgedSlotQuery + `
 ) slots
 left join practitioner p on p.practitioner = slots.practitioner
 order by slots.start, slots.id`
+}
 
 // Touched returns the slots of these ids as the list shows them at an instant to
 // somebody who wants a visit type, and those whose places hang together with
@@ -185,7 +187,7 @@ func (a Availability) Touched(
 		for _, v := range visitTypes {
 			args := slotArguments(now)
 			args["visit_type"], args["ids"] = string(v), ids
-			rows, _ := r.Query(ctx, touchedQuery, args)
+			rows, _ := r.Query(ctx, touchedQuery(v), args)
 			slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[TouchedSlot])
 			if err != nil {
 				return err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -23,41 +25,42 @@ type Wish struct {
 // share a specialty with the practitioner (anybody there, when the practitioner
 // has none), then of others elsewhere who share one; among each, by the distance of
 // the start from the wanted one, then by start and id. It looks no further
-// than 30 days from the wanted start.
+// than 30 days from the wanted start. Others are looked for only when the
+// practitioner has too few, and then a moment later.
 func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int) ([]Slot, error) {
 	args := slotArguments(now)
 	args["practitioner"], args["clinic"], args["start"] = w.Practitioner, w.Clinic, w.Start
 	args["visit_type"] = string(w.VisitType)
-	query := judgedSlotQuery
+	slots := judgedSlots(w.VisitType)
 	if w.Staff {
-		query = slotQuery
+		slots = slotQuery
 	}
-	var nearest []Slot
-	_, err := a.views.View(ctx, 0, judgedModels(), func(r engine.Reader) error {
-		nearest = nil
-		query, err := unlimited(ctx, r, query)
-		if err != nil {
-			return err
-		}
-		for _, suits := range []string{samePractitioner, sameClinic, elsewhere} {
-			slots, err := querySlots(ctx, r, around(query+suits, n), args)
-			if err != nil {
-				return err
-			}
-			if nearest = append(nearest, slots...); len(nearest) >= n {
-				nearest = nearest[:n]
-				return nil
-			}
-		}
-		return nil
-	})
+	nearest, err := a.first(ctx, around(slots+samePractitioner, n), args)
+	if err == nil && len(nearest) < n {
+		var others []Slot
+		others, err = a.first(ctx, "(\n"+around(slots+sameClinic, n)+"\n)\nunion all\n(\n"+around(slots+elsewhere, n)+"\n)"+first(n), args)
+		nearest = append(nearest, others...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("nearest slots: %w", err)
 	}
-	return nearest, nil
+	return nearest[:min(n, len(nearest))], nil
 }
 
-// The groups that Nearest tries in turn.
+// first returns the slots of a query that is a view by itself.
+func (a Availability) first(ctx context.Context, sql string, args pgx.NamedArgs) (slots []Slot, err error) {
+	_, err = a.views.View(ctx, 0, judgedModels(), func(r engine.Reader) error {
+		rows, err := (&query{}).last(ctx, r, sql, args)
+		if err != nil {
+			return err
+		}
+		slots, err = pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
+		return err
+	})
+	return inUTC(slots), err
+}
+
+// The groups of Nearest, in their order.
 const (
 	samePractitioner = `
 	and s.practitioner = @practitioner`

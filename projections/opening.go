@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,19 +50,30 @@ func (s Starting) from(now time.Time) time.Time {
 // in the area, where there is one: a case, since the planner is not to take
 // the index by clinic for it, which has everybody's slots.
 func (q *query) here() string {
-	if _, ok := q.args["area"]; !ok {
-		return ""
+	if area := q.clinics(); area != "" {
+		return "\n\t\tand case when s.clinic = any(" + area + ") then true else false end"
 	}
-	return "\n\t\tand case when s.clinic = any(@area::text[]) then true else false end"
+	return ""
 }
 
 // there returns the condition that a row, by its alias, is of a clinic in the
 // area, where there is one.
 func (q *query) there(alias string) string {
-	if _, ok := q.args["area"]; !ok {
-		return ""
+	if area := q.clinics(); area != "" {
+		return "\n\t\tand " + alias + ".clinic = any(" + area + ")"
 	}
-	return "\n\t\tand " + alias + ".clinic = any(@area::text[])"
+	return ""
+}
+
+// clinics returns those of the area, as an array; "" of everywhere.
+func (q *query) clinics() string {
+	if q.with != "" {
+		return "array(select a.clinic from area a)"
+	}
+	if _, ok := q.args["area"]; ok {
+		return "@area::text[]"
+	}
+	return ""
 }
 
 // openBySlot returns the condition that a slot of practitioner p that is not
@@ -135,6 +147,7 @@ func opened(ctx context.Context, r engine.Reader, at time.Time) error {
 // asked adds what the judgement of slots goes by.
 func (q *query) asked(now time.Time, visitType domain.VisitTypeID, s Starting) {
 	q.args["now"], q.args["expired"], q.args["forever"] = now, now.Add(-appointment.ClockSlack), forever()
+	q.visitType = visitType
 	q.args["visit_type"], q.args["free_from"] = string(visitType), s.from(now)
 	if !s.To.IsZero() {
 		q.args["free_to"] = s.To
@@ -144,14 +157,18 @@ func (q *query) asked(now time.Time, visitType domain.VisitTypeID, s Starting) {
 // firstFree returns the query of the first slot of practitioner p that can be
 // booked and starts when it is to.
 func (q *query) firstFree() string {
-	return `
-	select s.slot, s.start
-	from slot s
-	left join clinic c on c.clinic = s.clinic` + judged + `
-	where s.practitioner = p.practitioner` + q.starts() + q.here() + free + `
+	return judgedSlots(q.visitType) + `
+	and s.practitioner = p.practitioner` + q.starts() + q.here() + free + `
 	order by s.start, s.slot
 	limit 1`
 }
+
+// nextFree are the columns of a slot f, as [earliestRow] has them, and outOf
+// names them where they are taken out of what was found.
+const (
+	nextFree = `, f.id as slot, f.clinic as at, f.zone, f.start, f."end", f.places, f.free, f.status, f.reason, f.held_until`
+	outOf    = `, f.slot, f.at, f.zone, f.start, f."end", f.places, f.free, f.status, f.reason, f.held_until`
+)
 
 // starts returns the condition that slot s starts when it is to.
 func (q *query) starts() string {
@@ -181,25 +198,25 @@ func (e effort) orUsual() effort {
 // order and to end early: so practitioners are looked up slot by slot, and
 // nothing tells the planner that the slots t and f are the same.
 func (q *query) soonest(walk bool, after TimeCursor, columns string) string {
-	from, where, order := "practitioner p", slices.Clone(q.where), "f"
+	from, where, order := "practitioner p", slices.Clone(q.where), "f.start, f.id"
 	beyond := func(string) string { return "" }
 	if after.ID != "" {
 		q.args["after"], q.args["after_id"] = after.Start, after.ID
-		beyond = func(alias string) string {
-			return fmt.Sprintf("(%[1]s.start, %[1]s.slot) > (@after, @after_id)", alias)
+		beyond = func(place string) string {
+			return fmt.Sprintf("(%s) > (@after, @after_id)", place)
 		}
 	}
 	switch {
 	case walk:
-		from = "(" + q.nextSlots(beyond("s")) + "\n) t\ncross join lateral (select * from practitioner p where p.practitioner = t.practitioner offset 0) p"
-		where = append(where, "f.slot is not distinct from t.slot", "not t.withdrawn", "(t.full_until is null or t.full_until <= @expired)")
-		order = "t"
+		from = "(" + q.nextSlots(beyond("s.start, s.slot")) + "\n) t\ncross join lateral (select * from practitioner p where p.practitioner = t.practitioner offset 0) p"
+		where = append(where, "f.id is not distinct from t.slot", "not t.withdrawn", "(t.full_until is null or t.full_until <= @expired)")
+		order = "t.start, t.slot"
 	case after.ID != "":
-		where = append(where, beyond("f"))
+		where = append(where, beyond("f.start, f.id"))
 	}
-	return "select p.practitioner, f.slot, f.start" + columns + "\nfrom " + from + q.joins +
+	return "select p.practitioner" + nextFree + columns + "\nfrom " + from + q.joins +
 		"\ncross join lateral (" + q.firstFree() + "\n) f" + (&query{where: where}).conditions() +
-		"\norder by " + order + ".start, " + order + ".slot\nlimit @limit"
+		"\norder by " + order + "\nlimit @limit"
 }
 
 // nextSlots returns the query of the slots that start next, as many as are
@@ -216,28 +233,33 @@ func (q *query) nextSlots(beyond string) string {
 	limit @ahead`
 }
 
-// many reports whether more practitioners may meet the conditions than are
-// looked up one by one.
-func (q *query) many(ctx context.Context, r engine.Reader, few int) (bool, error) {
+// many is the condition that more practitioners may meet the conditions than are
+// looked up one by one; "" when there are none.
+func (q *query) many(few int) string {
 	if len(q.where) == 0 && q.joins == "" {
-		return true, nil
+		return ""
 	}
-	q.args["few"] = few + 1
-	rows, err := r.Query(ctx, "select p.practitioner\nfrom practitioner p"+q.joins+q.conditions()+"\nlimit @few", q.args)
-	if err != nil {
-		return false, err
-	}
-	candidates, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return len(candidates) > few, err
+	return fmt.Sprintf("(select count(*) > %d from (select\nfrom practitioner p%s%s%s) m)", few, q.joins, q.conditions(), first(few+1))
 }
 
-// walked reads the rows of a query of the soonest, which walks through the next
-// slots where many may be wanted, and looks everybody up where that does not
-// find enough.
+// walked reads the rows of a query of the soonest, which looks everybody up where
+// they are few. Where many may be wanted it walks through the next slots, and
+// looks everybody up where that does not find enough.
 func walked[T any](ctx context.Context, r engine.Reader, q *query, with effort, sql func(walk bool) string) ([]T, error) {
-	walk, err := q.many(ctx, r, with.few)
-	if err != nil {
-		return nil, err
+	many := q.many(with.few)
+	walk := many == ""
+	if !walk {
+		plain := strings.ReplaceAll(sql(false), limits, "")
+		rows, otherwise, err := r.LastUnless(ctx, limitsSet+" or "+many, plain, q.args)
+		if err == nil && !otherwise {
+			return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		}
+		if err == nil {
+			err = r.QueryRow(ctx, "select "+many, q.args).Scan(&walk)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	q.args["ahead"] = with.ahead
 	for {

@@ -94,7 +94,7 @@ func (r pastReader) Last(ctx context.Context, sql string, args ...any) (pgx.Rows
 // LastUnless runs the last query where the condition does not hold, both over the
 // rows as they were.
 func (r pastReader) LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error) {
-	if err := r.QueryRow(ctx, "select "+condition).Scan(&holds); err != nil || holds {
+	if err := r.QueryRow(ctx, "select "+condition, args...).Scan(&holds); err != nil || holds {
 		return nil, holds, err
 	}
 	rows, err = r.Last(ctx, sql, args...)

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,13 +116,12 @@ func countedText(c quota.Counted) string { return string(c.Appointment) + "/" + 
 
 // judged joins to slots s at clinics c the refusal of the policy, or that they
 // have started: the rule by which a booking is refused now whoever the patient
-// is, or ”. It says what the write path says by the same terms. The visits of
+// is, or nothing. It says what the write path says by the same terms. The visits of
 // a practitioner's day or week are counted only where there is a limit. Offset
 // 0 has it worked out once for a row, and not wherever it is mentioned.
 const judged = `
 left join policy pc on pc.scope = 'clinic.' || s.clinic
-left join policy pp on pp.scope = 'practitioner.' || s.practitioner
-left join policy pv on pv.scope = 'visit-type.' || @visit_type
+left join policy pp on pp.scope = 'practitioner.' || s.practitioner` + ofVisitType + `
 cross join lateral (
 	select
 		coalesce(nullif(pv.min_notice, -1), nullif(pp.min_notice, -1), nullif(pc.min_notice, -1), 0) * interval '1 minute' as notice,
@@ -138,6 +138,21 @@ cross join lateral (
 	end as refusal
 	offset 0
 ) r`
+
+// ofVisitType is how judged knows the policy of a visit type.
+const ofVisitType = "\nleft join policy pv on pv.scope = 'visit-type.' || @visit_type"
+
+// judgedAlike is judged for those who ask for no visit type: the same, looking
+// for the policy of none.
+var judgedAlike = regexp.MustCompile(`nullif\(pv\.\w+, -1\), `).ReplaceAllString(strings.Replace(judged, ofVisitType, "", 1), "")
+
+// judgedFor returns judged for those who ask for a visit type, or "" for none.
+func judgedFor(v domain.VisitTypeID) string {
+	if v == "" {
+		return judgedAlike
+	}
+	return judged
+}
 
 // limits are what judged says of visits that are counted. They are seldom set,
 // and the planner takes them for so dear that it makes detours around them: see

@@ -208,6 +208,11 @@ func (s PractitionerSearch) models() []string {
 // read returns who is found, and when they are searched by it the first free slot
 // of each.
 func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int) ([]practitionerFoundRow, map[domain.SlotID]*Slot, error) {
+	if s.Area != (Area{}) && len(s.Words) == 0 && s.OpenAt.IsZero() && (s.Sort == ByDistance || s.Specialty != "" && s.Sort != ByEarliest) {
+		if rows, wide, err := s.atOnce(ctx, r, limit); err != nil || !wide {
+			return rows, nil, err
+		}
+	}
 	m, err := meant(ctx, r, s.Words, s.Names, s.Area)
 	if err == nil && !s.OpenAt.IsZero() {
 		err = opened(ctx, r, s.OpenAt)
@@ -219,16 +224,41 @@ func (s PractitionerSearch) read(ctx context.Context, r engine.Reader, limit int
 		rows, err := s.found(ctx, r, m, limit)
 		return rows, nil, err
 	}
+	return s.earliest(ctx, r, m, limit)
+}
+
+// earliest returns who has a free slot first, and that slot.
+func (s PractitionerSearch) earliest(ctx context.Context, r engine.Reader, m meaning, limit int) ([]practitionerFoundRow, map[domain.SlotID]*Slot, error) {
 	q, chord := s.query(m, limit)
+	q.shown = outOf
 	after := TimeCursor{time.UnixMicro(int64(s.After.Rank)), s.After.Name}
-	rows, err := walked[practitionerFoundRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
+	earliest, err := walked[earliestRow](ctx, r, q, s.effort.orUsual(), func(walk bool) string {
 		return q.practitioners(q.soonest(walk, after, ", 0 as rank, "+chord+" as chord"), "f.start, f.slot")
 	})
-	if err != nil {
-		return nil, nil, err
+	rows, free := make([]practitionerFoundRow, len(earliest)), map[domain.SlotID]*Slot{}
+	for i, row := range earliest {
+		rows[i], free[row.Slot] = row.practitionerFoundRow, row.slot()
 	}
-	free, err := q.slotsOf(ctx, r, rows, s.Now)
 	return rows, free, err
+}
+
+// atOnce is found without a look at the area first, when that has not too many
+// clinics: they are a table of the query then.
+func (s PractitionerSearch) atOnce(ctx context.Context, r engine.Reader, limit int) (rows []practitionerFoundRow, wide bool, err error) {
+	area, box, chord := (&query{args: pgx.NamedArgs{}}).area(s.Area, "c")
+	clinics := "\nfrom clinic c\nwhere not c.closed" + area + box
+	// In the collation of arrays, or else their index would not serve.
+	q, chord := s.query(meaning{area: []string{}, table: `select c.clinic collate "default" as clinic, ` + chord + " as chord" + clinics}, limit)
+	sql, near := q.practitioners(q.ranked(s, chord, limit)), s.effort.orUsual().near
+	unless := fmt.Sprintf("(select count(*) > %d from (select%s%s) a)", near, clinics, first(near+1))
+	if strings.Contains(sql, limits) {
+		sql, unless = strings.ReplaceAll(sql, limits, ""), limitsSet+" or "+unless
+	}
+	found, wide, err := r.LastUnless(ctx, unless, sql, q.args)
+	if err == nil && !wide {
+		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
+	}
+	return rows, wide, err
 }
 
 // found returns the first rows of the search by a rank. By distance the nearest
@@ -273,37 +303,31 @@ type practitionerFoundRow struct {
 	Slot     domain.SlotID `db:"slot"` // the first free one, of a search ByEarliest
 }
 
-// slotsOfQuery gives slots by their ids, each looked up by itself.
-const slotsOfQuery = `
-select found.*
-from unnest(@slots::text[]) as wanted (slot)
-cross join lateral (` + judgedSlotQuery + `
-	and s.slot = wanted.slot
-	offset 0) found`
+// earliestRow is a practitioner with the first free slot.
+type earliestRow struct {
+	practitionerFoundRow
+	At        domain.ClinicID `db:"at"`
+	Zone      string          `db:"zone"`
+	Start     time.Time       `db:"start"`
+	End       time.Time       `db:"end"`
+	Places    int             `db:"places"`
+	Free      int             `db:"free"`
+	Status    SlotStatus      `db:"status"`
+	Reason    string          `db:"reason"`
+	HeldUntil *time.Time      `db:"held_until"`
+}
 
-// slotsOf returns the slots of the rows; it is the last that a view reads.
-func (q *query) slotsOf(ctx context.Context, r engine.Reader, rows []practitionerFoundRow, now time.Time) (map[domain.SlotID]*Slot, error) {
-	ids := make([]domain.SlotID, len(rows))
-	for i, row := range rows {
-		ids[i] = row.Slot
-	}
-	args := slotArguments(now)
-	args["slots"] = ids
-	last, err := q.last(ctx, r, slotsOfQuery, args)
-	if err != nil {
-		return nil, err
-	}
-	slots, err := pgx.CollectRows(last, pgx.RowToStructByName[Slot])
-	found := map[domain.SlotID]*Slot{}
-	for _, s := range inUTC(slots) {
-		found[s.ID] = &s
-	}
-	return found, err
+func (r earliestRow) slot() *Slot {
+	s := Slot{
+		ID: r.Slot, Practitioner: r.Practitioner, Clinic: r.At, Zone: r.Zone, Period: domain.Period{Start: r.Start, End: r.End},
+		Places: r.Places, Free: r.Free, Status: r.Status, Reason: r.Reason, HeldUntil: r.HeldUntil,
+	}.inUTC()
+	return &s
 }
 
 // query returns the conditions of the search, and the distance of a row.
 func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string) {
-	q = &query{rank: "0", args: pgx.NamedArgs{"limit": limit}}
+	q = &query{rank: "0", args: pgx.NamedArgs{"limit": limit}, shown: ", f.slot"}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
 	q.narrow(s.Specialty != "", "p.specialties @> array[@specialty::text]", "specialty", s.Specialty)
 	q.narrow(s.Qualification != "", "p.learnt && @qualification::text[]", "qualification", []string{s.Qualification, folded(s.Qualification)})
@@ -312,6 +336,12 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	chord = "null::double precision"
 	area, _, nearest := q.area(s.Area, "c")
 	switch wide := len(m.area) > s.effort.orUsual().near; {
+	case m.table != "" && s.Sort == ByDistance:
+		q.with = m.table
+		q.among()
+	case m.table != "":
+		q.with = m.table
+		q.where = append(q.where, "p.clinics && "+q.clinics())
 	case wide && s.Area.Near == nil:
 		q.where = append(q.where, "exists (\nselect\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed"+area+"\n)")
 		q.args["area"] = m.area
@@ -321,13 +351,25 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	default:
 		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
 	}
-	if s.Area.Near != nil {
+	switch {
+	case s.Area.Near == nil:
+	case m.table != "" && s.Sort == ByDistance:
+		chord = "n.chord"
+	default:
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}
 	s.inTime(q)
 	q.sortedBy(s.Sort, "rated_practitioner", "practitioner", chord, s.MinRating)
 	return q, chord
+}
+
+// among joins the practitioners of the conditions so far who work at the clinics
+// of the area, with the smallest chord of those.
+func (q *query) among() {
+	there := &query{where: append([]string{"p.clinics @> array[a.clinic]"}, q.where...)}
+	q.joins += "\njoin (\nselect w.practitioner, min(a.chord) as chord\nfrom area a\ncross join lateral (\nselect p.practitioner\nfrom practitioner p" +
+		there.conditions() + "\noffset 0\n) w\ngroup by w.practitioner\n) n on n.practitioner = p.practitioner"
 }
 
 // inTime adds what is asked for of hours and slots, all of it at the clinics in
@@ -355,11 +397,15 @@ func (q *query) ranked(s PractitionerSearch, chord string, limit int) (found, or
 
 // practitioners returns the query of what is shown of those who are found.
 func (q *query) practitioners(found, order string) string {
-	return "with found as (\n" + found + "\n)" + `
+	with := ""
+	if q.with != "" {
+		with = "area as materialized (\n" + q.with + "\n),\n"
+	}
+	return "with " + with + "found as (\n" + found + "\n)" + `
 select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
 	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture,
 	` + q.matched("name", "specialty", "clinic", "treatment", "qualification") + ` as matched,
-	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank, f.slot
+	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank` + q.shown + `
 from found f
 cross join lateral (select * from practitioner p where p.practitioner = f.practitioner offset 0) p
 ` + ratingOf("rated_practitioner", "practitioner") + `

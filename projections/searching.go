@@ -10,17 +10,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
 // query is a search as it is put together. Its conditions are about a row p of
 // what is looked for.
 type query struct {
+	with  string // a table "area" of the clinics in the area, which comes before the others; "" = they are an argument, or everywhere
 	joins string
 	where []string
 	rank  string // "0" for none
 	args  pgx.NamedArgs
 	words []word
+
+	visitType domain.VisitTypeID // that is wanted; "" = none
+
+	shown string // the columns of the slot of what is found
 
 	limits *bool // whether anybody has limits of visits; nil = that was not asked yet
 }
@@ -105,6 +111,7 @@ type meaning struct {
 	area  []string // the clinics in the area, the nearest first; nil = everywhere
 	away  []int    // the rank of each by distance
 	open  []string // the clinics that say that they are open at the instant that is asked for
+	table string   // the query of the clinics in the area with their chords, which is not asked by itself; "" = it was, or everywhere
 }
 
 // meant returns what the words and the area mean.

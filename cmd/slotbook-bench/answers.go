@@ -331,11 +331,26 @@ const bareNearSlots = `s.clinic in (
 	)
 	and s.start >= $4`
 
+// bareEarliest is a practitioner with the first free slot.
+type bareEarliest struct {
+	barePractitioner
+	Slot, Clinic, Zone string
+	Start, End         time.Time
+	Places, Free       int
+	Status, Reason     string
+	HeldUntil          *time.Time
+}
+
+func (e bareEarliest) id() string { return e.ID }
+
 // bareByEarliest are the practitioners of the specialty $2 by their first free
-// slot as of $1.
-const bareByEarliest = bareUnmatched + `
+// slot as of $1, with that slot.
+const bareByEarliest = bareProfile + `, '{}'::text[], null::float8,
+	f.id, f.clinic, f.zone, f.start, f."end", f.places, f.free, f.status, f.reason, f.held_until
+from practitioner p
+left join rated_practitioner r on r.subject = p.practitioner
 cross join lateral (
-	select f.start, f.id
+	select f.*
 	from (` + bareSlots + `
 			and s.practitioner = p.practitioner
 		order by s.start, s.slot

@@ -60,7 +60,7 @@ func (a *asking) soonest() []query {
 		a.practitioners("practitioners by earliest", func(l luck) projections.PractitionerSearch {
 			return projections.PractitionerSearch{Specialty: pick(l, a.specialties).Code, Sort: projections.ByEarliest, Now: loadedAt()}
 		}, func(ctx context.Context, s projections.PractitionerSearch) ([]string, error) {
-			return bareQuery(ctx, a, barePractitioner.id, bareByEarliest, loadedAt(), s.Specialty)
+			return bareQuery(ctx, a, bareEarliest.id, bareByEarliest, loadedAt(), s.Specialty)
 		}),
 	}
 }

@@ -19,7 +19,11 @@ func (r *reading) alone(ctx context.Context, unless, sql string, args []any) (ro
 	if err := r.onPath(ctx); err != nil {
 		return failedRows{err: err}, false, err
 	}
-	all, err := r.conn.Query(ctx, r.before+unless+r.between+sql+r.after, args...)
+	text, args, err := r.wordings.numbered(ctx, r.before+unless+r.between+sql+r.after, args)
+	if err != nil {
+		return failedRows{err: err}, false, err
+	}
+	all, err := r.conn.Query(ctx, text, args...)
 	if err == nil {
 		rows, holds, err = r.positioned(all)
 	}

@@ -141,6 +141,7 @@ type Engine struct {
 	pages      *pages
 	projectors []*projector
 	session    string // the path to search for the tables of every model
+	wordings   wordings
 	news       *news
 	swapping   chan struct{} // held by the one swap that goes on
 	turn       chan struct{} // held by the build that works, of those that work gently

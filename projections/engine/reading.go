@@ -44,7 +44,7 @@ func (r *reading) LastUnless(ctx context.Context, condition, sql string, args ..
 		return r.alone(ctx, condition, sql, args)
 	}
 	if condition != "false" {
-		if err := r.QueryRow(ctx, "select "+condition).Scan(&holds); err != nil || holds {
+		if err := r.QueryRow(ctx, "select "+condition, args...).Scan(&holds); err != nil || holds {
 			return failedRows{err: err}, holds, err
 		}
 	}
@@ -57,20 +57,28 @@ func (r *reading) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	if err := r.ready(ctx, false, sql, args); err != nil {
 		return failedRow{err}
 	}
-	if r.results == nil {
-		return r.conn.QueryRow(ctx, sql, args...)
+	if r.results != nil {
+		return r.results.QueryRow()
 	}
-	return r.results.QueryRow()
+	sql, args, err := r.wordings.numbered(ctx, sql, args)
+	if err != nil {
+		return failedRow{err}
+	}
+	return r.conn.QueryRow(ctx, sql, args...)
 }
 
 func (r *reading) query(ctx context.Context, last bool, sql string, args []any) (pgx.Rows, error) {
 	if err := r.ready(ctx, last, sql, args); err != nil {
 		return failedRows{err: err}, err
 	}
-	if r.results == nil {
-		return r.conn.Query(ctx, sql, args...)
+	if r.results != nil {
+		return r.results.Query()
 	}
-	return r.results.Query()
+	sql, args, err := r.wordings.numbered(ctx, sql, args)
+	if err != nil {
+		return failedRows{err: err}, err
+	}
+	return r.conn.Query(ctx, sql, args...)
 }
 
 // ready brings the view to where the query's result comes next: in r.results
@@ -126,6 +134,10 @@ func (r *reading) forgotten(err error) bool {
 // send sends the query, with the beginning of the view before it and the end
 // after it.
 func (r *reading) send(ctx context.Context, last bool, sql string, args []any) error {
+	sql, args, err := r.wordings.numbered(ctx, sql, args)
+	if err != nil {
+		return err
+	}
 	batch := &pgx.Batch{}
 	beginning := 0
 	if !r.begun {

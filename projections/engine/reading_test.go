@@ -149,3 +149,23 @@ func listed(t *testing.T, e *engine.Engine, condition, sql string) (all []string
 	require.Equal(t, domain.Position(3), at)
 	return all
 }
+
+func TestAQueryIsGivenItsArgumentsByNameEachTime(t *testing.T) {
+	w := newWorld(t, life()...)
+	e := w.engine(w.config("test"))
+	require.NoError(t, e.CatchUp(t.Context()))
+	ask := func(args pgx.NamedArgs) (a, b *string) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+			return r.QueryRow(t.Context(), "select @a::text, @b::text, @a::text", args).Scan(&a, &b, nil)
+		})
+		require.NoError(t, err)
+		return a, b
+	}
+	for range 2 {
+		a, b := ask(pgx.NamedArgs{"a": "x"})
+		require.Equal(t, "x", *a)
+		require.Nil(t, b, "one that is not there is null")
+		a, b = ask(pgx.NamedArgs{"b": "y", "a": "z", "c": "other"})
+		require.Equal(t, []string{"z", "y"}, []string{*a, *b})
+	}
+}

@@ -24,7 +24,7 @@ type Reader interface {
 	// which the view would end.
 	Last(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	// LastUnless is Last where a condition does not hold, which is an expression of
-	// SQL without arguments. Where it does, it says so, and the view goes on.
+	// SQL with the arguments of the query. Where it does, it says so, and the view goes on.
 	LastUnless(ctx context.Context, condition, sql string, args ...any) (rows pgx.Rows, holds bool, err error)
 }
 
@@ -84,6 +84,8 @@ type view struct {
 	epoch   string
 	session string // the path to search for the tables of every model
 
+	wordings *wordings
+
 	before, between, after string // what stands around a query that is the whole view
 }
 
@@ -101,7 +103,7 @@ func (e *Engine) newView(models []string) (view, error) {
 		}
 	}
 	v.path = searchPath(v.schemas)
-	v.session = e.session
+	v.session, v.wordings = e.session, &e.wordings
 	v.before, v.between, v.after = v.around()
 	v.lock = "lock table " + strings.Join(tables, ", ") + " in access share mode"
 	return v, nil
