@@ -131,7 +131,7 @@ func (e *Engine) held(ctx context.Context, m Model, f func(tx pgx.Tx, at domain.
 		}
 		_, err = tx.Exec(ctx, `
 			update slotbook.projection_checkpoint
-			set epoch = epoch + 1, owner = null, lease_until = null
+			set epoch = epoch + 1, owner = null, lease_until = clock_timestamp()
 			where schema = $1`, m.Schema())
 		return err
 	})

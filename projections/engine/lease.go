@@ -27,7 +27,7 @@ func (b *builder) acquire(ctx context.Context) error {
 			select schema
 			from slotbook.projection_checkpoint
 			where schema = $1 and paused_at is null and coalesce(store_epoch, $4) = $4
-				and (lease_until is null or lease_until < clock_timestamp() or owner = $2)
+				and (lease_until is null or lease_until <= clock_timestamp() or owner = $2)
 			for update skip locked
 		)
 		returning epoch, position, recorded_at`, b.schema, b.owner, b.engine.config.Lease, b.engine.config.Epoch)
@@ -106,14 +106,15 @@ func (b *builder) keep(ctx context.Context) error {
 	return b.renew(ctx)
 }
 
-// release lets any process have the schema at once.
+// release lets any process have the schema at once. Until when it was kept
+// stays known.
 func (b *builder) release(ctx context.Context) error {
 	if b.epoch == 0 {
 		return nil
 	}
 	err := b.lease(ctx, `
 		update slotbook.projection_checkpoint
-		set lease_until = null, owner = null
+		set lease_until = clock_timestamp(), owner = null
 		where schema = $1 and epoch = $2`, b.schema, b.epoch)
 	b.forget()
 	return err

@@ -193,12 +193,12 @@ func (b *builder) exchange(ctx context.Context, tx pgx.Tx, rate int64) error {
 			from slotbook.projection_checkpoint
 			where schema = $1
 		), kept as (
-			insert into slotbook.projection_checkpoint as prev (schema, model, version, position, recorded_at, epoch, rate, store_epoch)
-			select $4, $5, $6, old.position, old.recorded_at, 0, old.rate, old.store_epoch
+			insert into slotbook.projection_checkpoint as prev (schema, model, version, position, recorded_at, epoch, rate, store_epoch, lease_until)
+			select $4, $5, $6, old.position, old.recorded_at, 0, old.rate, old.store_epoch, clock_timestamp()
 			from old
 			on conflict (schema) do update
 			set position = excluded.position, recorded_at = excluded.recorded_at, rate = excluded.rate,
-				store_epoch = excluded.store_epoch, epoch = prev.epoch + 1, owner = null, lease_until = null
+				store_epoch = excluded.store_epoch, epoch = prev.epoch + 1, owner = null, lease_until = clock_timestamp()
 		)
 		update slotbook.projection_checkpoint live
 		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7, 0), live.rate),

@@ -35,6 +35,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, p := range e.projectors {
 		wait.Go(func() { p.run(ctx) })
 	}
+	wait.Go(func() { e.tidyUp(ctx) })
 	wait.Wait()
 	return nil
 }

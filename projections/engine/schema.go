@@ -42,8 +42,8 @@ func (e *Engine) create(ctx context.Context, m Model, schema string) error {
 			return err
 		}
 		_, err := tx.Exec(ctx, `
-			insert into slotbook.projection_checkpoint (schema, model, version, position, epoch, store_epoch)
-			values ($1, $2, $3, 0, 0, $4)
+			insert into slotbook.projection_checkpoint (schema, model, version, position, epoch, store_epoch, lease_until)
+			values ($1, $2, $3, 0, 0, $4, clock_timestamp())
 			on conflict (schema) do nothing`, schema, m.Name, m.Version, e.config.Epoch)
 		if err != nil {
 			return err
