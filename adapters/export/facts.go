@@ -4,11 +4,14 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -17,7 +20,7 @@ import (
 type Facts struct {
 	Model      string
 	Folder     string
-	Format     Format // NDJSON or CSV
+	Format     Format
 	Position   domain.Position
 	Pseudonyms []byte
 	Tables     []FactTable
@@ -31,14 +34,14 @@ type FactTable struct {
 	Rows    func(f func(row json.RawMessage) error) error
 }
 
-// ErrFacts refuses what would name persons, or cannot be written.
-var ErrFacts = errors.New("the facts of this read model are not exported in this form: ndjson and csv are, of every read model but patients")
+// ErrFacts refuses what would name persons.
+var ErrFacts = errors.New("the facts of every read model are exported but those of patients, which name persons")
 
 // RunFacts exports the rows of a read model, a file for each table. Columns of
 // sealed text are left out, and persons as [Run] leaves them out. A whole export
 // is written again, with the same bytes. Errors: [ErrFacts], [ErrFolder].
 func RunFacts(f Facts) (Manifest, error) {
-	if f.Model == "patients" || f.Format == Parquet { // the one read model that holds opened text
+	if f.Model == "patients" { // the one read model that holds opened text
 		return Manifest{}, ErrFacts
 	}
 	if err := os.MkdirAll(f.Folder, 0o755); err != nil { //nolint:gosec // for analysts to read
@@ -95,6 +98,10 @@ func (f Facts) table(t FactTable) (File, error) {
 // lines returns what writes a row, and what ends the file.
 func (f Facts) lines(out *file, t FactTable) (write func(map[string]json.RawMessage) error, flush func() error) {
 	p := persons{f.Pseudonyms}
+	if f.Format == Parquet {
+		facts := newParquetFacts(out.buffer, t, p)
+		return facts.add, facts.w.Close
+	}
 	if f.Format == NDJSON {
 		return func(row map[string]json.RawMessage) error {
 			b := []byte("{")
@@ -145,15 +152,78 @@ func (p persons) cell(of reflect.Type, v json.RawMessage) (json.RawMessage, bool
 	if left(of, p.key != nil) {
 		return nil, false
 	}
-	into := reflect.New(of)
-	if of.Kind() == reflect.Struct || json.Unmarshal(v, into.Interface()) != nil {
+	into, ok := p.read(of, v)
+	if of.Kind() == reflect.Struct || !ok {
 		return v, true // an instant as the database writes it
 	}
-	masked, err := json.Marshal(p.mask(into.Elem()).Interface())
-	if string(v) == "null" || err != nil {
+	masked, err := json.Marshal(into.Interface())
+	if err != nil {
 		return json.RawMessage("null"), true
 	}
 	return masked, true
+}
+
+// read returns a column's value without persons; false = it is null, or not such
+// a value.
+func (p persons) read(of reflect.Type, v json.RawMessage) (reflect.Value, bool) {
+	into := reflect.New(of)
+	if len(v) == 0 || string(v) == "null" || json.Unmarshal(v, into.Interface()) != nil {
+		return reflect.Value{}, false
+	}
+	return p.mask(into.Elem()), true
+}
+
+// parquetFacts writes rows of a read model as Parquet, as [parquetRows] does
+// events.
+type parquetFacts struct {
+	w       *parquet.GenericWriter[any]
+	persons persons
+	columns []factColumn
+	b       rowBuilder
+}
+
+type factColumn struct {
+	name string
+	of   reflect.Type
+	field
+}
+
+func newParquetFacts(w io.Writer, t FactTable, p persons) *parquetFacts {
+	facts := &parquetFacts{persons: p}
+	var nodes []named
+	for i, name := range t.Columns {
+		if left(t.Types[i], p.key != nil) {
+			continue
+		}
+		c := factColumn{name, t.Types[i], fieldOf(t.Types[i], p.key != nil)}
+		node := c.node()
+		if c.kind != list {
+			node = parquet.Optional(node)
+		}
+		facts.columns, nodes = append(facts.columns, c), append(nodes, named{name, node})
+	}
+	facts.w = newParquetWriter(w, t.Name, nodes)
+	return facts
+}
+
+func (f *parquetFacts) add(row map[string]json.RawMessage) error {
+	f.b.reset()
+	for i := range f.columns {
+		c := &f.columns[i]
+		v, ok := f.persons.read(c.of, row[c.name])
+		switch {
+		case !ok && c.kind == list:
+			f.b.nothing(&c.field, 0, 0)
+		case !ok:
+			f.b.value(parquet.NullValue(), 0, 0)
+		case c.kind == list:
+			f.b.list(&c.field, v, 0, 0, 0)
+		default:
+			f.b.value(c.leaf(v), 0, 1)
+		}
+	}
+	_, err := f.w.WriteRows([]parquet.Row{f.b.row()})
+	return err
 }
 
 // plain returns JSON as a cell of CSV: text as it is, null as nothing, the rest

@@ -28,12 +28,16 @@ func newParquet(w io.Writer, t *table) *parquetRows {
 		}[c.Type]})
 	}
 	fields = append(fields, nodesOf(t.columns)...)
-	return &parquetRows{w: parquet.NewGenericWriter[any](w,
-		parquet.NewSchema(t.eventType, newGroup(fields)),
+	return &parquetRows{w: newParquetWriter(w, t.eventType, fields)}
+}
+
+func newParquetWriter(w io.Writer, name string, fields []named) *parquet.GenericWriter[any] {
+	return parquet.NewGenericWriter[any](w,
+		parquet.NewSchema(name, newGroup(fields)),
 		parquet.Compression(&parquet.Zstd),
 		parquet.MaxRowsPerRowGroup(rowGroup),
 		parquet.CreatedBy("slotbook", "1", "export"), // the same whatever the program's version, for the same bytes
-	)}
+	)
 }
 
 // named is a column of a group.

@@ -3,8 +3,10 @@ package export_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/export"
+	"github.com/slotbook/slotbook/domain"
 )
 
 // TestAnotherLibraryReadsOurParquet has Apache Arrow read every event type, and
@@ -41,6 +44,44 @@ func TestAnotherLibraryReadsOurParquet(t *testing.T) {
 		require.Contains(t, schema, "event_position:int64")
 		want := expected(t, files(t, lines.Folder)[of.Type+".ndjson"])
 		require.Equal(t, want, rows, of.Type)
+	}
+
+	facts := export.Facts{Model: "some", Folder: t.TempDir(), Format: export.Parquet, Position: 7, Pseudonyms: c.Pseudonyms, Tables: []export.FactTable{someFacts()}}
+	_, err = export.RunFacts(facts)
+	require.NoError(t, err)
+	schema, rows := readParquet(t, reader, filepath.Join(facts.Folder, "fact.parquet"))
+	for _, column := range []string{"patient:utf8", "count:int64", "good:bool", "at:timestamp[us, tz=UTC]", "tags:list<element: utf8", "times:list<element: timestamp[us, tz=UTC]"} {
+		require.Contains(t, schema, column)
+	}
+	require.NotContains(t, schema, "words")
+	facts.Folder, facts.Format = t.TempDir(), export.NDJSON
+	_, err = export.RunFacts(facts)
+	require.NoError(t, err)
+	var want []any
+	for line := range strings.Lines(files(t, facts.Folder)["fact.ndjson"]) {
+		var row map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &row))
+		want = append(want, flat(row))
+	}
+	require.Equal(t, want, rows)
+}
+
+// someFacts are rows of a table with a column of every kind.
+func someFacts() export.FactTable {
+	return export.FactTable{
+		Name:    "fact",
+		Columns: []string{"key", "patient", "count", "good", "at", "tags", "times", "words"},
+		Types: []reflect.Type{
+			reflect.TypeFor[string](), reflect.TypeFor[domain.PatientID](), reflect.TypeFor[int](), reflect.TypeFor[bool](),
+			reflect.TypeFor[time.Time](), reflect.TypeFor[[]string](), reflect.TypeFor[[]time.Time](), reflect.TypeFor[domain.Sealed](),
+		},
+		Rows: func(f func(json.RawMessage) error) error {
+			return errors.Join(
+				f(json.RawMessage(`{"key":"a","patient":"p1","count":3,"good":true,"at":"2026-03-02T08:00:00.123456+00:00","tags":["x","y"],`+
+					`"times":["2026-03-02T08:00:00+00:00"],"words":{"person":"p1"}}`)),
+				f(json.RawMessage(`{"key":"b","patient":null,"count":0,"good":false,"at":null,"tags":null,"times":null,"words":null}`)),
+			)
+		},
 	}
 }
 

@@ -19,7 +19,7 @@ type eventsExportCmd struct {
 	Partition  string `enum:"type,day" default:"type" help:"A file for each event type, or for each UTC day on which events were recorded; CSV and Parquet have one for each type of each day."`
 	AsOf       moment `help:"Up to a position, or an instant; without it up to now, or to where the interrupted export in the folder was to go." placeholder:"POSITION|TIME"`
 	Pseudonyms bool   `help:"Let a keyed hash stand for each person, the same everywhere under one master key; without it persons are left out. Personal text always is."`
-	Facts      string `help:"Export the rows of a read model as they were, instead of events: ndjson or csv, a file for each table." placeholder:"MODEL"`
+	Facts      string `help:"Export the rows of a read model as they were, instead of events, a file for each table." placeholder:"MODEL"`
 }
 
 // Run exports, and says what lies in the folder.

@@ -32,6 +32,8 @@ func TestAnExportNamesNobody(t *testing.T) {
 		{"--format", "csv", "--facts", "appointments"},
 		{"--format", "ndjson", "--facts", "availability"},
 		{"--format", "ndjson", "--facts", "due"},
+		{"--format", "parquet", "--facts", "appointments"},
+		{"--format", "parquet", "--facts", "kpis"},
 	} {
 		for _, pseudonyms := range []bool{false, true} {
 			if pseudonyms && more[1] != "ndjson" {
