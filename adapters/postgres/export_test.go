@@ -16,6 +16,9 @@ func (s *Store) BeImpatient(d time.Duration) { s.patienceOfRead = d }
 // BeImpatient shortens how long the database may take.
 func (k *Keys) BeImpatient(d time.Duration) { k.patience = d }
 
+// CacheOnly keeps so many keys in half of the cache.
+func (k *Keys) CacheOnly(most int) { k.most = most }
+
 // Show returns a setting of the writer's connection. It is called by what
 // PauseUnderLock was given.
 func (s *Store) Show(setting string) (string, error) {

@@ -36,8 +36,9 @@ type Keys struct {
 
 	patience time.Duration // with the database; shorter in tests
 
-	mu    sync.Mutex
-	cache map[string]cachedKey
+	mu         sync.Mutex
+	most       int                  // keys in the younger half of the cache
+	cache, old map[string]cachedKey // which becomes the older half when it is full
 }
 
 type cachedKey struct {
@@ -61,7 +62,7 @@ func NewKeys(pool *pgxpool.Pool, master []byte) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keys{pool: pool, master: aead, patience: patienceOfRead, cache: map[string]cachedKey{}}, nil
+	return &Keys{pool: pool, master: aead, patience: patienceOfRead, most: cachedKeys, cache: map[string]cachedKey{}}, nil
 }
 
 // noPerson names the key by which a database recognizes its master key.
@@ -155,6 +156,7 @@ func (k *Keys) Destroy(ctx context.Context, person string) error {
 		where person_key.destroyed_at is null`, person)
 	k.mu.Lock()
 	delete(k.cache, person)
+	delete(k.old, person)
 	k.mu.Unlock()
 	if err != nil {
 		return unavailable(err)
@@ -209,19 +211,22 @@ func (k *Keys) cached(person string) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c, there := k.cache[person]
+	if !there {
+		c, there = k.old[person]
+	}
 	if !there || time.Now().After(c.until) {
 		return nil
 	}
 	return c.key
 }
 
-// remember keeps the key for a while. A full cache starts anew: that is rare
-// and costs one query per person.
+// remember keeps the key for a while. What was fetched together stays together:
+// only what is older is forgotten.
 func (k *Keys) remember(person string, key []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.cache) >= cachedKeys {
-		clear(k.cache)
+	if len(k.cache) >= k.most {
+		k.cache, k.old = map[string]cachedKey{}, k.cache
 	}
 	k.cache[person] = cachedKey{key, time.Now().Add(cachedFor)}
 }

@@ -45,3 +45,26 @@ func TestKeysThatWereFetchedTogetherNeedNoMoreQueries(t *testing.T) {
 	require.NoError(t, keys.Fetch(t.Context(), persons[:3]), "they are known")
 	require.ErrorIs(t, keys.Fetch(t.Context(), []string{"another"}), commands.ErrUnavailable)
 }
+
+func TestKeysThatAreFetchedTogetherStayTogether(t *testing.T) {
+	t.Parallel()
+	pool := openPool(t, postgrestest.Database(t))
+	keys, err := postgres.NewKeys(pool, master())
+	require.NoError(t, err)
+	persons := make([]string, 16)
+	for i := range persons {
+		persons[i] = fmt.Sprint("p", i)
+		_, err := keys.Key(t.Context(), persons[i], true)
+		require.NoError(t, err)
+	}
+	keys, err = postgres.NewKeys(pool, master())
+	require.NoError(t, err)
+	keys.CacheOnly(10)
+	require.NoError(t, keys.Fetch(t.Context(), persons[:8]))
+	require.NoError(t, keys.Fetch(t.Context(), persons[8:]), "the cache is full on the way")
+	pool.Close()
+	for _, person := range persons[8:] {
+		_, err := keys.Key(t.Context(), person, false)
+		require.NoError(t, err, person)
+	}
+}
