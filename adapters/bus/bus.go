@@ -83,11 +83,6 @@ func Decoded(codec *eventcodec.Codec, handle func(ctx context.Context, r domain.
 	}
 }
 
-// ErrOtherEpoch says that a checkpoint is not of the log as it is. An operator
-// says where the consumer goes on.
-var ErrOtherEpoch = domain.Refusal(domain.Unavailable, "reaction.other-epoch",
-	"the checkpoint is of another epoch of the store, or beyond the end of the log: slotbook reactions move says where to go on")
-
 var (
 	errElsewhere = errors.New("another process has the consumer")
 	errLost      = errors.New("the consumer has another owner")

@@ -22,6 +22,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/demand"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 // site is a store that consumers follow.
@@ -76,18 +77,18 @@ func (s *site) run(c bus.Consumer, registry prometheus.Registerer) (stop func())
 }
 
 // standing returns how the only consumer is doing.
-func (s *site) standing() bus.Standing {
+func (s *site) standing() reactions.Standing {
 	s.t.Helper()
 	all, err := s.desk().List(s.t.Context())
 	require.NoError(s.t, err)
 	if len(all) == 0 {
-		return bus.Standing{}
+		return reactions.Standing{}
 	}
 	require.Len(s.t, all, 1)
 	return all[0]
 }
 
-func (s *site) parked() []bus.Parked {
+func (s *site) parked() []reactions.Parked {
 	s.t.Helper()
 	all, err := s.desk().Parked(s.t.Context(), "")
 	require.NoError(s.t, err)
@@ -283,7 +284,7 @@ func TestWhatKeepsFailingIsParkedAndLaterEventsGoOn(t *testing.T) {
 	require.Len(t, parked, 1)
 	require.WithinDuration(t, time.Now(), parked[0].ParkedAt, time.Minute)
 	parked[0].ParkedAt = time.Time{}
-	require.Equal(t, bus.Parked{Consumer: "one", Event: bad, Stream: "demand-a", Type: "demand.refused", Position: 1, Error: "it cannot be", Tries: 3}, parked[0])
+	require.Equal(t, reactions.Parked{Reaction: "one", Event: bad, Stream: "demand-a", Type: "demand.refused", Position: 1, Error: "it cannot be", Tries: 3}, parked[0])
 	require.Equal(t, 1, s.standing().Parked)
 
 	n, err := s.desk().Retry(t.Context(), "one", bad)
@@ -330,6 +331,13 @@ func TestWhatIsParkedMayBeForgotten(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	require.Empty(t, s.parked())
+	n, err = s.desk().Discard(t.Context(), "one")
+	require.NoError(t, err)
+	require.Zero(t, n)
+	_, err = s.desk().Retry(t.Context(), "nobody")
+	require.ErrorIs(t, err, reactions.ErrUnknown)
+	_, err = s.desk().Parked(t.Context(), "nobody")
+	require.ErrorIs(t, err, reactions.ErrUnknown)
 }
 
 func TestATryThatTakesTooLongIsEndedAndMadeAgain(t *testing.T) {
@@ -436,12 +444,12 @@ func TestACheckpointOfAnotherEpochIsRefusedUntilAnOperatorMovesIt(t *testing.T) 
 			_, err := s.pool.Exec(t.Context(), spoil)
 			require.NoError(t, err)
 			_, err = s.subscriber(telling(got), "p").Acquire(t.Context(), "teller", "a")
-			require.ErrorIs(t, err, bus.ErrOtherEpoch)
+			require.ErrorIs(t, err, reactions.ErrOtherEpoch)
 			require.NotEmpty(t, s.standing().Refused)
 			s.run(telling(got), nil)
 
-			require.ErrorIs(t, s.desk().Move(t.Context(), "nobody", 1), bus.ErrUnknownConsumer)
-			require.ErrorContains(t, s.desk().Move(t.Context(), "teller", 3), "the log ends at 2")
+			require.ErrorIs(t, s.desk().Move(t.Context(), "nobody", 1), reactions.ErrUnknown)
+			require.ErrorIs(t, s.desk().Move(t.Context(), "teller", 3), reactions.ErrBeyond)
 			require.NoError(t, s.desk().Move(t.Context(), "teller", 1))
 			require.Equal(t, second, next(t, got).ID)
 			require.Empty(t, s.standing().Refused)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 const (
@@ -238,7 +239,7 @@ func (f *follower) retry(ctx context.Context) error {
 }
 
 // again delivers one event that was parked.
-func (f *follower) again(ctx context.Context, p Parked) error {
+func (f *follower) again(ctx context.Context, p reactions.Parked) error {
 	f.mu.Lock()
 	busy := f.retrying[p.Event]
 	f.retrying[p.Event] = true

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 // checkpoints are those of all consumers, in PostgreSQL.
@@ -39,7 +40,7 @@ func (c checkpoints) begin(ctx context.Context, consumer string, at domain.Posit
 }
 
 // acquire gets hold of a consumer. Errors: errElsewhere while another owner's
-// lease lasts, by the database's clock; [ErrOtherEpoch]; pgx.ErrNoRows when the
+// lease lasts, by the database's clock; [reactions.ErrOtherEpoch]; pgx.ErrNoRows when the
 // consumer is new.
 func (c checkpoints) acquire(ctx context.Context, consumer, owner string) (*hold, error) {
 	h := &hold{checkpoints: c, consumer: consumer}
@@ -74,7 +75,7 @@ func (c checkpoints) whyNot(ctx context.Context, consumer string) error {
 	case err != nil:
 		return err
 	case !ours:
-		return ErrOtherEpoch
+		return reactions.ErrOtherEpoch
 	}
 	return errElsewhere
 }

@@ -8,21 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
-	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/reactions"
 )
-
-// Parked is an event that a consumer could not handle.
-type Parked struct {
-	Consumer string
-	Event    string // its id
-	Stream   domain.StreamName
-	Type     string
-	Position domain.Position
-	Error    string     // of the last try
-	Tries    int        // so far
-	ParkedAt time.Time  // when the last try had failed
-	RetryAt  *time.Time // when somebody asked for another try; nil while nobody has
-}
 
 // parking keeps what is parked, in PostgreSQL.
 type parking struct {
@@ -81,13 +68,13 @@ const parkedColumns = `select consumer, event_id::text, stream, type, position, 
 	from slotbook.reaction_parked `
 
 // wanted returns some of what somebody asked for, first events first.
-func (p parking) wanted(ctx context.Context, consumer string) (all []Parked, err error) {
+func (p parking) wanted(ctx context.Context, consumer string) (all []reactions.Parked, err error) {
 	err = within(ctx, p.timeout, "parked events of "+consumer, func(ctx context.Context) error {
 		rows, _ := p.pool.Query(ctx, parkedColumns+`
 			where consumer = $1 and retry_at is not null
 			order by position
 			limit 100`, consumer)
-		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Parked])
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[reactions.Parked])
 		return err
 	})
 	return all, err

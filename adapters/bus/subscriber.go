@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/reactions"
 )
 
 // SubscriberConfig configures a subscriber.
@@ -163,7 +164,7 @@ func (s *subscription) run(ctx context.Context) {
 			}
 		}
 		switch {
-		case errors.Is(err, errUpgrade), errors.Is(err, ErrOtherEpoch):
+		case errors.Is(err, errUpgrade), errors.Is(err, reactions.ErrOtherEpoch):
 			rest(ctx, s.config.Lease)
 		case err != nil:
 			rest(ctx, s.config.Lease/5)
@@ -185,7 +186,7 @@ func (s *subscription) acquire(ctx context.Context) (*hold, error) {
 	}
 	head, err := s.config.Log.Head(ctx)
 	if err == nil && h.position > head {
-		err = ErrOtherEpoch
+		err = reactions.ErrOtherEpoch
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.release(context.WithoutCancel(ctx), h.position))
@@ -204,7 +205,7 @@ func describe(err error) string {
 		return "reactions lost to another process"
 	case errors.Is(err, errUpgrade):
 		return "reactions stopped: a newer version of the program is running"
-	case errors.Is(err, ErrOtherEpoch):
+	case errors.Is(err, reactions.ErrOtherEpoch):
 		return "reactions refused"
 	}
 	return "reactions stalled"

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/picture"
@@ -40,6 +41,8 @@ type app struct {
 	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
+	router    *bus.Router // hands events to whatever reacts
+	reactions bus.Desk    // operates what it does
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
@@ -147,15 +150,23 @@ func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Regi
 	a.handler, a.engine = commands.New(handling), engine.New(keeping)
 }
 
-// react makes what opens days and meets deadlines.
+// react makes what opens days and meets deadlines, and the router of what else
+// reacts to events.
 func (a *app) react(registry *prometheus.Registry) {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
-		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
+		Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
 	a.dues = reactions.NewDeadlines(reactions.DeadlinesConfig{
 		Due: a.due, Attempts: postgres.NewDeadlines(a.pool), Handler: a.handler, Now: time.Now,
 		Tried: tried(registry), Logger: a.logger,
 	})
+	a.router = bus.NewRouter(bus.Config{
+		Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Metrics: registry, Logger: a.logger,
+	})
+	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
+	finisher := reactions.Finisher{Handler: a.handler}
+	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
+	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})
 	if a.hand != nil {
 		a.hand.moved = func() {
 			a.opener.ClockMoved()
@@ -305,6 +316,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.opener.Run) }))
 	dues := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.dues.Run) }))
+	router := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.router.Run) }))
 	recorder := start(failed, a.unlessReadOnly(func() error { return a.demand.Run(working) }))
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
@@ -339,6 +351,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	<-projector
 	<-opener
 	<-dues
+	<-router
 	<-recorder
 	<-desk
 	stopStore()
