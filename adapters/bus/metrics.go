@@ -22,15 +22,15 @@ type metrics struct {
 func newMetrics(registry prometheus.Registerer) metrics {
 	m := metrics{
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "slotbook_reaction_latency_seconds", Help: "How long after it was recorded an event came to a consumer.",
+			Name: "slotbook_reaction_latency_seconds", Help: "How long after it was recorded an event came to a reaction.",
 			Buckets: []float64{.002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600},
-		}, []string{"consumer"}),
+		}, []string{"reaction"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slotbook_reaction_retries_total", Help: "Tries at events that had failed before.",
-		}, []string{"consumer"}),
+		}, []string{"reaction"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "slotbook_reactions_total", Help: "Events that a consumer is through with: done, or parked after many tries.",
-		}, []string{"consumer", "outcome"}),
+			Name: "slotbook_reactions_total", Help: "Events that a reaction is through with: done, or parked after many tries.",
+		}, []string{"reaction", "outcome"}),
 	}
 	if registry != nil {
 		registry.MustRegister(m.latency, m.retries, m.events)

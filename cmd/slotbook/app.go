@@ -164,6 +164,7 @@ func (a *app) react(registry *prometheus.Registry) {
 		Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Metrics: registry, Logger: a.logger,
 	})
 	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
+	registry.MustRegister(reactionStandings{a.reactions})
 	finisher := reactions.Finisher{Handler: a.handler}
 	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
 	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})
@@ -223,7 +224,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
-		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
