@@ -33,8 +33,15 @@ func TestReactionsAreOperatedFromTheCommandLine(t *testing.T) {
 	require.Eventually(t, func() bool { return on(t, url, "reactions", "parked").out == "nothing is parked\n" }, time.Minute, 50*time.Millisecond)
 
 	for _, wrong := range [][]string{
-		{"retry", "opener"}, {"discard", "opener"}, {"discard", "opener", "x", "--all"}, {"retry", "nobody", "--all"}, {"discard", "nobody", "--all"},
-		{"parked", "nobody"}, {"move", "nobody", "--to", "head"}, {"move", "opener", "--to", "there"}, {"move", "opener", "--to", "999999999"},
+		{"retry", "opener"},
+		{"discard", "opener"},
+		{"discard", "opener", "x", "--all"},
+		{"retry", "nobody", "--all"},
+		{"discard", "nobody", "--all"},
+		{"parked", "nobody"},
+		{"move", "nobody", "--to", "head"},
+		{"move", "opener", "--to", "there"},
+		{"move", "opener", "--to", "999999999"},
 	} {
 		require.Equal(t, 2, on(t, url, append([]string{"reactions"}, wrong...)...).status, "%v", wrong)
 	}
