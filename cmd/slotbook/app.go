@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -43,6 +44,7 @@ type app struct {
 	dues      *reactions.Deadlines
 	router    *bus.Router // hands events to whatever reacts
 	reactions bus.Desk    // operates what it does
+	forwarder io.Closer   // the connection to a broker; nil = there is none
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
@@ -69,6 +71,7 @@ type appConfig struct {
 	logger      *slog.Logger
 	readyLag    time.Duration      // the same as the app's
 	traces      *tracing.Decorator // makes spans; nil = nobody does
+	forward     forwarding         // to a broker; the zero value = to none
 }
 
 // newApp puts the program together. It starts nothing; [app.run] does.
@@ -105,7 +108,9 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
 	}
-	a.react(registry)
+	if err := a.react(c, registry); err != nil {
+		return err
+	}
 	a.http, err = a.api(c, registry)
 	return err
 }
@@ -152,7 +157,7 @@ func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Regi
 
 // react makes what opens days and meets deadlines, and the router of what else
 // reacts to events.
-func (a *app) react(registry *prometheus.Registry) {
+func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
 		Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
@@ -174,6 +179,9 @@ func (a *app) react(registry *prometheus.Registry) {
 			a.dues.ClockMoved()
 		}
 	}
+	var err error
+	a.forwarder, err = c.forward.add(a.router, a.logger)
+	return err
 }
 
 // models names the read models.
@@ -403,4 +411,9 @@ func start(failed chan<- error, f func() error) (done <-chan struct{}) {
 	return ended
 }
 
-func (a *app) close() { a.pool.Close() }
+func (a *app) close() {
+	if a.forwarder != nil {
+		_ = a.forwarder.Close() // what it has not confirmed is forwarded again
+	}
+	a.pool.Close()
+}
