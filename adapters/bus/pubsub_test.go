@@ -18,13 +18,10 @@ import (
 
 	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
-	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/demand"
 )
-
-func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // publisher appends raw messages through a store: as the texts of an event that
 // has some, on a stream for each payload of a topic.

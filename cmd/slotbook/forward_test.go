@@ -70,7 +70,7 @@ func TestForwardingSurvivesItsProcesses(t *testing.T) {
 			owner, other = other, owner
 		}
 		owner.kill()
-			owner = start()
+		owner = start()
 	}
 	ids := idsOf(t, url) // all processes together add a few
 	require.Eventually(t, func() bool { return standingIn(t, url, forwards).Position >= uint64(len(ids)) }, 2*time.Minute, 100*time.Millisecond)
