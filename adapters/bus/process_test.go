@@ -73,7 +73,7 @@ type told struct {
 // worker starts a process.
 func worker(t *testing.T, url, stuck string, all chan<- told) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // it is killed below
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), workerOf+"="+url, "STUCK="+stuck)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)

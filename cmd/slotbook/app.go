@@ -170,9 +170,10 @@ func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 	})
 	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
 	registry.MustRegister(reactionStandings{a.reactions})
-	finisher := reactions.Finisher{Handler: a.handler}
+	finisher, displaced := reactions.Finisher{Handler: a.handler}, reactions.Displaced{Handler: a.handler}
 	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
 	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})
+	a.router.Add(bus.Consumer{Name: "displaced", Types: displaced.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, displaced.React)})
 	if a.hand != nil {
 		a.hand.moved = func() {
 			a.opener.ClockMoved()
