@@ -16,7 +16,8 @@ import (
 const (
 	atOnce = 500                   // events that are read together
 	ahead  = 16                    // events that wait on a lane
-	gather = 10 * time.Millisecond // between two reads, at least: what comes in a stream is read together
+	most   = 10_000                // events beyond one that is not done: after a crash they come again
+	gather = 50 * time.Millisecond // between two reads, at least: what comes alone is read at once, what comes in a stream together
 	grace  = time.Second           // for what is being handled when a subscription ends
 )
 
@@ -85,6 +86,9 @@ func (f *follower) read(ctx context.Context) {
 			continue
 		}
 		for _, e := range page.Events {
+			for f.progress.beyond() >= most && ctx.Err() == nil {
+				rest(ctx, gather)
+			}
 			if !f.dispatch(ctx, delivery{e, f.progress.add(e.Position)}) {
 				return
 			}

@@ -60,6 +60,13 @@ func (p *progress) handled(x *pending) {
 	}
 }
 
+// beyond returns how many events were read from the first on that is not done.
+func (p *progress) beyond() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
 // done returns up to where everything was handled.
 func (p *progress) done() domain.Position {
 	p.mu.Lock()
