@@ -34,6 +34,7 @@ type Parked struct {
 // The refusals of those who operate reactions.
 var (
 	ErrUnknown    = domain.Refusal(domain.NotFound, "reaction.unknown", "there is no reaction of that name, or it has never run")
+	ErrRunning    = domain.Refusal(domain.Conflict, "reaction.running", "a process runs the reaction: switch it off first")
 	ErrBeyond     = domain.Refusal(domain.Invalid, "reaction.position-unknown", "a reaction goes on after a position of the log, which ends before that")
 	ErrOtherEpoch = domain.Refusal(domain.Unavailable, "reaction.other-epoch", "the checkpoint is of another epoch of the store, or beyond the end of the log: an operator has to say where to go on")
 )

@@ -468,6 +468,21 @@ func TestAConsumerThatIsMovedBackGetsEventsAgain(t *testing.T) {
 	require.Equal(t, id, next(t, got).ID, "by the process that has it")
 }
 
+func TestAConsumerThatIsForgottenIsNewWhenItRunsAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	got := make(chan eventcodec.Stored, 10)
+	id := s.append("a")
+	stop := s.run(telling(got), nil)
+	require.Equal(t, id, next(t, got).ID)
+	require.ErrorIs(t, s.desk().Forget(t.Context(), "teller"), reactions.ErrRunning)
+	stop()
+	require.NoError(t, s.desk().Forget(t.Context(), "teller"))
+	require.ErrorIs(t, s.desk().Forget(t.Context(), "teller"), reactions.ErrUnknown)
+	s.run(telling(got), nil)
+	require.Equal(t, id, next(t, got).ID)
+}
+
 func TestTwoConsumersOfOneNamePanic(t *testing.T) {
 	t.Parallel()
 	r := bus.NewRouter(bus.Config{Now: time.Now})

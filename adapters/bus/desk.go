@@ -115,6 +115,37 @@ func (d Desk) known(ctx context.Context, consumer string) error {
 	return err
 }
 
+// Forget drops the checkpoint of a consumer that is not wanted any more, and
+// what it has parked. Should it run again, it is new. Errors:
+// [reactions.ErrUnknown]; [reactions.ErrRunning].
+func (d Desk) Forget(ctx context.Context, consumer string) error {
+	return within(ctx, patience, "forget "+consumer, func(ctx context.Context) error {
+		if err := d.known(ctx, consumer); err != nil {
+			return err
+		}
+		return pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `
+				delete from slotbook.reaction_checkpoint
+				where consumer = $1 and (lease_until is null or lease_until < clock_timestamp())`, consumer)
+			if err != nil {
+				return err
+			}
+			tag, err := tx.Exec(ctx, `
+				delete from slotbook.reaction_parked
+				where consumer = $1 and not exists (select from slotbook.reaction_checkpoint c where c.consumer = $1)`, consumer)
+			if err != nil || tag.RowsAffected() > 0 {
+				return err
+			}
+			var left bool
+			err = tx.QueryRow(ctx, `select exists (select from slotbook.reaction_checkpoint where consumer = $1)`, consumer).Scan(&left)
+			if err == nil && left {
+				err = reactions.ErrRunning
+			}
+			return err
+		})
+	})
+}
+
 // Move has a consumer go on after a position, also backwards: then it gets
 // events again. Whoever runs it stops and begins anew. Errors:
 // [reactions.ErrUnknown], [reactions.ErrBeyond].

@@ -18,6 +18,7 @@ type reactionsCmd struct {
 	Retry   reactionsRetryCmd   `cmd:"" help:"Have parked events tried again by the process that runs the reaction."`
 	Discard reactionsDiscardCmd `cmd:"" help:"Forget that an event is parked: the reaction never sees it again."`
 	Move    reactionsMoveCmd    `cmd:"" help:"Have a reaction go on elsewhere in the log."`
+	Forget  reactionsForgetCmd  `cmd:"" help:"Forget a reaction that was switched off: where it was, and what it has parked."`
 }
 
 // reacting is how a reaction is doing, as the program says it.
@@ -170,6 +171,23 @@ func (c *reactionsDiscardCmd) Run(ctx context.Context, out output) error {
 			return known(err)
 		}
 		return c.say(out.out, map[string]any{"discarded": n}, func(w io.Writer) { line(w, "%d discarded", n) })
+	})
+}
+
+type reactionsForgetCmd struct {
+	operating
+	Name string `arg:"" help:"The reaction."`
+}
+
+// Run forgets.
+func (c *reactionsForgetCmd) Run(ctx context.Context, out output) error {
+	return c.open(ctx, out, func(a *app) error {
+		if err := a.reactions.Forget(ctx, c.Name); errors.Is(err, reactions.ErrRunning) {
+			return usageError{err}
+		} else if err != nil {
+			return known(err)
+		}
+		return c.say(out.out, map[string]any{"forgotten": c.Name}, func(w io.Writer) { line(w, "%s is forgotten; should it run again, it is new", c.Name) })
 	})
 }
 

@@ -41,7 +41,7 @@ func TestReactionsAreOperatedFromTheCommandLine(t *testing.T) {
 		{"parked", "nobody"},
 		{"move", "nobody", "--to", "head"},
 		{"move", "opener", "--to", "there"},
-		{"move", "opener", "--to", "999999999"},
+		{"move", "opener", "--to", "999999999"}, {"forget", "opener"}, {"forget", "nobody"},
 	} {
 		require.Equal(t, 2, on(t, url, append([]string{"reactions"}, wrong...)...).status, "%v", wrong)
 	}
@@ -52,6 +52,9 @@ func TestReactionsAreOperatedFromTheCommandLine(t *testing.T) {
 	require.Zero(t, on(t, url, "reactions", "move", "opener", "--to", "beginning").status)
 	require.Zero(t, on(t, url, "reactions", "move", "opener", "--to", "head").status)
 	require.Equal(t, reaction("opener").Head, reaction("opener").Position)
+
+	require.Contains(t, on(t, url, "reactions", "forget", "displaced").out, "is forgotten")
+	require.Empty(t, reaction("displaced").Name)
 
 	s = serve(t, "--database-url", url, "--read-only")
 	require.Empty(t, reaction("opener").Owner, "a process that only reads reacts to nothing")
