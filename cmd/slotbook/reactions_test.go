@@ -41,7 +41,9 @@ func TestReactionsAreOperatedFromTheCommandLine(t *testing.T) {
 		{"parked", "nobody"},
 		{"move", "nobody", "--to", "head"},
 		{"move", "opener", "--to", "there"},
-		{"move", "opener", "--to", "999999999"}, {"forget", "opener"}, {"forget", "nobody"},
+		{"move", "opener", "--to", "999999999"},
+		{"forget", "opener"},
+		{"forget", "nobody"},
 	} {
 		require.Equal(t, 2, on(t, url, append([]string{"reactions"}, wrong...)...).status, "%v", wrong)
 	}
