@@ -102,7 +102,7 @@ func (c Absence) cancellation() appointment.Cancel {
 
 // of returns the request of one step.
 func (c Absence) of(req Request, step string) Request {
-	return Request{Command: domain.NewID(req.Command, "absence", step), Hash: req.Hash, Actor: req.Actor}
+	return Request{Command: domain.NewID(req.Command, "absence", step), Hash: req.Hash, Actor: req.Actor, Correlation: req.Correlation, Causation: req.Causation}
 }
 
 // close blocks the period. It returns the appointments that had the slots.

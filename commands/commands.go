@@ -62,6 +62,23 @@ type Request struct {
 	Actor    string           // who asks
 	Expected *domain.Revision // the revision that the caller has seen (If-Match), or nil
 	DryRun   bool             // decide for real, store nothing
+
+	Correlation string // id of the conversation that the command belongs to; "" = it begins one
+	Causation   string // id of the event that caused the command, for reactions
+}
+
+// CausedBy returns a request for what a reaction does about an event: the same
+// for the same event, reaction and step, so that whoever sends it again changes
+// nothing.
+func CausedBy(r domain.Recorded, reaction string, step ...string) Request {
+	correlation := r.Metadata.Correlation
+	if correlation == "" {
+		correlation = r.Metadata.Command
+	}
+	return Request{
+		Command: domain.NewID(slices.Concat([]string{r.ID, reaction}, step)...), Actor: system,
+		Correlation: correlation, Causation: r.ID,
+	}
 }
 
 // Answer is what became of a command.
@@ -279,7 +296,9 @@ func last(recorded []domain.Recorded) domain.Revision {
 func stamp[E domain.Event](h *Handler, req Request, events []E) []NewEvent {
 	stamped := make([]NewEvent, len(events))
 	for i, e := range events {
-		stamped[i] = NewEvent{h.NewID(), e, domain.Metadata{Command: req.Command, Request: req.Hash, Actor: req.Actor}}
+		stamped[i] = NewEvent{h.NewID(), e, domain.Metadata{
+			Command: req.Command, Request: req.Hash, Actor: req.Actor, Correlation: req.Correlation, Causation: req.Causation,
+		}}
 	}
 	return stamped
 }

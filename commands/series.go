@@ -154,7 +154,7 @@ func (h *Handler) bookDate(ctx context.Context, req Request, b SeriesBooking, da
 
 // on names the command's part on a day. No command does the same thing twice.
 func (r Request) on(day domain.Day) Request {
-	return Request{Command: domain.NewID(r.Command, string(day)), Actor: r.Actor, DryRun: r.DryRun}
+	return Request{Command: domain.NewID(r.Command, string(day)), Actor: r.Actor, DryRun: r.DryRun, Correlation: r.Correlation, Causation: r.Causation}
 }
 
 // Series returns a series as its stream says. Errors: [series.ErrNotFound].

@@ -18,16 +18,8 @@ import (
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
-// Log is the event store as a reaction follows it.
-type Log interface {
-	ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error)
-	Head(ctx context.Context) (domain.Position, error)
-	Wait(ctx context.Context, after domain.Position) error
-}
-
 // OpenerConfig configures an opener.
 type OpenerConfig struct {
-	Log           Log
 	Handler       *commands.Handler
 	Practitioners func(ctx context.Context) ([]domain.PractitionerID, error) // everybody who may have a schedule
 	Settled       Settled                                                    // nil = it is remembered as long as the opener
@@ -62,8 +54,8 @@ func (r remembered) Settle(_ context.Context, settled map[domain.PractitionerID]
 
 // Opener keeps the days open that schedules reach:
 //
-//	slot.released of a withdrawn slot --> open what waited for its time
-//	clinic.calendar-set --> have the schedules there adopt it
+//	slot.released of a withdrawn slot --> open what waited for its time ([Opener.React])
+//	clinic.calendar-set --> have the schedules there adopt it ([Opener.React])
 //	a clinic's day ends, the process starts, at least every 15 minutes --> open the days that the horizons reach by now
 //
 // Nothing depends on its being punctual or alone: what it missed, the next
@@ -90,16 +82,10 @@ func NewOpener(c OpenerConfig) *Opener {
 
 // Run keeps days open until ctx ends. It returns nil then.
 func (o *Opener) Run(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		o.follow(ctx)
-	}()
 	for ctx.Err() == nil {
 		o.Look(ctx)
 		o.restUntilDue(ctx)
 	}
-	<-done
 	return nil
 }
 
@@ -220,53 +206,27 @@ func (o *Opener) lookAt(ctx context.Context, ids []domain.PractitionerID) (slots
 	return slots, o.Settled.Settle(ctx, settled)
 }
 
-// follow opens what waited for a slot that is released from now on, and has a
-// look when a clinic's calendar or the end of a day is news.
-func (o *Opener) follow(ctx context.Context) {
-	var at domain.Position
-	for started := false; ctx.Err() == nil; {
-		var err error
-		if started {
-			at, err = o.next(ctx, at)
-		} else {
-			at, err = o.Log.Head(ctx)
-			started = err == nil
-		}
-		if err != nil {
-			o.failed(ctx, err)
-			rest(ctx, time.Second) // a store that is away is not asked in a loop
-		}
+// Wants returns the types of events that [Opener.React] reacts to.
+func (o *Opener) Wants() []string {
+	return []string{
+		slot.Released{}.EventType(), clinic.CalendarSet{}.EventType(), clinic.Changed{}.EventType(), clinic.WasClosed{}.EventType(), schedule.WasSet{}.EventType(),
 	}
 }
 
-// gather is how long events are gathered before they are read: nothing that
-// waits for a release waits for milliseconds.
-const gather = 200 * time.Millisecond
-
-func (o *Opener) next(ctx context.Context, at domain.Position) (domain.Position, error) {
-	if err := o.Log.Wait(ctx, at); err != nil {
-		return at, err
+// React opens what waited for a slot that is released, and has [Opener.Run] look
+// when a clinic's calendar or the end of a day is news. It is called with the
+// events of the log as they are recorded. Errors: those of
+// [commands.Handler.OpenDays].
+func (o *Opener) React(ctx context.Context, r domain.Recorded) error {
+	switch e := r.Event.(type) {
+	case slot.Released:
+		return o.released(ctx, r, e)
+	case clinic.CalendarSet, clinic.Changed, clinic.WasClosed:
+		o.lookBy(o.Handler.Now())
+	case schedule.WasSet: // its command opens the days of today
+		o.lookBy(schedule.Evolve(schedule.State{}, e).NextDay(o.Handler.Now()))
 	}
-	rest(ctx, gather)
-	page, err := o.Log.ReadAll(ctx, at, domain.Filter{Types: []string{
-		slot.Released{}.EventType(), clinic.CalendarSet{}.EventType(), clinic.Changed{}.EventType(), clinic.WasClosed{}.EventType(), schedule.WasSet{}.EventType(),
-	}}, 500)
-	if err != nil {
-		return at, err
-	}
-	for _, r := range page.Events {
-		switch e := r.Event.(type) {
-		case slot.Released:
-			if err := o.released(ctx, r, e); err != nil {
-				o.failed(ctx, err) // the next look finds what waits
-			}
-		case clinic.CalendarSet, clinic.Changed, clinic.WasClosed:
-			o.lookBy(o.Handler.Now())
-		case schedule.WasSet: // its command opens the days of today
-			o.lookBy(schedule.Evolve(schedule.State{}, e).NextDay(o.Handler.Now()))
-		}
-	}
-	return page.Next, nil
+	return nil
 }
 
 func (o *Opener) released(ctx context.Context, r domain.Recorded, e slot.Released) error {
@@ -274,8 +234,7 @@ func (o *Opener) released(ctx context.Context, r domain.Recorded, e slot.Release
 	if err != nil || !now.State.Withdrawn {
 		return err
 	}
-	req := commands.Request{Command: domain.NewID(r.ID, "opener"), Actor: "system"}
-	_, err = o.Handler.OpenDays(ctx, req, e.Practitioner)
+	_, err = o.Handler.OpenDays(ctx, commands.CausedBy(r, "opener"), e.Practitioner)
 	return err
 }
 
@@ -283,15 +242,5 @@ func (o *Opener) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		o.lookBy(o.Handler.Now().Add(afterFailure))
 		o.Logger.WarnContext(ctx, "days not opened; the next look finds them", "error", err)
-	}
-}
-
-// rest waits, or until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

@@ -41,7 +41,7 @@ func practice(t *testing.T, minutes int) (*commands.Handler, *memory.Store) {
 	t.Helper()
 	store := newStore()
 	h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", minutes)
-	run(t, opener(store, h))
+	run(t, store, opener(h))
 	return h, store
 }
 
@@ -64,23 +64,54 @@ func staffed(t *testing.T, h *commands.Handler, zone string, minutes int) *comma
 	return h
 }
 
-func opener(log reactions.Log, h *commands.Handler) reactions.OpenerConfig {
+func opener(h *commands.Handler) reactions.OpenerConfig {
 	return reactions.OpenerConfig{
-		Log: log, Handler: h, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Handler: h, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Practitioners: func(context.Context) ([]domain.PractitionerID, error) { return []domain.PractitionerID{silva}, nil },
 	}
 }
 
-// run runs an opener until the test ends.
-func run(t *testing.T, c reactions.OpenerConfig) {
+// run runs an opener until the test ends, and tells it what is recorded.
+func run(t *testing.T, log follower, c reactions.OpenerConfig) {
 	t.Helper()
 	running, stop := context.WithCancel(context.Background())
 	stopped := make(chan error)
-	go func() { stopped <- reactions.NewOpener(c).Run(running) }()
+	o := reactions.NewOpener(c)
+	go func() { stopped <- o.Run(running) }()
+	go func() { stopped <- follow(running, log, o.Wants(), o.React) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-stopped)
+		require.NoError(t, <-stopped)
 	})
+}
+
+// follower is a log that can be followed.
+type follower interface {
+	ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error)
+	Head(ctx context.Context) (domain.Position, error)
+	Wait(ctx context.Context, after domain.Position) error
+}
+
+// follow hands what is recorded from now on to a reaction, until ctx ends.
+func follow(ctx context.Context, log follower, types []string, react func(context.Context, domain.Recorded) error) error {
+	at, err := log.Head(ctx)
+	for err == nil {
+		if log.Wait(ctx, at) != nil {
+			return nil
+		}
+		var page domain.Page
+		if page, err = log.ReadAll(ctx, at, domain.Filter{Types: types}, 100); err != nil {
+			return err
+		}
+		for _, r := range page.Events {
+			for react(ctx, r) != nil && ctx.Err() == nil {
+				time.Sleep(time.Second) // virtual
+			}
+		}
+		at = page.Next
+	}
+	return err
 }
 
 func set(t *testing.T, h *commands.Handler, minutes int) commands.Opening {
@@ -144,9 +175,9 @@ func TestADayIsOpenedTheMomentAnotherEndsAtItsClinic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore()
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "Asia/Kolkata", 60)
-		c := opener(store, h)
+		c := opener(h)
 		c.Every = aYear
-		run(t, c)
+		run(t, store, c)
 		synctest.Wait()
 		before := len(opened(t, store))
 		time.Sleep(18*time.Hour + 30*time.Minute - time.Second) // virtual: it is a second before midnight in Kolkata
@@ -166,9 +197,9 @@ func TestAPatternSetInAnEarlierZoneIsNotLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore()
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "Pacific/Niue", 60)
-		c := opener(store, h)
+		c := opener(h)
 		c.Every = aYear
-		run(t, c)
+		run(t, store, c)
 		time.Sleep(time.Minute)
 		_, err := h.SetClinicCalendar(t.Context(), request(), sunrise, clinic.SetCalendar{Zone: "Asia/Kolkata"})
 		require.NoError(t, err)
@@ -189,7 +220,7 @@ func TestAProcessThatSleptForDaysCatchesUpWithOneLook(t *testing.T) {
 		var asleep atomic.Int64 // while the machine sleeps, its timers do too
 		now := func() time.Time { return time.Now().Add(time.Duration(asleep.Load())) }
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: now, NewID: uuid.NewString}), "UTC", 60)
-		run(t, opener(store, h))
+		run(t, store, opener(h))
 		synctest.Wait()
 		asleep.Store(int64(5 * 24 * time.Hour))
 		time.Sleep(15 * time.Minute)
@@ -219,8 +250,8 @@ func TestALookThatFindsNothingAppendsNothingAndLoadsNoDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &counting{Store: newStore()}
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
-		c := opener(store.Store, h)
-		run(t, c)
+		c := opener(h)
+		run(t, store, c)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		loads, appends := store.loads.Load(), store.appends.Load()
@@ -268,7 +299,7 @@ func TestACalendarSetWhileNobodyWatchedIsAdoptedAtTheStart(t *testing.T) {
 			Calendar: domain.Calendar{Hours: []domain.Hours{{Weekday: int(time.Now().Weekday()), From: 9 * 60, To: 10 * 60}}},
 		})
 		require.NoError(t, err)
-		run(t, opener(store, h))
+		run(t, store, opener(h))
 		synctest.Wait()
 		var free int
 		for _, s := range opened(t, store) {
@@ -285,7 +316,7 @@ func TestALookThatFailsIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore()
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
-		c := opener(store, h)
+		c := opener(h)
 		list, asked := c.Practitioners, 0
 		c.Practitioners = func(ctx context.Context) ([]domain.PractitionerID, error) {
 			if asked++; asked == 1 {
@@ -293,7 +324,7 @@ func TestALookThatFailsIsMadeAgain(t *testing.T) {
 			}
 			return list(ctx)
 		}
-		run(t, c)
+		run(t, store, c)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Equal(t, 2, asked)
@@ -305,7 +336,7 @@ func TestWhatOneProcessHasSettledAnotherDoesNotLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &counting{Store: newStore()}
 		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
-		c := opener(store.Store, h)
+		c := opener(h)
 		c.Settled = shared{}
 		reactions.NewOpener(c).Look(t.Context())
 		loads, appends := store.loads.Load(), store.appends.Load()

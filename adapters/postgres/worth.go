@@ -30,6 +30,8 @@ func Worths() map[string]Worth {
 		"schema_version":        Noted,
 		"deadline_attempt":      Operational, // the read model due says what is due
 		"schedule_settled":      Operational,
+		"reaction_checkpoint":   Operational, // of one epoch: a restore begins another
+		"reaction_parked":       Operational,
 		"projection_checkpoint": Derived,
 		"projection_parked":     Derived,
 	}

@@ -64,6 +64,7 @@ func groups() []group {
 		{"appends", []string{rowAppends, rowAppendsAlone}, measureAppends},
 		{"snapshot", []string{rowSnapshot}, measureSnapshot},
 		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measureBookings},
+		{"reactions", []string{rowReaction50, rowReaction99}, measureReactions},
 		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
 		{"noon", noonRows(), measureNoon},
 		{"opening", []string{rowOpening, rowOpeningAgain}, measureOpening},
@@ -230,12 +231,13 @@ func (b *bench) header(ctx context.Context) error {
 	_, err = fmt.Fprintf(b.out, `PostgreSQL %s (fsync and synchronous_commit on), %s, %d processors; %d rounds
   appends      events of about 300 B on streams of their own, runs of %v; snapshot open for %v
   bookings     runs of at most %d bookings and %v, each with a slot, a patient and a key of its own; open loop of %v
+  reactions    one consumer with 8 lanes; %d events/s in an open loop
   projections  %s
   noon         %s; %d bookings/s meanwhile
   opening      %d days of %d practitioners, %d slots a day
   queries      of %v; %d clients
   crowd        %v
-`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, historyOf(b.days), historyOf(b.noon), noonPace, openedDays, b.openers, slotsPerDay,
+`, version, runtime.Version(), runtime.NumCPU(), b.rounds, b.appending, b.held, b.bookings, b.booking, b.pacing, reactingPace, historyOf(b.days), historyOf(b.noon), noonPace, openedDays, b.openers, slotsPerDay,
 		b.load, askers, b.crowd)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
@@ -60,7 +61,7 @@ func (a *asking) handler() (http.Handler, error) {
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine), Projections: operations.New(operations.Config{Engine: a.engine, Now: time.Now}),
 		Live:     projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: loadedAt}),
 		Streams:  httpapi.StreamConfig{Now: time.Now},
-		Pictures: noPictures{}, Events: a.store, Head: a.store.Head, Past: a.store, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),
+		Pictures: noPictures{}, Reactions: bus.Desk{Pool: a.pool, Log: a.store}, Events: a.store, Head: a.store.Head, Past: a.store, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),
 	})
 }
 

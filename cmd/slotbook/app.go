@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/picture"
@@ -40,6 +42,9 @@ type app struct {
 	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
+	router    *bus.Router // hands events to whatever reacts
+	reactions bus.Desk    // operates what it does
+	forwarder io.Closer   // the connection to a broker; nil = there is none
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
@@ -66,6 +71,7 @@ type appConfig struct {
 	logger      *slog.Logger
 	readyLag    time.Duration      // the same as the app's
 	traces      *tracing.Decorator // makes spans; nil = nobody does
+	forward     forwarding         // to a broker; the zero value = to none
 }
 
 // newApp puts the program together. It starts nothing; [app.run] does.
@@ -102,7 +108,9 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 	if err := a.engine.Prepare(ctx); err != nil {
 		return err
 	}
-	a.react(registry)
+	if err := a.react(c, registry); err != nil {
+		return err
+	}
 	a.http, err = a.api(c, registry)
 	return err
 }
@@ -147,21 +155,34 @@ func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Regi
 	a.handler, a.engine = commands.New(handling), engine.New(keeping)
 }
 
-// react makes what opens days and meets deadlines.
-func (a *app) react(registry *prometheus.Registry) {
+// react makes what opens days and meets deadlines, and the router of what else
+// reacts to events.
+func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
-		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
+		Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
 	})
 	a.dues = reactions.NewDeadlines(reactions.DeadlinesConfig{
 		Due: a.due, Attempts: postgres.NewDeadlines(a.pool), Handler: a.handler, Now: time.Now,
 		Tried: tried(registry), Logger: a.logger,
 	})
+	a.router = bus.NewRouter(bus.Config{
+		Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Metrics: registry, Logger: a.logger,
+	})
+	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
+	registry.MustRegister(reactionStandings{a.reactions})
+	finisher, displaced := reactions.Finisher{Handler: a.handler}, reactions.Displaced{Handler: a.handler}
+	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
+	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})
+	a.router.Add(bus.Consumer{Name: "displaced", Types: displaced.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, displaced.React)})
 	if a.hand != nil {
 		a.hand.moved = func() {
 			a.opener.ClockMoved()
 			a.dues.ClockMoved()
 		}
 	}
+	var err error
+	a.forwarder, err = c.forward.add(a.router, a.logger)
+	return err
 }
 
 // models names the read models.
@@ -212,7 +233,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
-		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
@@ -305,6 +326,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.opener.Run) }))
 	dues := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.dues.Run) }))
+	router := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.router.Run) }))
 	recorder := start(failed, a.unlessReadOnly(func() error { return a.demand.Run(working) }))
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
@@ -339,6 +361,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	<-projector
 	<-opener
 	<-dues
+	<-router
 	<-recorder
 	<-desk
 	stopStore()
@@ -389,4 +412,9 @@ func start(failed chan<- error, f func() error) (done <-chan struct{}) {
 	return ended
 }
 
-func (a *app) close() { a.pool.Close() }
+func (a *app) close() {
+	if a.forwarder != nil {
+		_ = a.forwarder.Close() // what it has not confirmed is forwarded again
+	}
+	a.pool.Close()
+}

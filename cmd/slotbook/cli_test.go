@@ -70,6 +70,8 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 		{"a manual clock of real data", []string{"serve", "--clock", "manual"}, "it goes with --demo"},
 		{"an endpoint of traces that is none", []string{"serve", "--otlp-endpoint", "collector:4318"}, "--otlp-endpoint"},
 		{"an endpoint of traces with a password", []string{"serve", "--otlp-endpoint", "https://ana:secret@collector"}, "no address such as"},
+		{"a broker that is none", []string{"serve", "--forward-to", "broker:4222"}, "--forward-to: a broker is nats://"},
+		{"a topic that is none", []string{"serve", "--forward-to", "nats://broker", "--forward-topic", "a b"}, "no name of a topic"},
 		{"a time to wait below zero", []string{"serve", "--ready-lag=-1s"}, "--ready-lag"},
 		{"another clock", []string{"serve", "--demo", "--clock", "sun"}, "--clock"},
 		{"a data folder of another major version", []string{"migrate", "--data-dir", other}, "9.6"},

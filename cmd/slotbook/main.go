@@ -5,6 +5,7 @@
 //	slotbook migrate      bring the database to this program's schema
 //	slotbook audit        prove from the log that nobody got the same time twice
 //	slotbook projections  read models: status, rebuild, verify, roll back
+//	slotbook reactions    what reacts to events: how far it is, what it could not handle
 //	slotbook asof         a read model as it was
 //	slotbook diff         what has changed in a read model between two positions or times
 //	slotbook whatif       what would have come of a period under other terms
@@ -42,6 +43,7 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the schema that this program needs."`
 	Audit       auditCmd       `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
 	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
+	Reactions   reactionsCmd   `cmd:"" help:"What reacts to events: list, parked, retry, discard, move, forget."`
 	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log or a time, one JSON object a row."`
 	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log, or two times."`
 	WhatIf      whatIfCmd      `cmd:"" name:"whatif" help:"Replay what was wanted in a period under other terms, beside what really came of it."`

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
@@ -122,6 +123,36 @@ func collect(s engine.Status, tell func(d *prometheus.Desc, value float64, label
 	if next := s.Next; next != nil {
 		tell(rebuildLeft, float64(max(s.Head, next.Position)-next.Position))
 		tell(rebuildGoing, gauge(next.Running))
+	}
+}
+
+// reactionStandings collects how the reactions are doing, when it is asked.
+type reactionStandings struct{ desk bus.Desk }
+
+var (
+	reactionLag     = prometheus.NewDesc("slotbook_reaction_lag_events", "Positions between where a reaction is and the last event.", []string{"reaction"}, nil)
+	reactionParked  = prometheus.NewDesc("slotbook_reaction_parked", "Events that a reaction could not handle, however often it tried.", []string{"reaction"}, nil)
+	reactionRunning = prometheus.NewDesc("slotbook_reaction_running", "1 while a process runs a reaction, whichever, else 0.", []string{"reaction"}, nil)
+)
+
+// Describe names the metrics.
+func (reactionStandings) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{reactionLag, reactionParked, reactionRunning} {
+		ch <- d
+	}
+}
+
+// Collect asks the database. While it is away there is nothing to tell.
+func (c reactionStandings) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	all, _ := c.desk.List(ctx) // see above
+	for _, s := range all {
+		for d, value := range map[*prometheus.Desc]float64{
+			reactionLag: float64(s.Head - min(s.Head, s.Position)), reactionParked: float64(s.Parked), reactionRunning: gauge(s.Owner != ""),
+		} {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Name)
+		}
 	}
 }
 
