@@ -122,6 +122,7 @@ type Set struct {
 	Wish     domain.WishID   // of the waiting list, for which it is or was offered
 	WasLive  bool            // it is, or was once
 	Released bool            // it was given back
+	Lapsed   bool            // nobody has decided it in time
 }
 
 // Change is the last change of status that can be undone.
@@ -288,7 +289,7 @@ func Evolve(s State, e Event) State {
 	case WasRefused:
 		s = s.died(e.Set)
 	case HasLapsed:
-		s = s.died(e.Set)
+		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Lapsed = true })
 	case WasReleased:
 		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Released = true })
 	case WasDeclined:

@@ -175,7 +175,7 @@ func (t Terms) check() error {
 }
 
 func (t Terms) checkOffers() error {
-	from, until := said(t.OffersFrom, defaultOffersFrom), said(t.OffersUntil, defaultOffersUntil)
+	from, until := said(t.OffersFrom, 0), said(t.OffersUntil, midnight) // who says one of them leaves the other to a weaker scope
 	if !within(t.OfferTime, 1, year) || !within(t.OffersFrom, 0, midnight) || !within(t.OffersUntil, 0, midnight) || from >= until {
 		return ErrOffers
 	}

@@ -68,7 +68,7 @@ func TestBounds(t *testing.T) {
 		"an offer lasts a minute at least":                         {OfferTime: new(0)},
 		"an offer lasts a year at most":                            {OfferTime: new(year + 1)},
 		"waking hours begin before they end":                       {OffersFrom: new(600), OffersUntil: new(600)},
-		"waking hours begin before they end by default":            {OffersFrom: new(20 * 60)},
+		"waking hours do not begin at midnight's end":              {OffersFrom: new(24 * 60)},
 		"waking hours begin at midnight at the earliest":           {OffersFrom: new(-1)},
 		"waking hours end at the midnight that follows, at latest": {OffersUntil: new(24*60 + 1)},
 	} {

@@ -53,6 +53,14 @@ const (
 	NoLonger   End = "nothing-to-bring-forward"
 )
 
+// How an offer ended, other than by being booked; "" is that the patient never had
+// it: a process died while it was made, or somebody else was faster.
+const (
+	Declined    = "declined"
+	Lapsed      = "lapsed"
+	NotApproved = "not-approved"
+)
+
 // Offer is what a wish is offered. An offer is one set of an appointment's
 // claims.
 type Offer struct {
@@ -90,13 +98,13 @@ type (
 	Claim struct {
 		Offer     Offer
 		Accepting bool
-		Fates     claim.Fates // of foreign claims, as far as looked up
-		Ends      map[claim.Claim]string
+		Fates     claim.Fates            // of foreign claims, as far as looked up
+		Ends      map[claim.Claim]string // how dead ones ended, as in Release
 	}
 	// Release says that what was offered is offered no more.
 	Release struct {
 		Claim claim.Claim
-		Why   string // "declined" or "lapsed", or "" for what came to nothing otherwise
+		Why   string // [Declined], [Lapsed], [NotApproved] or ""
 	}
 	// Skip notes by which rule a free slot passed the patient over.
 	Skip struct {
@@ -155,7 +163,7 @@ type (
 		Wish    domain.WishID    `json:"wish"`
 		Patient domain.PatientID `json:"patient"`
 		Offer
-		Why string `json:"why,omitempty"` // "declined" or "lapsed"; absent = it came to nothing otherwise
+		Why string `json:"why,omitempty"` // "declined", "lapsed" or "not-approved"; absent = they never had it
 	}
 	// WasSkipped says by which rule a free slot passed the patient over.
 	WasSkipped struct {
@@ -339,6 +347,9 @@ func Evolve(s State, e Event) State {
 		s.Status = Accepted
 	case HasPassed:
 		s.Offer = Offer{}
+		if e.Why == "" {
+			s.Had = slices.DeleteFunc(slices.Clone(s.Had), func(id domain.SlotID) bool { return id == e.Slot })
+		}
 		if s.Status != Ended {
 			s.Status = Waiting
 		}

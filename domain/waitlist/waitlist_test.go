@@ -91,6 +91,13 @@ func TestOffers(t *testing.T) {
 	t.Run("come one at a time while the first is open", spec.Given(joined, offered).When(pending).ThenRefuse(waitlist.ErrHasOffer))
 	t.Run("follow one another once the first is dead", spec.Given(joined, offered).When(dead).Then(declined, nextOffered))
 	t.Run("may come again after they were passed on", spec.Given(joined, offered, declined).When(another).Then(nextOffered))
+	t.Run("of what they had are not declined twice", func(t *testing.T) {
+		t.Parallel()
+		had := domain.Fold(waitlist.Evolve, waitlist.State{}, []waitlist.Event{joined, offered, declined}...)
+		require.Equal(t, []domain.SlotID{"s"}, had.Had)
+		never := domain.Fold(waitlist.Evolve, waitlist.State{}, []waitlist.Event{joined, offered, waitlist.HasPassed{Wish: "w", Offer: offer}}...)
+		require.Empty(t, never.Had, "what came to nothing may be offered again")
+	})
 	t.Run("do not go to who has left", spec.Given(joined, left).When(claims).ThenRefuse(waitlist.ErrEnded))
 	t.Run("do not go to who never came", spec.Given().When(claims).ThenRefuse(waitlist.ErrNotFound))
 	t.Run("do not go to who has accepted one", spec.Given(joined, offered, accepted).When(another).ThenRefuse(waitlist.ErrHasOffer))
