@@ -119,10 +119,11 @@ func (a arbiter) takeTime(recorded []domain.Recorded, fates claim.Fates) ([]doma
 }
 
 // count counts the visit; what is counted as a hold is no longer once it is
-// booked or requested.
+// booked or requested. What is counted as an offer is left: until it is booked it
+// is the patient's only one, and then the claim counts for nothing.
 func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
 	q, _ := quota.Parse(a.stream)
-	if q.Rule == quota.Holds && !a.hold || q.Rule == quota.Offers && !a.offer {
+	if q.Rule == quota.Holds && !a.hold {
 		return release(a.stream, recorded, a.claim, "")
 	}
 	state := domain.Replay(quota.Evolve, quota.State{}, recorded)

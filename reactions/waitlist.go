@@ -1,0 +1,163 @@
+package reactions
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/patient"
+	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/waitlist"
+)
+
+// Line knows who waits. What it answers reflects at least the position that it
+// is asked for; it may know less than what has happened since, since whatever is
+// decided is decided on the streams.
+type Line interface {
+	// Line returns who waits for what is free: who joined first comes first.
+	Line(ctx context.Context, free waitlist.Free, least domain.Position) ([]domain.WishID, error)
+	// OfPatient returns the wishes of a patient that have not ended.
+	OfPatient(ctx context.Context, id domain.PatientID, least domain.Position) ([]domain.WishID, error)
+}
+
+// WaitlistConfig configures the reactions of the waiting list.
+type WaitlistConfig struct {
+	Log     Log               // for Run; nil where somebody else brings the events
+	Handler *commands.Handler // its clock is business time
+	Line    Line
+	Offered func(domain.OfferID) // is told of every offer; nil = nobody
+	Logger  *slog.Logger
+}
+
+// Waitlist offers what has become free to who waits for it:
+//
+//	slot.released   -> the first in line who may have it is offered it
+//	patient.merged  -> the wishes of the duplicate are those of who is kept
+//
+// An offer that is declined or lapses releases its slot, which comes here as any
+// other release does: so it is passed on, and so is what a swap frees.
+type Waitlist struct{ WaitlistConfig }
+
+// NewWaitlist returns the reactions of the waiting list.
+func NewWaitlist(c WaitlistConfig) *Waitlist {
+	if c.Offered == nil {
+		c.Offered = func(domain.OfferID) {}
+	}
+	return &Waitlist{c}
+}
+
+// Types returns the types of the events that [Waitlist.Handle] reacts to.
+func (*Waitlist) Types() []string {
+	return []string{slot.Released{}.EventType(), patient.Merged{}.EventType()}
+}
+
+// Handle reacts to one event. It may be handed the same event again, at any time
+// and in several processes at once: what it has done it finds done. An error says
+// that the event is to be handed over again.
+func (w *Waitlist) Handle(ctx context.Context, r domain.Recorded) error {
+	switch e := r.Event.(type) {
+	case slot.Released:
+		_, err := w.Freed(ctx, r.ID, e.Slot, r.Position)
+		return err
+	case patient.Merged:
+		return w.merged(ctx, r, e.Patient)
+	}
+	return nil
+}
+
+// Freed offers a slot that has become free to the first in line who may have it,
+// and notes of those before them why they are passed over. The cause is the id of
+// the event that freed it, and the line is as of that event's position at least.
+// It returns the offer, "" when nobody waits or the slot is free no more.
+func (w *Waitlist) Freed(ctx context.Context, cause string, id domain.SlotID, at domain.Position) (domain.OfferID, error) {
+	free, any, err := w.Handler.Freed(ctx, id)
+	if errors.Is(err, schedule.ErrSlotGone) {
+		return "", nil
+	}
+	if err != nil || !any {
+		return "", err
+	}
+	line, err := w.Line.Line(ctx, free, at)
+	if err != nil || len(line) == 0 {
+		return "", err
+	}
+	offer, err := w.Handler.OfferRound(ctx, commands.Round{Free: free, Cause: cause, Line: line})
+	if offer != "" {
+		w.Offered(offer)
+	}
+	return offer, err
+}
+
+// merged moves the wishes of a patient who is somebody else's duplicate.
+func (w *Waitlist) merged(ctx context.Context, r domain.Recorded, id domain.PatientID) error {
+	wishes, err := w.Line.OfPatient(ctx, id, r.Position)
+	for _, wish := range wishes {
+		req := commands.Request{Command: domain.NewID(r.ID, "waitlist", string(wish)), Actor: "system"}
+		if _, failed := w.Handler.MoveWish(ctx, req, wish); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
+	return err
+}
+
+const (
+	tries      = 5           // at one event, by Run
+	afterTry   = time.Second // between two
+	pageOfLine = 200         // events that are read together
+)
+
+// Run reacts to what happens from now on, until ctx ends. It returns nil then. What
+// happens while no process runs stays free for everybody: it keeps no checkpoint.
+func (w *Waitlist) Run(ctx context.Context) error {
+	var at domain.Position
+	for started := false; ctx.Err() == nil; {
+		var err error
+		if started {
+			at, err = w.next(ctx, at)
+		} else {
+			at, err = w.Log.Head(ctx)
+			started = err == nil
+		}
+		if err != nil {
+			w.failed(ctx, err)
+			rest(ctx, afterTry) // a store that is away is not asked in a loop
+		}
+	}
+	return nil
+}
+
+func (w *Waitlist) next(ctx context.Context, at domain.Position) (domain.Position, error) {
+	if err := w.Log.Wait(ctx, at); err != nil {
+		return at, err
+	}
+	page, err := w.Log.ReadAll(ctx, at, domain.Filter{Types: w.Types()}, pageOfLine)
+	if err != nil {
+		return at, err
+	}
+	for _, r := range page.Events {
+		w.try(ctx, r)
+	}
+	return page.Next, nil
+}
+
+// try reacts to an event, several times if it has to.
+func (w *Waitlist) try(ctx context.Context, r domain.Recorded) {
+	for range tries {
+		err := w.Handle(ctx, r)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		w.failed(ctx, err)
+		rest(ctx, afterTry)
+	}
+}
+
+func (w *Waitlist) failed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		w.Logger.WarnContext(ctx, "what is free is not offered yet", "error", err)
+	}
+}
