@@ -8,6 +8,7 @@ import (
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/slot"
@@ -37,6 +38,7 @@ type WaitlistConfig struct {
 //
 //	slot.released   -> the first in line who may have it is offered it
 //	patient.merged  -> the wishes of the duplicate are those of who is kept
+//	a set of claims ended, where the store takes one stream at a time -> what it still holds is released
 //
 // An offer that is declined or lapses releases its slot, which comes here as any
 // other release does: so it is passed on, and so is what a swap frees.
@@ -52,7 +54,13 @@ func NewWaitlist(c WaitlistConfig) *Waitlist {
 
 // Types returns the types of the events that [Waitlist.Handle] reacts to.
 func (*Waitlist) Types() []string {
-	return []string{slot.Released{}.EventType(), patient.Merged{}.EventType()}
+	types := []string{slot.Released{}.EventType(), patient.Merged{}.EventType()}
+	for _, e := range []domain.Event{
+		appointment.WasBooked{}, appointment.WasReleased{}, appointment.HasLapsed{}, appointment.WasRefused{}, appointment.WasDeclined{}, appointment.WasCancelled{},
+	} {
+		types = append(types, e.EventType())
+	}
+	return types
 }
 
 // Handle reacts to one event. It may be handed the same event again, at any time
@@ -65,6 +73,9 @@ func (w *Waitlist) Handle(ctx context.Context, r domain.Recorded) error {
 		return err
 	case patient.Merged:
 		return w.merged(ctx, r, e.Patient)
+	case appointment.Event:
+		visit, _ := appointment.Of(e)
+		return w.Handler.Tidy(ctx, commands.Request{Command: domain.NewID(r.ID, "tidy"), Actor: "system"}, visit.Appointment)
 	}
 	return nil
 }
