@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +25,13 @@ var ErrNotEarlier = domain.Refusal(domain.Refused, "waitlist.not-earlier", "what
 // OfferOf returns the id of what one set of an appointment's claims offers.
 func OfferOf(id domain.AppointmentID, set int) domain.OfferID {
 	return domain.OfferID(string(id) + "." + strconv.Itoa(set))
+}
+
+// SetOf returns which set of its appointment an offer is, 0 when there is none of
+// that id.
+func SetOf(id domain.OfferID) int {
+	_, n := offered(id)
+	return n
 }
 
 // offered returns which set of which appointment an offer is; set 0 when there is
@@ -307,6 +313,7 @@ const (
 	OfferAccepted  OfferState = "accepted"
 	OfferDeclined  OfferState = "declined"
 	OfferLapsed    OfferState = "lapsed"
+	OfferRefused   OfferState = "not-approved"
 	OfferWithdrawn OfferState = "withdrawn" // its appointment has ended otherwise
 )
 
@@ -317,6 +324,8 @@ func StateOfOffer(s appointment.Set, at time.Time) OfferState {
 		return OfferAccepted
 	case s.Released:
 		return OfferDeclined
+	case s.Phase == appointment.OnRequest:
+		return OfferRefused
 	case s.Lapsed || s.Fate == claim.Pending && !at.Before(s.Deadline):
 		return OfferLapsed
 	case s.Fate == claim.Pending:
@@ -388,6 +397,3 @@ func (h *Handler) DeclineOffer(ctx context.Context, req Request, id domain.Offer
 		return appointment.DeclineOffer{Set: n, At: h.now()}, nil
 	})
 }
-
-// String names an offer in logs.
-func (r Round) String() string { return fmt.Sprintf("slot %s freed by %s", r.Slot, r.Cause) }

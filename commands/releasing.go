@@ -117,8 +117,10 @@ func endOf(s appointment.Set) string {
 		return waitlist.NotApproved
 	case s.Lapsed:
 		return waitlist.Lapsed
+	case s.Released:
+		return waitlist.Declined
 	}
-	return waitlist.Declined // or cancelled
+	return waitlist.Withdrawn
 }
 
 // owed returns the streams that dead sets may have claims on.

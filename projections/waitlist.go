@@ -231,11 +231,11 @@ type Waiting struct {
 	OfferSet int
 	Until    time.Time // when what is offered ends; zero when nothing is
 	Revision domain.Revision
-	place    int64
+	Place    int64 // the position at which the patient joined
 }
 
 // Cursor returns the wish's place in a list.
-func (w Waiting) Cursor() PlaceCursor { return PlaceCursor{w.place} }
+func (w Waiting) Cursor() PlaceCursor { return PlaceCursor{w.Place} }
 
 // WishFilter says which wishes a list has; zero fields do not narrow it.
 type WishFilter struct {
@@ -350,7 +350,7 @@ func (row wishRow) shown() (Waiting, error) {
 			Clinics: row.Clinics, Town: row.Town, District: row.District, Earliest: row.Earliest, Latest: row.Latest, Appointment: row.Appointment,
 		},
 		Status: row.Status, End: row.Ended, Since: row.Since.UTC(), Expires: row.Expires.UTC(), OfferOf: row.OfferOf, OfferSet: row.OfferSet,
-		Until: row.Until.UTC(), Revision: row.Revision, place: row.Place,
+		Until: row.Until.UTC(), Revision: row.Revision, Place: row.Place,
 	}
 	if row.Times == "" {
 		return w, nil

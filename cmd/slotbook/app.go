@@ -40,6 +40,7 @@ type app struct {
 	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
+	waiting   *reactions.Waitlist
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
@@ -147,7 +148,7 @@ func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Regi
 	a.handler, a.engine = commands.New(handling), engine.New(keeping)
 }
 
-// react makes what opens days and meets deadlines.
+// react makes what opens days, meets deadlines and offers what becomes free.
 func (a *app) react(registry *prometheus.Registry) {
 	a.opener = reactions.NewOpener(reactions.OpenerConfig{
 		Log: a.store, Handler: a.handler, Practitioners: a.practitioners, Settled: postgres.Settled{Pool: a.pool}, Logger: a.logger,
@@ -155,6 +156,9 @@ func (a *app) react(registry *prometheus.Registry) {
 	a.dues = reactions.NewDeadlines(reactions.DeadlinesConfig{
 		Due: a.due, Attempts: postgres.NewDeadlines(a.pool), Handler: a.handler, Now: time.Now,
 		Tried: tried(registry), Logger: a.logger,
+	})
+	a.waiting = reactions.NewWaitlist(reactions.WaitlistConfig{
+		Log: a.store, Handler: a.handler, Line: projections.NewWaitlist(a.engine), Logger: a.logger,
 	})
 	if a.hand != nil {
 		a.hand.moved = func() {
@@ -211,7 +215,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
-		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
+		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
@@ -305,6 +309,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	projector := start(failed, func() error { return a.engine.Run(working) })
 	opener := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.opener.Run) }))
 	dues := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.dues.Run) }))
+	waiting := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.waiting.Run) }))
 	recorder := start(failed, a.unlessReadOnly(func() error { return a.demand.Run(working) }))
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
@@ -339,6 +344,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	<-projector
 	<-opener
 	<-dues
+	<-waiting
 	<-recorder
 	<-desk
 	stopStore()

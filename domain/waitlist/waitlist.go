@@ -59,6 +59,7 @@ const (
 	Declined    = "declined"
 	Lapsed      = "lapsed"
 	NotApproved = "not-approved"
+	Withdrawn   = "withdrawn" // its appointment ended, or was moved
 )
 
 // Offer is what a wish is offered. An offer is one set of an appointment's
@@ -104,7 +105,7 @@ type (
 	// Release says that what was offered is offered no more.
 	Release struct {
 		Claim claim.Claim
-		Why   string // [Declined], [Lapsed], [NotApproved] or ""
+		Why   string // one of the above
 	}
 	// Skip notes by which rule a free slot passed the patient over.
 	Skip struct {
@@ -163,7 +164,7 @@ type (
 		Wish    domain.WishID    `json:"wish"`
 		Patient domain.PatientID `json:"patient"`
 		Offer
-		Why string `json:"why,omitempty"` // "declined", "lapsed" or "not-approved"; absent = they never had it
+		Why string `json:"why,omitempty"` // "declined", "lapsed", "not-approved" or "withdrawn"; absent = they never had it
 	}
 	// WasSkipped says by which rule a free slot passed the patient over.
 	WasSkipped struct {
