@@ -11,6 +11,7 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/domain/waitlist"
 	"github.com/slotbook/slotbook/projections"
@@ -122,6 +123,9 @@ type askedInput struct {
 }
 
 func (a *api) waitlistRoutes() {
+	for _, passedOver := range []*domain.Error{quota.ErrOffers, waitlist.ErrHasOffer, commands.ErrNotEarlier} {
+		a.rules[passedOver.Rule] = ruleOf(passedOver) // listAsked answers them, and no route is refused by them
+	}
 	command(a, operation{
 		id: "joinWaitlist", method: http.MethodPost, path: "/v1/waitlist", tag: "Waiting list", creates: true,
 		summary: "Wait for an appointment, or for an earlier one",
@@ -165,7 +169,7 @@ func (a *api) waitlistRoutes() {
 		summary: "Accept an offer",
 		detail: "The appointment is booked; who had a later one has this instead, in one step. Where visits wait for approval it is requested. " +
 			"What that frees is offered to the next.",
-		refusals: []*domain.Error{appointment.ErrNoOffer, appointment.ErrOfferOver, appointment.ErrStatus, commands.ErrApproval, clinic.ErrClosed},
+		refusals: []*domain.Error{appointment.ErrNoOffer, appointment.ErrOfferOver, appointment.ErrStatus, waitlist.ErrEnded, commands.ErrApproval, clinic.ErrClosed},
 	}, a.acceptOffer)
 	command(a, operation{
 		id: "declineOffer", method: http.MethodPost, path: "/v1/offers/{id}/decline", tag: "Waiting list",

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/httpapi"
@@ -234,6 +235,18 @@ var waitlistRefusals = map[string]map[string]func(s *stage) (method, path, body 
 			offer := s.earlier()
 			s.policy(`"approval": true`)
 			s.setNow(s.now().Add(time.Minute))
+			return http.MethodPost, "offers/" + offer + "/accept", ""
+		},
+		"waitlist.ended": func(s *stage) (string, string, string) { // the process died before it declined the offer
+			offer := s.offered()
+			wish := decoded[httpapi.Offer](s.t, s.call(s.t, http.MethodGet, "/v1/offers/"+offer, "").Body.Bytes()).WaitingID
+			_, err := s.events.Append(s.t.Context(), commands.Write{
+				Stream: waitlist.Stream(domain.WishID(wish)), Expected: domain.Any, Events: []commands.NewEvent{{
+					ID: uuid.NewString(), Event: waitlist.HasEnded{Wish: domain.WishID(wish), Why: waitlist.HasLeft},
+					Metadata: domain.Metadata{Command: "another", Actor: "local"},
+				}},
+			})
+			require.NoError(s.t, err)
 			return http.MethodPost, "offers/" + offer + "/accept", ""
 		},
 		"clinic.closed": func(s *stage) (string, string, string) {
