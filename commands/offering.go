@@ -11,9 +11,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
-	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
-	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/domain/waitlist"
@@ -54,17 +52,23 @@ func (h *Handler) Freed(ctx context.Context, id domain.SlotID) (waitlist.Free, b
 	}
 	s := now.State
 	free := waitlist.Free{Opening: waitlist.Opening{Slot: s.Slot, Practitioner: s.Practitioner, Clinic: s.Clinic, Period: s.Period}}
-	who, _, err := profile(ctx, h, practitioner.Stream(s.Practitioner), practitioner.Evolve, practitioner.ErrNotFound)
+	who, err := h.Practitioner(ctx, s.Practitioner)
 	if err != nil {
 		return free, false, err
 	}
-	at, _, err := profile(ctx, h, clinic.Stream(s.Clinic), clinic.Evolve, clinic.ErrNotFound)
+	at, err := h.Clinic(ctx, s.Clinic)
 	if err != nil {
 		return free, false, err
 	}
-	free.Specialties, free.Town, free.District = who.Specialties, at.Town, at.District
-	free.Zone, err = domain.Zone(at.Zone)
-	return free, s.Free() > 0 && s.Start.After(h.Now()) && !at.Closed, err
+	free.Specialties, free.Town, free.District = who.State.Specialties, at.State.Town, at.State.District
+	free.Zone, err = domain.Zone(at.State.Zone)
+	return free, s.Free() > 0 && s.Start.After(h.Now()) && !at.State.Closed, err
+}
+
+// stillFree reports whether a slot has a place to offer.
+func (h *Handler) stillFree(ctx context.Context, id domain.SlotID) (bool, error) {
+	now, err := h.Slot(ctx, id)
+	return now.State.Free() > 0 && now.State.Start.After(h.Now()), err
 }
 
 // Round is a place that has become free.
@@ -83,7 +87,7 @@ type Round struct {
 // something else, and those of the store: the round is to be run again.
 func (h *Handler) OfferRound(ctx context.Context, r Round) (domain.OfferID, error) {
 	for _, id := range r.Line {
-		_, free, err := h.Freed(ctx, r.Slot)
+		free, err := h.stillFree(ctx, r.Slot)
 		if err != nil || !free {
 			return "", err
 		}
@@ -159,7 +163,7 @@ func isRefusal(err error) bool {
 // more: then they were not passed over, there was nothing to have. A wish for
 // something earlier than what is over ends.
 func (h *Handler) passOver(ctx context.Context, r Round, w waitlist.State, refusal error) error {
-	_, free, err := h.Freed(ctx, r.Slot)
+	free, err := h.stillFree(ctx, r.Slot)
 	if err != nil || !free {
 		return err
 	}

@@ -170,8 +170,8 @@ func (h *Handler) MoveWish(ctx context.Context, req Request, id domain.WishID) (
 		},
 		evolve: waitlist.Evolve,
 	}, waitlist.Command(waitlist.Move{}), func(ctx context.Context, h *Handler) ([]Write, error) {
-		who, check, err := profile(ctx, h, patient.Stream(now.State.Patient), patient.Evolve, patient.ErrNotFound)
-		kept = who.MergedInto
-		return []Write{check}, err
+		who, err := h.Patient(ctx, now.State.Patient)
+		kept = who.State.MergedInto
+		return []Write{{Stream: patient.Stream(now.State.Patient), Expected: who.Revision}}, err
 	})
 }
