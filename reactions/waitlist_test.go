@@ -336,7 +336,7 @@ func (x *ten) react() {
 	page, err := x.store.ReadAll(x.t.Context(), x.read, domain.Filter{Types: x.w.Types()}, 1000)
 	require.NoError(x.t, err)
 	x.read = page.Next
-	todo := append(x.again, page.Events...)
+	todo := slices.Concat(x.again, page.Events)
 	x.again = nil
 	for _, r := range todo {
 		w := x.w
@@ -370,7 +370,7 @@ func (x *ten) overdue() {
 			continue
 		}
 		v, n := appointment.Of(e)
-		switch e := e.(type) {
+		switch e := r.Event.(type) {
 		case appointment.WasProposed:
 			if open[v.Appointment] == nil {
 				open[v.Appointment] = map[int]time.Time{}
@@ -431,83 +431,103 @@ func (x *ten) lives() {
 }
 
 func (x *ten) proves() {
-	t := x.t
 	auditor := audit.New()
-	log := events(t, x.store)
+	p := &proof{t: x.t, lines: map[domain.WishID]*lined{}, open: map[domain.PatientID]domain.OfferID{}, of: map[domain.OfferID]domain.SlotID{}}
+	p.places = map[domain.SlotID]int{}
+	for _, s := range x.slots {
+		p.places[s.ID] = s.Capacity
+	}
+	log := events(x.t, x.store)
 	for _, r := range log {
 		auditor.Add(r)
+		p.add(r)
 	}
-	require.Empty(t, auditor.Findings())
+	require.Empty(x.t, auditor.Findings())
+	require.Empty(x.t, p.open, "every offer ends")
+	require.Greater(x.t, p.offers, 20)
+	require.NotZero(x.t, p.skips)
+	for id, l := range p.lines {
+		require.NotEqual(x.t, waitlist.Offered, l.wish.Status, "%s has nothing on offer any more", id)
+	}
+	x.t.Logf("%d events, %d offers, %d skips, %d wishes, %d live", len(log), p.offers, p.skips, len(p.lines), auditor.Live())
+}
 
-	type line struct {
-		place   domain.Position
-		wish    waitlist.State
-		patient domain.PatientID
-		skipped map[domain.SlotID]bool
-		had     map[domain.SlotID]bool
+// proof is what the log has said so far.
+type proof struct {
+	t      *testing.T
+	lines  map[domain.WishID]*lined
+	open   map[domain.PatientID]domain.OfferID
+	of     map[domain.OfferID]domain.SlotID
+	places map[domain.SlotID]int
+	offers int
+	skips  int
+}
+
+// lined is a wish in line, and for which slots it has been told something.
+type lined struct {
+	place domain.Position
+	wish  waitlist.State
+	told  map[domain.SlotID]bool
+}
+
+func (p *proof) add(r domain.Recorded) {
+	switch e := r.Event.(type) {
+	case waitlist.Event:
+		p.line(r, e)
+	case appointment.WasHeld:
+		if e.Wish != "" {
+			p.offer(r, e)
+		}
+	case appointment.WasProposed:
+	case appointment.WasCancelled:
+		p.ends(func(id domain.OfferID) bool { return strings.HasPrefix(string(id), string(e.Appointment)) }) // also what was offered beside it
+	case appointment.Event:
+		v, n := appointment.Of(e)
+		p.ends(func(id domain.OfferID) bool { return id == commands.OfferOf(v.Appointment, n) })
 	}
-	lisbon, err := domain.Zone("UTC")
-	require.NoError(t, err)
-	lines := map[domain.WishID]*line{}
-	open := map[domain.PatientID]domain.OfferID{}
-	offers, skips := 0, 0
-	ends := func(id domain.OfferID) {
-		for who, of := range open {
-			if of == id {
-				delete(open, who)
-			}
+}
+
+func (p *proof) line(r domain.Recorded, e waitlist.Event) {
+	id := domain.WishID(r.Stream.ID())
+	if p.lines[id] == nil {
+		p.lines[id] = &lined{place: r.Position, told: map[domain.SlotID]bool{}}
+	}
+	l := p.lines[id]
+	l.wish = waitlist.Evolve(l.wish, e)
+	if skipped, ok := e.(waitlist.WasSkipped); ok {
+		require.NotEmpty(p.t, skipped.Rule)
+		l.told[skipped.Slot], p.skips = true, p.skips+1
+	}
+	if offered, ok := e.(waitlist.WasOffered); ok {
+		l.told[offered.Slot] = true
+	}
+}
+
+// offer sees to it that the patient has no other one, that nobody else is offered
+// the same place, and that whoever was before them in line has been told something
+// of that slot.
+func (p *proof) offer(r domain.Recorded, e appointment.WasHeld) {
+	require.Empty(p.t, p.open[e.Patient], "%s has an offer already", e.Patient)
+	p.open[e.Patient], p.offers = commands.OfferOf(e.Appointment, e.Set), p.offers+1
+	p.of[p.open[e.Patient]] = e.Slots[0]
+	same := 0
+	for _, id := range p.open {
+		if p.of[id] == e.Slots[0] {
+			same++
 		}
 	}
-	for _, r := range log {
-		switch e := r.Event.(type) {
-		case waitlist.Event:
-			id := domain.WishID(r.Stream.ID())
-			if lines[id] == nil {
-				lines[id] = &line{place: r.Position, skipped: map[domain.SlotID]bool{}, had: map[domain.SlotID]bool{}}
-			}
-			l := lines[id]
-			l.wish = waitlist.Evolve(l.wish, e)
-			switch e := e.(type) {
-			case waitlist.WasSkipped:
-				l.skipped[e.Slot], skips = true, skips+1
-				require.NotEmpty(t, e.Rule)
-			case waitlist.WasOffered:
-				l.had[e.Slot] = true
-			}
-		case appointment.WasHeld:
-			if e.Wish == "" {
-				continue
-			}
-			id := commands.OfferOf(e.Appointment, e.Set)
-			require.Empty(t, open[e.Patient], "%s has an offer already", e.Patient)
-			open[e.Patient], offers = id, offers+1
-			free := waitlist.Free{Opening: waitlist.Opening{Slot: e.Slots[0], Practitioner: e.Practitioner, Clinic: e.Clinic, Period: e.Period}, Zone: lisbon}
-			for other, l := range lines {
-				waits := l.wish.Status == waitlist.Waiting || l.wish.Status == waitlist.Offered
-				if other != e.Wish && waits && l.place < lines[e.Wish].place && l.wish.Wants(free) {
-					require.True(t, l.skipped[e.Slots[0]] || l.had[e.Slots[0]],
-						"%s was passed over at %d without a reason: %v", other, r.Position, l.wish)
-				}
-			}
-		case appointment.Event:
-			v, n := appointment.Of(e)
-			if _, proposed := e.(appointment.WasProposed); !proposed {
-				ends(commands.OfferOf(v.Appointment, n))
-			}
-			if _, cancelled := e.(appointment.WasCancelled); cancelled {
-				for _, id := range slices.Collect(maps.Values(open)) {
-					if strings.HasPrefix(string(id), string(v.Appointment)) {
-						ends(id) // what was offered beside it
-					}
-				}
-			}
+	require.LessOrEqual(p.t, same, p.places[e.Slots[0]], "no place is offered to two people")
+	free := waitlist.Free{
+		Opening: waitlist.Opening{Slot: e.Slots[0], Practitioner: e.Practitioner, Clinic: e.Clinic, Period: e.Period}, Zone: time.UTC,
+	}
+	for id, l := range p.lines {
+		waits := l.wish.Status == waitlist.Waiting || l.wish.Status == waitlist.Offered
+		if id != e.Wish && waits && l.place < p.lines[e.Wish].place && l.wish.Wants(free) {
+			require.True(p.t, l.told[e.Slots[0]], "%s was passed over at %d without a reason: %v", id, r.Position, l.wish)
 		}
 	}
-	require.Empty(t, open, "every offer ends")
-	require.Greater(t, offers, 20)
-	require.NotZero(t, skips)
-	t.Logf("%d events, %d offers, %d skips, %d wishes, %d live", len(log), offers, skips, len(lines), auditor.Live())
-	for id, l := range lines {
-		require.NotEqual(t, waitlist.Offered, l.wish.Status, "%s has nothing on offer any more", id)
-	}
+}
+
+func (p *proof) ends(meant func(domain.OfferID) bool) {
+	maps.DeleteFunc(p.open, func(_ domain.PatientID, id domain.OfferID) bool { return meant(id) })
 }

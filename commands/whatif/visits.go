@@ -158,13 +158,11 @@ func (r *replay) refused(id domain.ClinicID, rule string) {
 
 // offered reports whether an event makes or ends an offer of the waiting list.
 func offered(e appointment.Event, before appointment.State) bool {
-	switch e := e.(type) {
-	case appointment.WasHeld:
-		return e.Wish != ""
-	case appointment.WasReleased:
-		return e.Set <= len(before.Sets) && before.Sets[e.Set-1].Wish != ""
+	if held, ok := e.(appointment.WasHeld); ok {
+		return held.Wish != ""
 	}
-	return false
+	released, ok := e.(appointment.WasReleased)
+	return ok && released.Set <= len(before.Sets) && before.Sets[released.Set-1].Wish != ""
 }
 
 // hold replays a hold. One that lasted as long as the policy said lasts as long as

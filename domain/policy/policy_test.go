@@ -128,8 +128,10 @@ func TestEveryFieldSaysWhereItIsFrom(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
-		policy.Effective{HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute, BoardShows: policy.ShowsTicket,
-			OfferTime: 2 * time.Hour, OffersFrom: 8 * 60, OffersUntil: 20 * 60},
+		policy.Effective{
+			HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute, BoardShows: policy.ShowsTicket,
+			OfferTime: 2 * time.Hour, OffersFrom: 8 * 60, OffersUntil: 20 * 60,
+		},
 		policy.Resolve(policy.State{}, policy.State{}, policy.State{}))
 }
 
