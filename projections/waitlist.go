@@ -284,6 +284,17 @@ func (w Waitlist) Wishes(ctx context.Context, f WishFilter, least domain.Positio
 	return list(found, limit, at), nil
 }
 
+// Anybody reports whether anybody waits for anything.
+func (w Waitlist) Anybody(ctx context.Context, least domain.Position) (waits bool, err error) {
+	_, err = w.views.View(ctx, least, []string{"waitlist"}, func(reader engine.Reader) error {
+		return reader.QueryRow(ctx, "select exists (select 1 from wish where status in ('waiting', 'offered'))").Scan(&waits)
+	})
+	if err != nil {
+		return false, fmt.Errorf("whether anybody waits: %w", err)
+	}
+	return waits, nil
+}
+
 // Line returns who waits for what is free, and may be offered it or passed over:
 // who joined first comes first.
 func (w Waitlist) Line(ctx context.Context, free waitlist.Free, least domain.Position) ([]domain.WishID, error) {

@@ -44,6 +44,9 @@ func inLine(want ...domain.WishID) func(*testing.T, *engine.Engine) {
 		}, 0)
 		require.NoError(t, err)
 		require.Equal(t, want, line)
+		waits, err := projections.NewWaitlist(e).Anybody(t.Context(), 0)
+		require.NoError(t, err)
+		require.Equal(t, len(want) > 0, waits)
 	}
 }
 
@@ -63,6 +66,7 @@ func TestWhoIsInLine(t *testing.T) {
 		wished("z", waitlist.WasOffered{Wish: "z", Patient: pat, Offer: offerOf(visitA, 1)}),
 		wished("z", waitlist.WasAccepted{Wish: "z", Patient: pat, Offer: offerOf(visitA, 1)}),
 		wished("z", waitlist.HasPassed{Wish: "z", Patient: pat, Offer: offerOf(visitA, 1), Why: waitlist.NotApproved}))
+	then("nobody is when all have left", nil, first, wished("z", waitlist.HasEnded{Wish: "z", Patient: pat, Why: waitlist.HasLeft}))
 	then("who has left is not", of("b"), first, second, wished("z", waitlist.HasEnded{Wish: "z", Patient: pat, Why: waitlist.HasLeft}))
 	then("nor who left while something was offered", of("b"), first, second,
 		wished("z", waitlist.WasOffered{Wish: "z", Patient: pat, Offer: offerOf(visitA, 1)}),

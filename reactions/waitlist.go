@@ -19,6 +19,8 @@ import (
 // is asked for; it may know less than what has happened since, since whatever is
 // decided is decided on the streams.
 type Line interface {
+	// Anybody reports whether anybody waits for anything.
+	Anybody(ctx context.Context, least domain.Position) (bool, error)
 	// Line returns who waits for what is free: who joined first comes first.
 	Line(ctx context.Context, free waitlist.Free, least domain.Position) ([]domain.WishID, error)
 	// OfPatient returns the wishes of a patient that have not ended.
@@ -53,8 +55,11 @@ func NewWaitlist(c WaitlistConfig) *Waitlist {
 }
 
 // Types returns the types of the events that [Waitlist.Handle] reacts to.
-func (*Waitlist) Types() []string {
+func (w *Waitlist) Types() []string {
 	types := []string{slot.Released{}.EventType(), patient.Merged{}.EventType()}
+	if w.Handler.Store.Atomic() {
+		return types
+	}
 	for _, e := range []domain.Event{
 		appointment.WasBooked{}, appointment.WasReleased{}, appointment.HasLapsed{}, appointment.WasRefused{}, appointment.WasDeclined{}, appointment.WasCancelled{},
 	} {
@@ -85,6 +90,9 @@ func (w *Waitlist) Handle(ctx context.Context, r domain.Recorded) error {
 // the event that freed it, and the line is as of that event's position at least.
 // It returns the offer, "" when nobody waits or the slot is free no more.
 func (w *Waitlist) Freed(ctx context.Context, cause string, id domain.SlotID, at domain.Position) (domain.OfferID, error) {
+	if waits, err := w.Line.Anybody(ctx, at); err != nil || !waits {
+		return "", err
+	}
 	free, any, err := w.Handler.Freed(ctx, id)
 	if errors.Is(err, schedule.ErrSlotGone) {
 		return "", nil
@@ -101,6 +109,20 @@ func (w *Waitlist) Freed(ctx context.Context, cause string, id domain.SlotID, at
 		w.Offered(offer)
 	}
 	return offer, err
+}
+
+// Forget ends the wishes of a patient who is to be forgotten, and declines what is
+// offered for them. The cause is the id of the event that says so, and at its
+// position.
+func (w *Waitlist) Forget(ctx context.Context, cause string, id domain.PatientID, at domain.Position) error {
+	wishes, err := w.Line.OfPatient(ctx, id, at)
+	for _, wish := range wishes {
+		req := commands.Request{Command: domain.NewID(cause, "waitlist", string(wish)), Actor: "system"}
+		if _, failed := w.Handler.LeaveWaitlist(ctx, req, wish); failed != nil && !errors.Is(failed, waitlist.ErrAccepted) {
+			err = errors.Join(err, failed)
+		}
+	}
+	return err
 }
 
 // merged moves the wishes of a patient who is somebody else's duplicate.

@@ -75,6 +75,11 @@ func (f *foldedLine) Line(ctx context.Context, free waitlist.Free, _ domain.Posi
 	return f.ids(ctx, func(w waitlist.State) bool { return w.Wants(free) })
 }
 
+func (f *foldedLine) Anybody(ctx context.Context, _ domain.Position) (bool, error) {
+	all, err := f.wishes(ctx)
+	return len(all) > 0, err
+}
+
 func (f *foldedLine) OfPatient(ctx context.Context, id domain.PatientID, _ domain.Position) ([]domain.WishID, error) {
 	return f.ids(ctx, func(w waitlist.State) bool { return w.Patient == id })
 }
@@ -142,6 +147,15 @@ func TestWhatIsFreedIsOfferedAndPassedOn(t *testing.T) {
 		first, err = h.Wish(ctx, "first")
 		require.NoError(t, err)
 		require.Equal(t, ana, first.State.Patient, "a wish goes with its patient")
+
+		require.NoError(t, w.Forget(ctx, "erased", carlos, 0))
+		time.Sleep(time.Second)
+		second, err = h.Wish(ctx, "second")
+		require.NoError(t, err)
+		require.Equal(t, waitlist.Ended, second.State.Status)
+		free, err := h.Slot(ctx, s.ID)
+		require.NoError(t, err)
+		require.Equal(t, 1, free.State.Free(), "what was offered to who is forgotten is free")
 
 		length := len(events(t, store))
 		for _, r := range events(t, store, w.Types()...) {
