@@ -2,6 +2,7 @@ package commands
 
 import (
 	"slices"
+	"time"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
@@ -9,6 +10,7 @@ import (
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // wish is a visit with what its arbiters need to know to decide its claims.
@@ -19,6 +21,7 @@ type wish struct {
 	beyond string                    // why staff take it in where no place is left; "" = they do not
 	checks []Write                   // that what the visit takes is as the wish assumes
 	others []domain.PatientID        // under which the patient is known besides
+	waits  domain.WishID             // of the waiting list, for which it is to be offered; "" = nobody's
 }
 
 // streams returns the arbiters' streams, sorted.
@@ -43,6 +46,9 @@ func (w wish) streams() []domain.StreamName {
 	for stream := range w.limits {
 		names = append(names, stream)
 	}
+	if w.waits != "" {
+		names = append(names, waitlist.Stream(w.waits))
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -56,6 +62,9 @@ type arbiter struct {
 	hold      bool // it will be held
 	insist    bool // no claim in the way is dead: now a place may be added
 	beside    []quota.Counted
+	offer     bool      // it will be offered to somebody of the waiting list
+	until     time.Time // when that offer ends
+	ends      map[claim.Claim]string
 }
 
 // decide returns what claiming does to the arbiter's stream.
@@ -67,6 +76,8 @@ func (a arbiter) decide(recorded []domain.Recorded, fates claim.Fates) ([]domain
 		return facts(events), err
 	case occupancy.Category:
 		return a.takeTime(recorded, fates)
+	case waitlist.Category:
+		return a.fulfil(recorded, fates)
 	}
 	return a.count(recorded, fates)
 }
@@ -108,11 +119,12 @@ func (a arbiter) takeTime(recorded []domain.Recorded, fates claim.Fates) ([]doma
 }
 
 // count counts the visit; what is counted as a hold is no longer once it is
-// booked or requested.
+// booked or requested. What is counted as an offer is left: until it is booked it
+// is the patient's only one, and then the claim counts for nothing.
 func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
 	q, _ := quota.Parse(a.stream)
 	if q.Rule == quota.Holds && !a.hold {
-		return release(a.stream, recorded, a.claim)
+		return release(a.stream, recorded, a.claim, "")
 	}
 	state := domain.Replay(quota.Evolve, quota.State{}, recorded)
 	counted := quota.Counted{Claim: a.claim, Appointment: a.visit.Appointment}
@@ -120,8 +132,20 @@ func (a arbiter) count(recorded []domain.Recorded, fates claim.Fates) ([]domain.
 	return facts(events), err
 }
 
-// release returns what giving a claim back does to an arbiter's stream.
-func release(stream domain.StreamName, recorded []domain.Recorded, c claim.Claim) ([]domain.Event, error) {
+// fulfil claims a wish of the waiting list: the patient is offered something for
+// it, or takes it.
+func (a arbiter) fulfil(recorded []domain.Recorded, fates claim.Fates) ([]domain.Event, error) {
+	offer := waitlist.Offer{Claim: a.claim, Appointment: a.visit.Appointment, Until: a.until, Opening: waitlist.Opening{
+		Slot: a.visit.Slots[0], Practitioner: a.visit.Practitioner, Clinic: a.visit.Clinic, Period: a.visit.Period,
+	}}
+	state := domain.Replay(waitlist.Evolve, waitlist.State{}, recorded)
+	events, err := waitlist.Decide(state, waitlist.Claim{Offer: offer, Accepting: !a.offer, Fates: fates, Ends: a.ends})
+	return facts(events), err
+}
+
+// release returns what giving a claim back does to an arbiter's stream. Why is for
+// wishes of the waiting list, as [waitlist.Release] says.
+func release(stream domain.StreamName, recorded []domain.Recorded, c claim.Claim, why string) ([]domain.Event, error) {
 	switch stream.Category() {
 	case slot.Category:
 		state := domain.Replay(slot.Evolve, slot.State{}, recorded)
@@ -135,6 +159,10 @@ func release(stream domain.StreamName, recorded []domain.Recorded, c claim.Claim
 		q, _ := quota.Parse(stream)
 		state := domain.Replay(quota.Evolve, quota.State{}, recorded)
 		events, err := quota.Decide(state, quota.Release{Quota: q, Claim: c})
+		return facts(events), err
+	case waitlist.Category:
+		state := domain.Replay(waitlist.Evolve, waitlist.State{}, recorded)
+		events, err := waitlist.Decide(state, waitlist.Release{Claim: c, Why: why})
 		return facts(events), err
 	}
 	return nil, nil

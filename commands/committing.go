@@ -49,12 +49,12 @@ func (h *Handler) freeAll(ctx context.Context, a *attempt, then appointment.Stat
 	}
 	for _, n := range dead(then) {
 		old := then.Sets[n-1]
-		for _, stream := range old.Claims {
+		for _, stream := range claimsOf(old) {
 			if slices.ContainsFunc(slices.Concat(a.claims, a.frees), func(w Write) bool { return w.Stream == stream }) {
 				later = true
 				continue
 			}
-			events, err := release(stream, a.loaded[stream], claim.Claim{Owner: a.stream(), Set: n})
+			events, err := release(stream, a.loaded[stream], claim.Claim{Owner: a.stream(), Set: n}, endOf(old))
 			if err != nil {
 				return false, err
 			}
@@ -76,7 +76,7 @@ func (h *Handler) decideCommit(a *attempt) ([]appointment.Event, error) {
 	}
 	switch {
 	case a.hold:
-		command = appointment.Hold{Set: a.set, Until: a.until, Ceiling: a.ceiling, At: h.now()}
+		command = appointment.Hold{Set: a.set, Until: a.until, Ceiling: a.ceiling, At: h.now(), Wish: a.offeredFor()}
 	case a.request:
 		command = appointment.Request{Set: a.set, Until: a.until, At: h.now()}
 	}

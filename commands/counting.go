@@ -15,7 +15,7 @@ import (
 func toCome(s appointment.Set) []domain.StreamName {
 	return slices.DeleteFunc(slices.Clone(s.Claims), func(stream domain.StreamName) bool {
 		q, ok := quota.Parse(stream)
-		return !ok || q.Bucket != quota.Active || q.Rule == quota.Holds
+		return !ok || q.Bucket != quota.Active || q.Rule == quota.Holds || q.Rule == quota.Offers
 	})
 }
 
@@ -31,7 +31,7 @@ func (h *Handler) uncount(ctx context.Context, req Request, id domain.Appointmen
 		set, n := a.state.Current()
 		var claims []owedClaim
 		for _, stream := range toCome(set) {
-			claims = append(claims, owedClaim{stream, claim.Claim{Owner: a.stream(), Set: n}})
+			claims = append(claims, owedClaim{stream: stream, claim: claim.Claim{Owner: a.stream(), Set: n}})
 		}
 		writes, err := h.releases(ctx, req, claims)
 		if err != nil || len(writes) == 0 {
@@ -153,7 +153,7 @@ func (h *Handler) claimQuotas(ctx context.Context, a *attempt, streams []domain.
 		recorded := a.loaded[stream]
 		var back []domain.Event
 		if a.limits != nil {
-			if back, err = release(stream, recorded, claim.Claim{Owner: a.stream(), Set: a.set}); err != nil {
+			if back, err = release(stream, recorded, claim.Claim{Owner: a.stream(), Set: a.set}, ""); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/quota"
 	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // system is the actor of what a command does for others on its way.
@@ -24,11 +25,12 @@ type verdicts struct {
 	stream domain.StreamName // the arbiter's
 	fates  claim.Fates
 	cause  map[claim.Claim]string
-	until  time.Time // the first deadline of those that are pending
+	until  time.Time              // the first deadline of those that are pending
+	ends   map[claim.Claim]string // of what was offered, as [waitlist.Release] says
 }
 
 func (h *Handler) verdicts(stream domain.StreamName) *verdicts {
-	return &verdicts{stream: stream, fates: claim.Fates{}, cause: map[claim.Claim]string{}}
+	return &verdicts{stream: stream, fates: claim.Fates{}, cause: map[claim.Claim]string{}, ends: map[claim.Claim]string{}}
 }
 
 // claim decides one claim. Whoever is refused by a foreign claim looks its
@@ -36,6 +38,7 @@ func (h *Handler) verdicts(stream domain.StreamName) *verdicts {
 // [Conflict] when the claim is refused for good.
 func (h *Handler) claim(ctx context.Context, req Request, a arbiter, recorded []domain.Recorded) (Write, error) {
 	v := h.verdicts(a.stream)
+	a.ends = v.ends
 	for {
 		events, err := a.decide(recorded, v.fates)
 		if err == nil {
@@ -128,7 +131,10 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 	if apart || h.uncounted(v.stream, state, c.Set) {
 		fate = claim.Dead
 	}
-	v.fates[c], v.cause[c] = fate, cmp.Or(cause, lastOf(owner, c.Set))
+	if v.stream.Category() == waitlist.Category && state.Sets[c.Set-1].WasLive {
+		fate = claim.Live // what was booked once has fulfilled its wish for good
+	}
+	v.fates[c], v.cause[c], v.ends[c] = fate, cmp.Or(cause, lastOf(owner, c.Set)), endOf(state.Sets[c.Set-1])
 	return owner, nil
 }
 
@@ -148,7 +154,7 @@ func (h *Handler) uncounted(stream domain.StreamName, s appointment.State, n int
 	switch {
 	case !ok:
 		return false
-	case q.Rule == quota.Holds:
+	case q.Rule == quota.Holds, q.Rule == quota.Offers:
 		return set.Fate == claim.Live || set.Phase == appointment.OnRequest
 	}
 	over := s.Status.Over() || !h.Now().Before(set.End.Add(appointment.ClockSlack))
@@ -196,6 +202,8 @@ func (h *Handler) stampClaim(req Request, events []domain.Event, v *verdicts) []
 		case occupancy.Released:
 			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
 		case quota.Released:
+			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
+		case waitlist.HasPassed:
 			stamped[i].Metadata = v.origin(e.Claim, stamped[i].Metadata)
 		}
 	}

@@ -78,7 +78,7 @@ func (w wish) siblings(stream domain.StreamName) []domain.StreamName {
 // patient's.
 func countedPatient(q quota.Quota) domain.PatientID {
 	switch q.Rule {
-	case quota.PatientDay, quota.PatientActive, quota.PatientPractitioner:
+	case quota.PatientDay, quota.PatientActive, quota.PatientPractitioner, quota.Offers:
 		id, _, _ := strings.Cut(q.Subject, ".")
 		return domain.PatientID(id)
 	}

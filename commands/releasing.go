@@ -8,6 +8,7 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/claim"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // abandon ends a set that an earlier, interrupted try left pending when its
@@ -53,6 +54,27 @@ func (h *Handler) tidy(ctx context.Context, req Request, s appointment.State) do
 	return position
 }
 
+// Tidy gives back what dead sets of an appointment still hold, as when the process
+// died that ended them. Where the store appends to several streams at once there is
+// nothing to give back. Errors: those of the store.
+func (h *Handler) Tidy(ctx context.Context, req Request, id domain.AppointmentID) error {
+	if h.Store.Atomic() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.Patience)
+	defer cancel()
+	now, err := h.Appointment(ctx, id)
+	if err != nil {
+		return err
+	}
+	var claims []owedClaim
+	for _, n := range dead(now.State) {
+		claims = append(claims, owedBy(now.State.Sets[n-1], n)...)
+	}
+	_, err = h.releaseAll(ctx, req, claims)
+	return err
+}
+
 // tidyUp is tidy for an appointment whose state is not known, after a command
 // that has failed.
 func (h *Handler) tidyUp(ctx context.Context, req Request, id domain.AppointmentID) {
@@ -66,21 +88,46 @@ func (h *Handler) tidyUp(ctx context.Context, req Request, id domain.Appointment
 type owedClaim struct {
 	stream domain.StreamName
 	claim  claim.Claim
+	why    string // as [waitlist.Release] says
 }
 
 func owedBy(s appointment.Set, n int) []owedClaim {
-	claims := make([]owedClaim, len(s.Claims))
-	for i, stream := range s.Claims {
-		claims[i] = owedClaim{stream, claim.Claim{Owner: appointment.Stream(s.Appointment), Set: n}}
+	var claims []owedClaim
+	for _, stream := range claimsOf(s) {
+		claims = append(claims, owedClaim{stream, claim.Claim{Owner: appointment.Stream(s.Appointment), Set: n}, endOf(s)})
 	}
 	return claims
+}
+
+// claimsOf returns what a dead set has to give back: all that it claimed, but not
+// a wish of the waiting list that it has fulfilled.
+func claimsOf(s appointment.Set) []domain.StreamName {
+	if s.Wish == "" || !s.WasLive {
+		return s.Claims
+	}
+	return slices.DeleteFunc(slices.Clone(s.Claims), func(stream domain.StreamName) bool { return stream.Category() == waitlist.Category })
+}
+
+// endOf returns how what was offered has ended, as [waitlist.Release] says.
+func endOf(s appointment.Set) string {
+	switch {
+	case s.Phase == appointment.InDecision:
+		return ""
+	case s.Phase == appointment.OnRequest:
+		return waitlist.NotApproved
+	case s.Lapsed:
+		return waitlist.Lapsed
+	case s.Released:
+		return waitlist.Declined
+	}
+	return waitlist.Withdrawn
 }
 
 // owed returns the streams that dead sets may have claims on.
 func owed(s appointment.State) []domain.StreamName {
 	var streams []domain.StreamName
 	for _, n := range dead(s) {
-		streams = append(streams, s.Sets[n-1].Claims...)
+		streams = append(streams, claimsOf(s.Sets[n-1])...)
 	}
 	slices.Sort(streams)
 	return slices.Compact(streams)
@@ -129,7 +176,7 @@ func (h *Handler) releases(ctx context.Context, req Request, claims []owedClaim)
 	var writes []Write
 	for _, c := range claims {
 		recorded := loaded[c.stream]
-		events, err := release(c.stream, recorded, c.claim)
+		events, err := release(c.stream, recorded, c.claim, c.why)
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // StateOf returns what handlers take for true of a stream after the events, by
@@ -54,6 +55,7 @@ func folds() map[string]func([]domain.Recorded) any {
 		series.Category:       folding(series.Evolve),
 		slot.Category:         folding(slot.Evolve),
 		visittype.Category:    folding(visittype.Evolve),
+		waitlist.Category:     folding(waitlist.Evolve),
 	}
 }
 

@@ -34,6 +34,7 @@ type proposal struct {
 
 	// The outcome: held or requested until a deadline, else booked.
 	hold, request bool
+	offer         bool // what is held is offered for the wish that waits
 	until         time.Time
 	ceiling       time.Time     // of a hold
 	giveUp        time.Duration // after the end of what is booked, when who has not come counts as a no-show; 0 = never
@@ -297,8 +298,16 @@ func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Microseco
 func (a *attempt) arbiter(stream domain.StreamName) arbiter {
 	return arbiter{
 		wish: a.wish, stream: stream, claim: claim.Claim{Owner: a.stream(), Set: a.set}, tentative: a.tentative(), hold: a.hold,
-		beside: a.beside(stream),
+		beside: a.beside(stream), offer: a.offer, until: a.until,
 	}
+}
+
+// offeredFor returns for which wish the set is offered, "" for none.
+func (a *attempt) offeredFor() domain.WishID {
+	if !a.offer {
+		return ""
+	}
+	return a.waits
 }
 
 // claimAll decides every claim before anything is stored, so that an ordinary

@@ -15,6 +15,11 @@ type (
 	SeriesID string
 	// ResourceID names a resource: a room or a device.
 	ResourceID string
+	// WishID names a wish of the waiting list.
+	WishID string
+	// OfferID names an offer of the waiting list: the appointment, and which set of
+	// its claims is offered.
+	OfferID string
 	// AppointmentID names an appointment.
 	AppointmentID string
 	// SlotID names a slot. It carries its practitioner and UTC day, so that

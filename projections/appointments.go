@@ -204,7 +204,9 @@ func (a appointmentRow) decided(event appointment.Event, at time.Time) appointme
 			a.Reason = e.Reason
 		}
 	case appointment.WasHeld:
-		a.Status, a.Deadline = appointment.Pending, e.Deadline
+		if e.Wish == "" || !a.Listed || a.Status == appointment.Cancelled {
+			a.Status, a.Deadline = appointment.Pending, e.Deadline // else it is offered beside what they have
+		}
 	case appointment.WasRenewed:
 		a.Deadline = e.Deadline
 	case appointment.WasRequested:

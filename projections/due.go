@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/waitlist"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
@@ -17,9 +18,12 @@ import (
 func DueModel() engine.Model {
 	return engine.Model{
 		Name:     "due",
-		Version:  1,
-		Interest: domain.Filter{Categories: []string{appointment.Category}},
-		Tables:   []engine.Table{engine.NewStreamTable("due", dueDDL, appointment.Category, dueKeys, evolveDue)},
+		Version:  2,
+		Interest: domain.Filter{Categories: []string{appointment.Category, waitlist.Category}},
+		Tables: []engine.Table{
+			engine.NewStreamTable("due", dueDDL, appointment.Category, dueKeys, evolveDue),
+			engine.NewStreamTable("due_wish", dueWishDDL, waitlist.Category, dueWishKeys, evolveDueWish),
+		},
 	}
 }
 
@@ -124,6 +128,55 @@ func (row dueRow) deadline() domain.Deadline {
 	return domain.Deadline{Kind: row.Kind, Owner: row.Owner, Set: row.Set, At: row.DueAt.UTC()}
 }
 
+const dueWishDDL = `
+create table due_wish (
+	due       text collate "C" not null primary key,
+	deadline  text collate "C" not null,
+	kind      text collate "C" not null,
+	owner     text collate "C" not null,
+	set       bigint           not null,
+	due_at    timestamptz      not null,
+	suspended boolean          not null
+);
+create index due_wish_at on due_wish (due_at, due) where not suspended`
+
+func dueWishKeys(r domain.Recorded) []string {
+	switch r.Event.(type) {
+	case waitlist.HasJoined, waitlist.WasAccepted, waitlist.HasPassed, waitlist.HasEnded:
+		return []string{string(r.Stream)}
+	}
+	return nil
+}
+
+// evolveDueWish folds when a wish ends because its latest date is over. It is not
+// due once what was offered is accepted, unless that comes to nothing.
+func evolveDueWish(row dueRow, exists bool, r domain.Recorded) (dueRow, bool) {
+	row.Owner = r.Stream
+	switch e := r.Event.(type) {
+	case waitlist.HasJoined:
+		return row.at(waitlist.DueExpire, 0, e.Expires), !e.Expires.IsZero()
+	case waitlist.WasAccepted:
+		row.Suspended = true
+	case waitlist.HasPassed:
+		row.Suspended = false
+	case waitlist.HasEnded:
+		return row, false
+	}
+	return row, exists
+}
+
+// deadlines is what is due at some instant, unless what is suspended stays so.
+const deadlines = `
+with due as not materialized (
+	select due, deadline, kind, owner, set, due_at
+	from due
+	where not suspended
+	union all
+	select due, deadline, kind, owner, set, due_at
+	from due_wish
+	where not suspended
+)`
+
 // Agenda is what is due at an instant, and when to ask again.
 type Agenda struct {
 	Due   []domain.Deadline // what was due first comes first
@@ -144,11 +197,10 @@ func (d Due) At(ctx context.Context, at, now time.Time, limit int, least domain.
 	args := pgx.NamedArgs{"at": at, "now": now, "limit": limited(limit)}
 	var agenda Agenda
 	_, err := d.views.View(ctx, least, []string{"due"}, func(reader engine.Reader) error {
-		rows, _ := reader.Query(ctx, `
+		rows, _ := reader.Query(ctx, deadlines+`
 select kind, owner, set, due_at as at
 from due
-where not suspended
-	and due_at <= @at
+where due_at <= @at
 	and not exists (
 		select 1
 		from slotbook.deadline_attempt a
@@ -162,13 +214,13 @@ limit @limit`, args)
 		}
 		var next, retry *time.Time
 		agenda = Agenda{Due: due}
-		err = reader.QueryRow(ctx, `
+		err = reader.QueryRow(ctx, deadlines+`
 select
-	(select min(due_at) from due where not suspended and due_at > @at),
+	(select min(due_at) from due where due_at > @at),
 	(select min(a.next_try)
 		from due
 		join slotbook.deadline_attempt a on a.deadline = due.deadline
-		where not suspended and due.due_at <= @at and a.settled_at is null and a.next_try > @now)`, args).Scan(&next, &retry)
+		where due.due_at <= @at and a.settled_at is null and a.next_try > @now)`, args).Scan(&next, &retry)
 		agenda.Next, agenda.Retry = known(next), known(retry)
 		return err
 	})

@@ -13,6 +13,7 @@
 //	standing       how practitioners and clinics are rated, and how much they are booked
 //	waits          by when those who wait in queues are called, and how good such forecasts were
 //	kpis           what key figures are counted from
+//	waitlist       who waits for what, who was offered what, and who was passed over and why
 //
 // A row holds facts and instants. What depends on the time of asking, such as
 // whether a slot is free, is an expression over the time in the query.
@@ -45,7 +46,7 @@ type Viewer interface {
 func All(open func(domain.Sealed) string, fetch Fetch) []engine.Model {
 	return []engine.Model{
 		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(),
-		StandingModel(), DueModel(), PoliciesModel(), WaitsModel(), HoursModel(), KPIsModel(),
+		StandingModel(), DueModel(), PoliciesModel(), WaitsModel(), HoursModel(), KPIsModel(), WaitlistModel(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // Agenda is what is due, and when to ask again.
@@ -52,8 +53,9 @@ type DeadlinesConfig struct {
 
 // Deadlines does what is due because time has passed:
 //
-//	a hold or a request that nobody has confirmed in time   -> it is ended, and what it claimed is free
-//	a booked patient who has not come, where a policy says  -> a no-show
+//	a hold, a request or an offer that nobody has confirmed in time -> it is ended, and what it claimed is free
+//	a booked patient who has not come, where a policy says          -> a no-show
+//	a wish of the waiting list whose latest date is over            -> it is ended
 //
 // Nothing depends on its being punctual or alone. It looks when the next
 // deadline comes, and every so often for those that were set since. Several
@@ -190,6 +192,8 @@ func (d *Deadlines) send(ctx context.Context, x domain.Deadline) error {
 		_, err = d.Handler.Lapse(ctx, req, id, x.Set)
 	case appointment.DueNoShow:
 		_, err = d.Handler.GiveUp(ctx, req, id, x.Set)
+	case waitlist.DueExpire:
+		_, err = d.Handler.ExpireWish(ctx, req, domain.WishID(x.Owner.ID()))
 	default:
 		err = fmt.Errorf("nobody knows what to do about a deadline of the kind %q", x.Kind)
 	}

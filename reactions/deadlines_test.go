@@ -24,6 +24,7 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/waitlist"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 	"github.com/slotbook/slotbook/projections/projectionstest"
@@ -188,6 +189,21 @@ func TestDeadlinesAreMetWhenTheClockIsMoved(t *testing.T) {
 	w.business.pass(24 * time.Hour)
 	require.Equal(t, reactions.Agenda{Due: []domain.Deadline{}}, w.worker().Look(t.Context()))
 	require.Equal(t, appointment.Booked, w.status(booked), "it stays undone")
+}
+
+func TestAWishEndsWithItsLatestDate(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	_, err := w.h.JoinWaitlist(t.Context(), request(), waitlist.Wish{
+		ID: "wish", Patient: ana, Practitioners: []domain.PractitionerID{silva}, Latest: domain.DayOf(monday),
+	})
+	require.NoError(t, err)
+	w.business.set(monday.Add(16 * time.Hour))
+	w.worker().Look(t.Context())
+	require.Equal(t, waitlist.DueExpire+" done", w.told())
+	now, err := w.h.Wish(t.Context(), "wish")
+	require.NoError(t, err)
+	require.Equal(t, waitlist.HasExpired, now.State.End)
 }
 
 func TestNothingIsDueBeforeItsTime(t *testing.T) {

@@ -32,6 +32,7 @@ import (
 	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 var update = flag.Bool("update", false, "write the golden files of new event types")
@@ -59,6 +60,9 @@ func samples() []domain.Event {
 	offer := visittype.Terms{
 		Name: "Check-up", Duration: 30, BufferBefore: 5, BufferAfter: 10, Fee: &visittype.Fee{Amount: 6500, Currency: "EUR"}, Specialty: "cardiology",
 	}
+	offered := waitlist.Offer{Claim: of, Appointment: "a1", Until: start.Add(-time.Hour), Opening: waitlist.Opening{
+		Slot: "d1.20260302.0", Practitioner: "d1", Clinic: "c1", Period: period,
+	}}
 	full := quota.Quota{Rule: quota.PractitionerDay, Subject: "d1", Bucket: "2026-03-02"}
 	counted := quota.Counted{Claim: of, Appointment: "a1"}
 	sealed := func(text string) domain.Sealed { return domain.Open("p1", text) }
@@ -184,6 +188,18 @@ func samples() []domain.Event {
 		visittype.Defined{VisitType: "v1", Clinic: "c1", Terms: offer},
 		visittype.Changed{VisitType: "v1", Clinic: "c1", Terms: visittype.Terms{Name: "Check-up", Duration: 45}},
 		visittype.WasRetired{VisitType: "v1", Clinic: "c1"},
+		waitlist.HasJoined{Wish: waitlist.Wish{
+			ID: "w1", Patient: "p1", Specialty: "cardiology", Practitioners: []domain.PractitionerID{"d1"}, VisitType: "v1",
+			Clinics: []domain.ClinicID{"c1"}, Town: "lisbon", District: "lisbon-alfama",
+			Times:    []waitlist.Times{{Weekdays: []int{1, 2}, From: 480, To: 720}},
+			Earliest: "2026-03-02", Latest: "2026-04-01", Appointment: "a1",
+		}, Since: start, Expires: start.AddDate(0, 1, 0)},
+		waitlist.WasOffered{Wish: "w1", Patient: "p1", Offer: offered},
+		waitlist.WasAccepted{Wish: "w1", Patient: "p1", Offer: offered},
+		waitlist.HasPassed{Wish: "w1", Patient: "p1", Offer: offered, Why: waitlist.Declined},
+		waitlist.WasSkipped{Wish: "w1", Patient: "p1", Opening: offered.Opening, Rule: "occupancy.taken"},
+		waitlist.HasEnded{Wish: "w1", Patient: "p1", Why: waitlist.HasLeft},
+		waitlist.WasMoved{Wish: "w1", Patient: "p1", From: "p2"},
 	}
 }
 
@@ -195,6 +211,14 @@ func grown() map[string]domain.Event {
 		"appointment.booked+missed-at": appointment.WasBooked{
 			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}},
 			Set:   1, MissedAt: start.Add(2 * time.Hour),
+		},
+		"appointment.held+wish": appointment.WasHeld{
+			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}},
+			Set:   1, Deadline: start, Ceiling: start, Wish: "w1",
+		},
+		"policy.set+offers": policy.WasSet{
+			Scope: policy.Scope{Kind: policy.OfClinic, ID: "c1"},
+			Terms: policy.Terms{OfferTime: new(120), OffersFrom: new(480), OffersUntil: new(1200)},
 		},
 		"queue.called+service": queue.WasCalled{
 			Entry: queue.Entry{ID: "w1", Ticket: 4, Day: "2026-03-02", Clinic: "c1", Service: "v1", Since: start}, Desk: "2", Place: 1, At: start, By: "local",

@@ -18,6 +18,7 @@ import (
 	"github.com/slotbook/slotbook/domain/series"
 	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/domain/visittype"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // table holds every event type that may ever be in a store. A line is never
@@ -129,4 +130,11 @@ var table = index(
 	event[visittype.Defined](),
 	event[visittype.Changed](),
 	event[visittype.WasRetired](),
+	event[waitlist.HasJoined](),
+	event[waitlist.WasOffered](),
+	event[waitlist.WasAccepted](),
+	event[waitlist.HasPassed](),
+	event[waitlist.WasSkipped](),
+	event[waitlist.HasEnded](),
+	event[waitlist.WasMoved](),
 )

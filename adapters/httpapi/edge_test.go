@@ -387,6 +387,7 @@ func TestEveryRuleIsListed(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never leave the program: they are between commands and their helpers, or the document's enumerations say it before
 		"appointment.not-due", "series.not-due", "series.lapsed", "policy.scope", "appointment.initiator", "appointment.code",
+		"waitlist.exists", "waitlist.not-due",
 	}
 	w := newWorld(t)
 	listed := w.call(t, http.MethodGet, "/problems", "").Body.String()

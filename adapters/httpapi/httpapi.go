@@ -54,6 +54,7 @@ type Config struct {
 	Catalogue    Catalogue                                          // visit types, rooms and devices; required
 	Reviews      Reviews                                            // what patients say; required
 	Waits        Waits                                              // how long people wait; required
+	Waitlist     Waitlist                                           // who waits for an appointment; required
 	KPIs         KPIs                                               // key figures; required
 	Pictures     Pictures                                           // of practitioners; required
 	Reference    Reference                                          // what authorities say; required
@@ -131,8 +132,8 @@ func (c *Config) check() error {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
-		c.Pictures == nil, c.Waits == nil, c.Projections == nil, c.Reactions == nil, c.Events == nil, c.KPIs == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Pictures, Waits, Projections, Reactions, Events, KPIs and Reference are required")
+		c.Pictures == nil, c.Waits == nil, c.Projections == nil, c.Reactions == nil, c.Events == nil, c.KPIs == nil, c.Waitlist == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Pictures, Waits, Projections, Reactions, Events, KPIs, Waitlist and Reference are required")
 	}
 	if err := c.Streams.check(); err != nil {
 		return err
@@ -181,6 +182,7 @@ func (a *api) routes() {
 	a.eventRoutes()
 	a.reviewRoutes()
 	a.queueRoutes()
+	a.waitlistRoutes()
 	a.kpiRoutes()
 	a.adminRoutes()
 	a.reactionRoutes()

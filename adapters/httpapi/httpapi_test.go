@@ -101,7 +101,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Commands: w.commands, Codec: codec, Slots: foldedSlots{lists}, Appointments: foldedAppointments{lists},
 		Days: sheets{}, KPIs: noFigures{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
-		Pictures: &album{}, Waits: foldedWaits{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
+		Pictures: &album{}, Waits: foldedWaits{lists}, Waitlist: foldedWaitlist{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
 		Projections: idle{}, Reactions: &reacting{}, Events: w.store,
 		Head: w.store.Head, Past: w.store, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
@@ -220,7 +220,7 @@ func rule(t testing.TB, answer *httptest.ResponseRecorder) string {
 // TestExchanges replays the golden exchanges of testdata: a request, and the
 // whole answer. {{name}} stands for the id that the answer of the exchange of
 // that name gave, {{name.token}} for its token. A line "Clock:" among the headers
-// is not sent: it sets the clock.
+// is not sent: it sets the clock. What an exchange frees is offered to who waits.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.http")
@@ -231,7 +231,9 @@ func TestExchanges(t *testing.T) {
 			t.Parallel()
 			golden, err := os.ReadFile(file)
 			require.NoError(t, err)
-			now := newWorld(t).replay(t, string(golden))
+			w := newWorld(t)
+			w.handler = w.offering(w.handler)
+			now := w.replay(t, string(golden))
 			if *update {
 				require.NoError(t, os.WriteFile(file, []byte(now), 0o600))
 				return

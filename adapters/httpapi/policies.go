@@ -31,6 +31,9 @@ type PolicyBody struct {
 	HoldsShare          *int    `json:"holdsShare,omitempty" doc:"Percent of a practitioner's day that unknown callers may hold: 1 to 100; default 50" example:"50"`
 	UndoGrace           *string `json:"undoGrace,omitempty" maxLength:"32" doc:"Until how long after a change of status it may be undone: ISO 8601, up to 365 days; default PT10M" example:"PT10M"`
 	NoShowAfter         *string `json:"noShowAfter,omitempty" maxLength:"32" doc:"How long after the end who has not come counts as a no-show: ISO 8601, up to 365 days; PT0M, the default, is never" example:"PT1H"`
+	OfferTime           *string `json:"offerTime,omitempty" maxLength:"32" doc:"How long somebody of the waiting list is offered what has become free, in the hours from offersFrom to offersUntil: ISO 8601, from 1 minute to 365 days; default PT2H" example:"PT2H"`
+	OffersFrom          *string `json:"offersFrom,omitempty" maxLength:"5" doc:"When an offer begins to run, by the clinic's clock: HH:MM; default 08:00" example:"08:00"`
+	OffersUntil         *string `json:"offersUntil,omitempty" maxLength:"5" doc:"Until when it runs: HH:MM; default 20:00" example:"20:00"`
 	BoardShows          *string `json:"boardShows,omitempty" maxLength:"32" doc:"What a display in the waiting room shows of people: ticket, the number alone and the default, or initials, those of the patient, too" example:"ticket"`
 }
 
@@ -79,7 +82,7 @@ func (a *api) policyRoutesOf(kind, path, name, title string, missing *domain.Err
 		id: "set" + name, method: http.MethodPut, path: path, tag: "Policies", summary: "Set " + title,
 		detail: "Replaces the terms as a whole: what the body leaves out is not said any more. A booking that begins in the next second may " +
 			"still be decided under the terms before. What is booked stays as it is.",
-		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, policy.ErrShown, errDuration},
+		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, policy.ErrShown, policy.ErrOffers, errDuration, domain.ErrBadWallTime},
 	}, func(ctx context.Context, req commands.Request, in *setPolicyInput) (done[PolicyBody], error) {
 		return a.setPolicy(ctx, req, policy.Scope{Kind: kind, ID: in.ID}, in.Body)
 	})
@@ -134,6 +137,7 @@ func (b PolicyBody) Terms() (policy.Terms, error) {
 		{b.RescheduleBefore, &t.RescheduleBefore},
 		{b.UndoGrace, &t.UndoGrace},
 		{b.NoShowAfter, &t.NoShowAfter},
+		{b.OfferTime, &t.OfferTime},
 	} {
 		if d.text == nil {
 			continue
@@ -144,7 +148,26 @@ func (b PolicyBody) Terms() (policy.Terms, error) {
 		}
 		*d.minutes = &minutes
 	}
-	return t, nil
+	err := b.hours(&t)
+	return t, err
+}
+
+// hours adds the hours in which offers run. Errors: [domain.ErrBadWallTime].
+func (b PolicyBody) hours(t *policy.Terms) error {
+	for _, d := range []struct {
+		text    *string
+		minutes **int
+	}{{b.OffersFrom, &t.OffersFrom}, {b.OffersUntil, &t.OffersUntil}} {
+		if d.text == nil {
+			continue
+		}
+		at, err := domain.ParseWallTime(*d.text)
+		if err != nil {
+			return err
+		}
+		*d.minutes = new(int(at))
+	}
+	return nil
 }
 
 func showTerms(t policy.Terms) PolicyBody {
@@ -154,6 +177,7 @@ func showTerms(t policy.Terms) PolicyBody {
 		PractitionerDay: t.PractitionerDay, PractitionerWeek: t.PractitionerWeek, PatientDay: t.PatientDay,
 		PatientPractitioner: t.PatientPractitioner, PatientActive: t.PatientActive, HoldsShare: t.HoldsShare,
 		UndoGrace: shownMinutes(t.UndoGrace), NoShowAfter: shownMinutes(t.NoShowAfter), BoardShows: shownText(t.BoardShows),
+		OfferTime: shownMinutes(t.OfferTime), OffersFrom: shownWallTime(t.OffersFrom), OffersUntil: shownWallTime(t.OffersUntil),
 	}
 }
 
@@ -162,6 +186,13 @@ func shownMinutes(n *int) *string {
 		return nil
 	}
 	return new(formatMinutes(*n))
+}
+
+func shownWallTime(n *int) *string {
+	if n == nil {
+		return nil
+	}
+	return new(domain.WallTime(*n).String())
 }
 
 func shownText(s *policy.Shown) *string {
@@ -179,5 +210,6 @@ func showEffective(e policy.Effective) PolicyBody {
 		PractitionerDay: &e.PractitionerDay, PractitionerWeek: &e.PractitionerWeek, PatientDay: &e.PatientDay,
 		PatientPractitioner: &e.PatientPractitioner, PatientActive: &e.PatientActive, HoldsShare: &e.HoldsShare,
 		UndoGrace: minutes(e.UndoGrace), NoShowAfter: minutes(e.NoShowAfter), BoardShows: shownText(&e.BoardShows),
+		OfferTime: minutes(e.OfferTime), OffersFrom: new(e.OffersFrom.String()), OffersUntil: new(e.OffersUntil.String()),
 	}
 }

@@ -66,8 +66,8 @@ type GoOnBody struct {
 	After uint64 `json:"after" maximum:"9223372036854775807" doc:"It gets what comes after this position next; 0 = everything" example:"42"`
 }
 
-// AskedFor says how many events are tried again.
-type AskedFor struct {
+// RetryingEvents says how many events are tried again.
+type RetryingEvents struct {
 	Retrying int `json:"retrying" doc:"Parked events that the process which runs the reaction tries within seconds"`
 }
 
@@ -113,9 +113,9 @@ func (a *api) reactionRoutes() {
 	ask(a, operation{
 		id: "retryParkedEvents", method: http.MethodPost, path: base + "/{name}/parked/retry", tag: tag, refusals: unknown,
 		summary: "Have parked events tried again by the process that runs the reaction; without a body, all",
-	}, func(ctx context.Context, in *reactionEventsInput) (AskedFor, error) {
+	}, func(ctx context.Context, in *reactionEventsInput) (RetryingEvents, error) {
 		n, err := a.Reactions.Retry(ctx, in.Name, in.events()...)
-		return AskedFor{n}, err
+		return RetryingEvents{n}, err
 	})
 	ask(a, operation{
 		id: "discardParkedEvents", method: http.MethodPost, path: base + "/{name}/parked/discard", tag: tag, refusals: unknown,

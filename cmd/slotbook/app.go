@@ -170,10 +170,12 @@ func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 	})
 	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
 	registry.MustRegister(reactionStandings{a.reactions})
+	waiting := reactions.NewWaitlist(reactions.WaitlistConfig{Handler: a.handler, Line: projections.NewWaitlist(a.engine)})
 	finisher, displaced := reactions.Finisher{Handler: a.handler}, reactions.Displaced{Handler: a.handler}
 	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
 	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})
 	a.router.Add(bus.Consumer{Name: "displaced", Types: displaced.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, displaced.React)})
+	a.router.Add(bus.Consumer{Name: "waitlist", Types: waiting.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, waiting.React)})
 	if a.hand != nil {
 		a.hand.moved = func() {
 			a.opener.ClockMoved()
@@ -232,7 +234,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Days:      projections.NewDaySheets(a.engine),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
-		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
+		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,

@@ -92,7 +92,9 @@ func bounds(e domain.Event) (earliest, latest time.Time) {
 			return exactly(e.Deadline.Add(-commands.DecisionTime))
 		}
 	case appointment.WasHeld:
-		return exactly(e.Ceiling.Add(-commands.HoldCeiling))
+		if e.Wish == "" {
+			return exactly(e.Ceiling.Add(-commands.HoldCeiling))
+		}
 	case appointment.WasRenewed:
 		return e.Deadline.Add(-commands.LongestHold), e.Deadline
 	case appointment.WasCancelled:

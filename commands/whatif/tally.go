@@ -129,7 +129,7 @@ func (t *tally) count(at time.Time, before appointment.State, e appointment.Even
 			c.figures.Moved++
 		}
 	case appointment.HasLapsed:
-		if set <= len(before.Sets) && before.Sets[set-1].Phase != appointment.InDecision {
+		if set <= len(before.Sets) && before.Sets[set-1].Phase != appointment.InDecision && before.Sets[set-1].Wish == "" {
 			c.figures.Lapsed++
 		}
 	case appointment.WasCancelled:

@@ -26,6 +26,9 @@ func (r *replay) visit(ctx context.Context, m moment, event appointment.Event, b
 		return err
 	}
 	outcome := "" // of steps that are not compared: whatever is done is done later, perhaps
+	if offered(event, before) {
+		return nil // what comes of it is replayed as if it had been wished
+	}
 	switch e := event.(type) {
 	case appointment.WasHeld:
 		outcome, err = r.hold(ctx, m, e, before)
@@ -151,6 +154,15 @@ func (r *replay) refused(id domain.ClinicID, rule string) {
 	if rule != "" {
 		r.tally.refuse(id, rule)
 	}
+}
+
+// offered reports whether an event makes or ends an offer of the waiting list.
+func offered(e appointment.Event, before appointment.State) bool {
+	if held, ok := e.(appointment.WasHeld); ok {
+		return held.Wish != ""
+	}
+	released, ok := e.(appointment.WasReleased)
+	return ok && released.Set <= len(before.Sets) && before.Sets[released.Set-1].Wish != ""
 }
 
 // hold replays a hold. One that lasted as long as the policy said lasts as long as

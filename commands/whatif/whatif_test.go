@@ -21,6 +21,7 @@ import (
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/schedule"
 	"github.com/slotbook/slotbook/domain/visittype"
+	"github.com/slotbook/slotbook/domain/waitlist"
 )
 
 // monday is when every story begins: six in the morning in Lisbon.
@@ -422,6 +423,40 @@ func TestMovesUndoingsAndRequestsAreReplayed(t *testing.T) {
 	require.Zero(t, then.Declined, "nobody had to approve")
 	require.Equal(t, 4*time.Hour, then.Taken)
 	require.Equal(t, 1, then.Cancelled)
+}
+
+// What came of the waiting list is replayed as if it had been wished; offers that
+// came to nothing are none.
+func TestWhatTheWaitingListBroughtIsReplayed(t *testing.T) {
+	t.Parallel()
+	p := newPast(t)
+	given, has := p.books(ana, wall(1, 9, 0)), p.books(boris, wall(1, 11, 0))
+	for id, wish := range map[domain.WishID]waitlist.Wish{"first": {Patient: carla}, "second": {Patient: boris, Appointment: has}} {
+		wish.ID, wish.Practitioners = id, []domain.PractitionerID{silva}
+		_, err := p.h.JoinWaitlist(t.Context(), p.request(), wish)
+		require.NoError(t, err)
+	}
+	p.cancels(given)
+	p.now = p.now.Add(time.Minute)
+	slot, err := p.h.SlotAt(t.Context(), silva, wall(1, 9, 0))
+	require.NoError(t, err)
+	free, _, err := p.h.Freed(t.Context(), slot)
+	require.NoError(t, err)
+	round := commands.Round{Free: free, Cause: "first", Line: []domain.WishID{"first", "second"}}
+	declined, err := p.h.OfferRound(t.Context(), round)
+	require.NoError(t, err)
+	_, err = p.h.DeclineOffer(t.Context(), p.request(), declined)
+	require.NoError(t, err)
+	round.Cause = "second"
+	swapped, err := p.h.OfferRound(t.Context(), round)
+	require.NoError(t, err)
+	p.now = p.now.Add(time.Minute)
+	_, err = p.h.AcceptOffer(t.Context(), p.request(), swapped)
+	require.NoError(t, err)
+	_, really, then := p.with(clinicSays(policy.Terms{RescheduleBefore: new(48 * 60)}))
+	require.Equal(t, 1, really.Moved)
+	require.Zero(t, then.Moved, "it is too late")
+	require.Equal(t, map[string]int{"appointment.reschedule-late": 1}, then.Refused)
 }
 
 func TestNoShowsAreNotedWhenTheOtherPolicySaysSo(t *testing.T) {

@@ -106,6 +106,7 @@ const (
 	InDecision Phase = iota // the protocol is under way
 	OnHold                  // a frontend keeps it while the person fills a form
 	OnRequest               // it waits for approval
+	OnOffer                 // it is kept for somebody of the waiting list
 )
 
 // Set is one set of claims.
@@ -118,6 +119,10 @@ type Set struct {
 	Phase    Phase
 	Fate     claim.Fate
 	Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
+	Wish     domain.WishID   // of the waiting list, for which it is or was offered
+	WasLive  bool            // it is, or was once
+	Released bool            // it was given back
+	Lapsed   bool            // nobody has decided it in time
 }
 
 // Change is the last change of status that can be undone.
@@ -167,6 +172,8 @@ func Decide(s State, c Command) ([]Event, error) {
 		return renew(s, c)
 	case Release:
 		return release(s), nil
+	case DeclineOffer:
+		return declineOffer(s, c)
 	case Request:
 		return request(s, c)
 	case Approve:
@@ -219,7 +226,7 @@ func (s State) held() (Set, int) {
 		switch t := s.set(n); t.Phase {
 		case OnHold:
 			return t, n
-		case OnRequest:
+		case OnRequest, OnOffer:
 			return Set{}, 0
 		case InDecision:
 		}
@@ -271,8 +278,7 @@ func Evolve(s State, e Event) State {
 		}
 		s.Sets = append(slices.Clone(s.Sets), Set{Visit: e.Visit, Claims: e.Claims, Deadline: e.Deadline, Fate: claim.Pending, Series: e.Series})
 	case WasHeld:
-		s.Status = Pending
-		s = s.with(e.Set, func(t *Set) { t.Phase, t.Deadline, t.Ceiling = OnHold, e.Deadline, e.Ceiling })
+		s = s.keeps(e)
 	case WasRenewed:
 		s = s.with(e.Set, func(t *Set) { t.Deadline = e.Deadline })
 	case WasRequested:
@@ -283,9 +289,9 @@ func Evolve(s State, e Event) State {
 	case WasRefused:
 		s = s.died(e.Set)
 	case HasLapsed:
-		s = s.died(e.Set)
+		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Lapsed = true })
 	case WasReleased:
-		s = s.died(e.Set)
+		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Released = true })
 	case WasDeclined:
 		s = s.kill(0)
 		s.Change, s.Ended = Change{From: Pending, At: e.At, By: e.By}, e.Set
@@ -309,6 +315,20 @@ func Evolve(s State, e Event) State {
 	return s
 }
 
+// keeps keeps a set for somebody. One that is offered beside a live set changes
+// nothing about that.
+func (s State) keeps(e WasHeld) State {
+	if s.live() == 0 {
+		s.Status = Pending
+	}
+	return s.with(e.Set, func(t *Set) {
+		t.Phase, t.Deadline, t.Ceiling, t.Wish = OnHold, e.Deadline, e.Ceiling, e.Wish
+		if e.Wish != "" {
+			t.Phase = OnOffer
+		}
+	})
+}
+
 // booked makes a set live: the first one, that of a move, or that of a
 // cancellation that is undone.
 func (s State) booked(e WasBooked) State {
@@ -321,7 +341,7 @@ func (s State) booked(e WasBooked) State {
 	s.Change = Change{Undone: s.Ended > 0}
 	s.Status, s.Decided, s.Ended = Booked, true, 0
 	s.Arrived, s.Started, s.Finished = time.Time{}, time.Time{}, time.Time{}
-	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.MissedAt, t.Fate = e.Visit, e.MissedAt, claim.Live })
+	return s.kill(e.Set).with(e.Set, func(t *Set) { t.Visit, t.MissedAt, t.Fate, t.WasLive = e.Visit, e.MissedAt, claim.Live, true })
 }
 
 // cancelled ends the appointment. Only what was booked or requested can be had

@@ -25,12 +25,14 @@ type (
 		Policies []string            `json:"policies,omitempty"` // the revisions that it was decided under
 		Series   domain.SeriesID     `json:"series,omitempty"`   // whose stream decides the set; absent = the appointment's own
 	}
-	// WasHeld says that a frontend keeps a set while a person fills a form.
+	// WasHeld says that a frontend keeps a set while a person fills a form; or
+	// that it is offered to somebody of the waiting list.
 	WasHeld struct {
 		Visit
-		Set      int       `json:"set"`
-		Deadline time.Time `json:"deadline"`
-		Ceiling  time.Time `json:"ceiling"` // it is not renewed beyond
+		Set      int           `json:"set"`
+		Deadline time.Time     `json:"deadline"`
+		Ceiling  time.Time     `json:"ceiling"`        // it is not renewed beyond
+		Wish     domain.WishID `json:"wish,omitempty"` // of the waiting list, for which it is offered; absent = a frontend keeps it
 	}
 	// WasRenewed says that a hold lasts longer.
 	WasRenewed struct {

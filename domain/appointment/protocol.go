@@ -68,6 +68,7 @@ type (
 		Set            int
 		Until, Ceiling time.Time
 		At             time.Time
+		Wish           domain.WishID // for which it is offered; "" = a frontend keeps it
 	}
 	// Renew makes a hold last until a later instant, not beyond its ceiling.
 	Renew struct {
@@ -76,6 +77,11 @@ type (
 	}
 	// Release gives a hold back.
 	Release struct{}
+	// DeclineOffer gives back what is offered for a wish of the waiting list.
+	DeclineOffer struct {
+		Set int
+		At  time.Time
+	}
 	// Request leaves a proposed set for somebody to approve until a deadline.
 	Request struct {
 		Set   int
@@ -93,17 +99,18 @@ type (
 	}
 )
 
-func (Propose) command() {}
-func (Commit) command()  {}
-func (Refuse) command()  {}
-func (Lapse) command()   {}
-func (Settle) command()  {}
-func (Hold) command()    {}
-func (Renew) command()   {}
-func (Release) command() {}
-func (Request) command() {}
-func (Approve) command() {}
-func (Decline) command() {}
+func (Propose) command()      {}
+func (Commit) command()       {}
+func (Refuse) command()       {}
+func (Lapse) command()        {}
+func (Settle) command()       {}
+func (Hold) command()         {}
+func (Renew) command()        {}
+func (Release) command()      {}
+func (DeclineOffer) command() {}
+func (Request) command()      {}
+func (Approve) command()      {}
+func (Decline) command()      {}
 
 // The refusals of the protocol.
 var (
@@ -114,6 +121,9 @@ var (
 	ErrPast         = domain.Refusal(domain.Refused, "appointment.past", "the slot has started already")
 	ErrCeiling      = domain.Refusal(domain.Refused, "hold.ceiling", "the hold has been renewed for as long as it may last")
 	ErrNotHeld      = domain.Refusal(domain.Conflict, "hold.not-held", "the appointment is not on hold")
+	ErrNoOffer      = domain.Refusal(domain.NotFound, "offer.not-found", "there is no such offer")
+	ErrOfferTaken   = domain.Refusal(domain.Conflict, "offer.accepted", "the offer was accepted: cancel the appointment instead")
+	ErrOfferOver    = domain.Refusal(domain.Gone, "offer.over", "the offer has lapsed, or was declined")
 	ErrNotRequested = domain.Refusal(domain.Conflict, "appointment.not-requested", "the appointment does not wait for approval")
 	ErrChanging     = domain.Refusal(domain.Conflict, "appointment.changing", "another change of the appointment is under way")
 )
@@ -162,10 +172,21 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 		proceed, err = completes(s, c)
 	case ToMove:
 		proceed, err = moves(s, c)
+		if proceed && last.Phase == OnOffer && last.Fate == claim.Pending {
+			events = []Event{withdrawn(last, n, c.At)}
+		}
 	case ToRestore:
 		proceed = s.Status == Cancelled && s.Change.From != ""
 	}
 	return events, proceed, err
+}
+
+// withdrawn ends what is offered: it was for the appointment as it was.
+func withdrawn(offered Set, n int, at time.Time) Event {
+	if at.Before(offered.Deadline) {
+		return WasReleased{offered.Visit, n}
+	}
+	return HasLapsed{offered.Visit, n}
 }
 
 // goesOn reports whether a set that is in decision may still become what it was
@@ -283,14 +304,58 @@ func settle(s State, c Settle) []Event {
 }
 
 func hold(s State, c Hold) ([]Event, error) {
-	set, err := s.undecided(c.Set, c.At, OnHold)
+	set, err := s.undecided(c.Set, c.At, c.phase())
 	switch {
-	case err != nil || set.Phase == OnHold:
+	case err != nil || set.Phase == c.phase():
 		return nil, err
-	case set.Phase == OnRequest:
+	case set.Phase != InDecision:
 		return nil, ErrNotHeld
+	case s.live() > 0 && s.Status != Booked:
+		return nil, s.errStatus(Booked) // the visit has begun
 	}
-	return []Event{WasHeld{set.Visit, c.Set, c.Until, c.Ceiling}}, nil
+	return []Event{WasHeld{set.Visit, c.Set, c.Until, c.Ceiling, c.Wish}}, nil
+}
+
+// phase is what the set comes into.
+func (c Hold) phase() Phase {
+	if c.Wish != "" {
+		return OnOffer
+	}
+	return OnHold
+}
+
+// Offered returns a set that is or was offered for a wish of the waiting list.
+// Errors: [ErrNoOffer].
+func (s State) Offered(n int) (Set, error) {
+	if n < 1 || n > len(s.Sets) || s.set(n).Wish == "" {
+		return Set{}, ErrNoOffer
+	}
+	return s.set(n), nil
+}
+
+// OnOffer returns the set that is offered at an instant, and its number; number 0
+// when none is.
+func (s State) OnOffer(at time.Time) (Set, int) {
+	last, n := s.Latest()
+	if n == 0 || last.Phase != OnOffer || last.Fate != claim.Pending || !at.Before(last.Deadline) {
+		return Set{}, 0
+	}
+	return last, n
+}
+
+func declineOffer(s State, c DeclineOffer) ([]Event, error) {
+	set, err := s.Offered(c.Set)
+	switch {
+	case err != nil:
+		return nil, err
+	case set.WasLive || set.Phase == OnRequest:
+		return nil, ErrOfferTaken
+	case set.Released:
+		return nil, nil
+	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
+		return nil, ErrOfferOver
+	}
+	return []Event{WasReleased{set.Visit, c.Set}}, nil
 }
 
 func request(s State, c Request) ([]Event, error) {

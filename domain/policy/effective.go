@@ -26,6 +26,9 @@ type Effective struct {
 	UndoGrace           time.Duration // after a change of status, the latest to undo it
 	NoShowAfter         time.Duration // after the end, when who has not come counts as a no-show; 0 = never
 	BoardShows          Shown         // of who waits on the display in the waiting room
+	OfferTime           time.Duration // of an offer to who waits, in waking hours
+	OffersFrom          domain.WallTime
+	OffersUntil         domain.WallTime // the waking hours, by the clinic's clock; empty when no hour is
 
 	Revisions []Revision // of the policies that were looked at, those that nobody has set excepted
 }
@@ -41,6 +44,10 @@ const (
 	defaultHoldTime   = 5  // minutes
 	defaultHoldsShare = 50 // percent
 	defaultUndoGrace  = 10 // minutes
+
+	defaultOfferTime   = 120     // minutes
+	defaultOffersFrom  = 8 * 60  // minutes after midnight
+	defaultOffersUntil = 20 * 60 // minutes after midnight
 )
 
 // Resolve returns the terms in force: those of the visit type over those of the
@@ -56,6 +63,8 @@ func Resolve(visitType, practitioner, clinic State) Effective {
 		PatientDay: said(t.PatientDay, 0), PatientPractitioner: said(t.PatientPractitioner, 0), PatientActive: said(t.PatientActive, 0),
 		HoldsShare: said(t.HoldsShare, defaultHoldsShare), UndoGrace: minutes(t.UndoGrace, defaultUndoGrace), NoShowAfter: minutes(t.NoShowAfter, 0),
 		BoardShows: said(t.BoardShows, ShowsTicket),
+		OfferTime:  minutes(t.OfferTime, defaultOfferTime),
+		OffersFrom: domain.WallTime(said(t.OffersFrom, defaultOffersFrom)), OffersUntil: domain.WallTime(said(t.OffersUntil, defaultOffersUntil)),
 	}
 }
 
@@ -72,7 +81,8 @@ func (e Effective) And(f Effective) Effective {
 		PatientActive: fewer(e.PatientActive, f.PatientActive), HoldsShare: min(e.HoldsShare, f.HoldsShare),
 		UndoGrace: min(e.UndoGrace, f.UndoGrace), NoShowAfter: max(e.NoShowAfter, f.NoShowAfter),
 		BoardShows: max(e.BoardShows, f.BoardShows), // ticket is the greater text
-		Revisions:  e.with(f.Revisions),
+		OfferTime:  min(e.OfferTime, f.OfferTime), OffersFrom: max(e.OffersFrom, f.OffersFrom), OffersUntil: min(e.OffersUntil, f.OffersUntil),
+		Revisions: e.with(f.Revisions),
 	}
 }
 
@@ -123,7 +133,8 @@ func (t Terms) says() map[string]bool {
 		"practitionerDay": t.PractitionerDay != nil, "practitionerWeek": t.PractitionerWeek != nil, "patientDay": t.PatientDay != nil,
 		"patientPractitioner": t.PatientPractitioner != nil, "patientActive": t.PatientActive != nil, "holdsShare": t.HoldsShare != nil,
 		"undoGrace": t.UndoGrace != nil, "noShowAfter": t.NoShowAfter != nil,
-		"boardShows": t.BoardShows != nil,
+		"boardShows": t.BoardShows != nil, "offerTime": t.OfferTime != nil, "offersFrom": t.OffersFrom != nil,
+		"offersUntil": t.OffersUntil != nil,
 	}
 }
 

@@ -54,6 +54,9 @@ type Terms struct {
 	UndoGrace           *int   `json:"undoGrace,omitempty"`           // after a change of status, the latest to undo it; default 10
 	NoShowAfter         *int   `json:"noShowAfter,omitempty"`         // after the end, when who has not come counts as a no-show; 0 = never, the default
 	BoardShows          *Shown `json:"boardShows,omitempty"`          // of who waits on the display in the waiting room; default ticket
+	OfferTime           *int   `json:"offerTime,omitempty"`           // of an offer to who waits, in waking hours; from 1, default 120
+	OffersFrom          *int   `json:"offersFrom,omitempty"`          // when waking hours begin by the clinic's clock, minutes after midnight; default 480
+	OffersUntil         *int   `json:"offersUntil,omitempty"`         // when they end; default 1200
 }
 
 // Shown is what a display in the waiting room shows of somebody.
@@ -110,6 +113,7 @@ var (
 	ErrLimit    = domain.Refusal(domain.Invalid, "policy.limit", "a limit is from 1 to 10000, or 0 for none; a share from 1 to 100 percent")
 	ErrWindow   = domain.Refusal(domain.Invalid, "policy.window", "a policy whose minimum notice lies beyond its horizon lets nothing be booked")
 	ErrShown    = domain.Refusal(domain.Invalid, "policy.board", "a display in the waiting room shows ticket or initials")
+	ErrOffers   = domain.Refusal(domain.Invalid, "policy.offers", "an offer lasts at least a minute, and the hours in which it runs begin before they end")
 	ErrScope    = domain.Refusal(domain.Invalid, "policy.scope", "a policy is of a clinic, a practitioner or a visit type")
 )
 
@@ -139,6 +143,7 @@ func set(s State, c Set) ([]Event, error) {
 const (
 	year     = 365 * 24 * 60 // minutes
 	maxHold  = 15            // minutes
+	midnight = 24 * 60       // minutes
 	maxLimit = 10_000
 	percent  = 100
 )
@@ -166,6 +171,14 @@ func (t Terms) check() error {
 	if !within(t.HoldsShare, 1, percent) {
 		return ErrLimit
 	}
+	return t.checkOffers()
+}
+
+func (t Terms) checkOffers() error {
+	from, until := said(t.OffersFrom, 0), said(t.OffersUntil, midnight) // who says one of them leaves the other to a weaker scope
+	if !within(t.OfferTime, 1, year) || !within(t.OffersFrom, 0, midnight) || !within(t.OffersUntil, 0, midnight) || from >= until {
+		return ErrOffers
+	}
 	return nil
 }
 
@@ -176,7 +189,8 @@ func (t Terms) limits() []*int {
 }
 
 func (t Terms) numbers() []*int {
-	return append(t.limits(), t.MinNotice, t.Horizon, t.HoldTime, t.CancelBefore, t.RescheduleBefore, t.HoldsShare, t.UndoGrace, t.NoShowAfter)
+	return append(t.limits(), t.MinNotice, t.Horizon, t.HoldTime, t.CancelBefore, t.RescheduleBefore, t.HoldsShare, t.UndoGrace, t.NoShowAfter,
+		t.OfferTime, t.OffersFrom, t.OffersUntil)
 }
 
 func (t Terms) same(u Terms) bool {
@@ -197,7 +211,8 @@ func (t Terms) Over(weaker Terms) Terms {
 		PatientDay: or(t.PatientDay, weaker.PatientDay), PatientPractitioner: or(t.PatientPractitioner, weaker.PatientPractitioner),
 		PatientActive: or(t.PatientActive, weaker.PatientActive), HoldsShare: or(t.HoldsShare, weaker.HoldsShare),
 		UndoGrace: or(t.UndoGrace, weaker.UndoGrace), NoShowAfter: or(t.NoShowAfter, weaker.NoShowAfter),
-		BoardShows: or(t.BoardShows, weaker.BoardShows),
+		BoardShows: or(t.BoardShows, weaker.BoardShows), OfferTime: or(t.OfferTime, weaker.OfferTime),
+		OffersFrom: or(t.OffersFrom, weaker.OffersFrom), OffersUntil: or(t.OffersUntil, weaker.OffersUntil),
 	}
 }
 

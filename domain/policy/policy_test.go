@@ -64,6 +64,16 @@ func TestBounds(t *testing.T) {
 		spec.Given().When(set(policy.Terms{MinNotice: new(60), Horizon: new(30)})).ThenRefuse(policy.ErrWindow))
 	t.Run("a display shows tickets or initials, and no names",
 		spec.Given().When(set(policy.Terms{BoardShows: new(policy.Shown("names"))})).ThenRefuse(policy.ErrShown))
+	for name, terms := range map[string]policy.Terms{
+		"an offer lasts a minute at least":                         {OfferTime: new(0)},
+		"an offer lasts a year at most":                            {OfferTime: new(year + 1)},
+		"waking hours begin before they end":                       {OffersFrom: new(600), OffersUntil: new(600)},
+		"waking hours do not begin at midnight's end":              {OffersFrom: new(24 * 60)},
+		"waking hours begin at midnight at the earliest":           {OffersFrom: new(-1)},
+		"waking hours end at the midnight that follows, at latest": {OffersUntil: new(24*60 + 1)},
+	} {
+		t.Run(name, spec.Given().When(set(terms)).ThenRefuse(policy.ErrOffers))
+	}
 	both, ahead := policy.Terms{MinNotice: new(60), Horizon: new(60)}, policy.Terms{MinNotice: new(60), Horizon: new(0)}
 	t.Run("a notice may be as long as the horizon", spec.Given().When(set(both)).Then(wasSet(both)))
 	t.Run("a horizon of nothing is none", spec.Given().When(set(ahead)).Then(wasSet(ahead)))
@@ -118,7 +128,10 @@ func TestEveryFieldSaysWhereItIsFrom(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
-		policy.Effective{HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute, BoardShows: policy.ShowsTicket},
+		policy.Effective{
+			HoldTime: 5 * time.Minute, HoldsShare: 50, UndoGrace: 10 * time.Minute, BoardShows: policy.ShowsTicket,
+			OfferTime: 2 * time.Hour, OffersFrom: 8 * 60, OffersUntil: 20 * 60,
+		},
 		policy.Resolve(policy.State{}, policy.State{}, policy.State{}))
 }
 
@@ -152,6 +165,9 @@ func TestEveryFieldIsTakenOver(t *testing.T) {
 		if got.Type() == reflect.TypeFor[time.Duration]() {
 			want = 7 * time.Minute
 		}
+		if got.Type() == reflect.TypeFor[domain.WallTime]() {
+			want = domain.WallTime(7)
+		}
 		require.Equal(t, want, got.Interface(), name)
 
 		tag, _, _ := strings.Cut(reflect.TypeFor[policy.Terms]().Field(i).Tag.Get("json"), ",")
@@ -167,12 +183,14 @@ func TestTheStricterTermsHoldForSeveral(t *testing.T) {
 		MinNotice: 2 * time.Hour, Horizon: time.Hour, Approval: true, HoldTime: time.Minute, CancelBefore: 2 * time.Hour,
 		RescheduleBefore: 2 * time.Hour, Reschedules: 1, PractitionerDay: 1, PractitionerWeek: 1, PatientDay: 1, PatientPractitioner: 1,
 		PatientActive: 1, HoldsShare: 10, UndoGrace: time.Minute, NoShowAfter: 2 * time.Hour, BoardShows: policy.ShowsTicket,
+		OfferTime: time.Minute, OffersFrom: 9 * 60, OffersUntil: 18 * 60,
 		Revisions: []policy.Revision{{Scope: clinic, Revision: 1}, {Scope: policy.Scope{Kind: policy.OfPractitioner, ID: "p"}, Revision: 2}},
 	}
 	loose := policy.Effective{
 		MinNotice: time.Hour, Horizon: 2 * time.Hour, HoldTime: 2 * time.Minute, CancelBefore: time.Hour, RescheduleBefore: time.Hour, Reschedules: 2,
 		PractitionerDay: 2, PractitionerWeek: 2, PatientDay: 2, PatientPractitioner: 2, PatientActive: 2, HoldsShare: 20, UndoGrace: time.Hour,
-		NoShowAfter: time.Hour, BoardShows: policy.ShowsInitials, Revisions: strict.Revisions[:1],
+		NoShowAfter: time.Hour, BoardShows: policy.ShowsInitials, OfferTime: time.Hour, OffersFrom: 8 * 60, OffersUntil: 19 * 60,
+		Revisions: strict.Revisions[:1],
 	}
 	none := policy.Resolve(policy.State{}, policy.State{}, policy.State{})
 	require.Equal(t, strict, strict.And(loose))

@@ -35,6 +35,7 @@ const (
 	PatientPractitioner = "patient-practitioner" // active appointments of a patient with one practitioner
 	PatientActive       = "patient-active"       // active appointments of a patient in all
 	Holds               = "holds"                // what unknown callers hold of a practitioner's day
+	Offers              = "offers"               // what is offered to a patient from the waiting list
 )
 
 // Active is the bucket of what is counted for as long as it is to come.
@@ -127,6 +128,7 @@ var (
 	ErrPatientPractitioner = domain.Refusal(domain.Conflict, "quota.patient-practitioner", "the patient has as many appointments with this practitioner as the policy allows")
 	ErrPatientActive       = domain.Refusal(domain.Conflict, "quota.patient-active", "the patient has as many appointments to come as the policy allows")
 	ErrHolds               = domain.Refusal(domain.Limited, "hold.too-many", "as much is on hold already as this caller may hold")
+	ErrOffers              = domain.Refusal(domain.Conflict, "waitlist.other-offer", "something else is offered to the patient from the waiting list")
 )
 
 // errRule says that a claim's rule is none of those above: a fault of the caller.
@@ -136,6 +138,7 @@ var errRule = errors.New("no quota has this rule")
 var refusals = map[string]*domain.Error{
 	PractitionerDay: ErrPractitionerDay, PractitionerWeek: ErrPractitionerWeek, PatientDay: ErrPatientDay,
 	PatientPractitioner: ErrPatientPractitioner, PatientActive: ErrPatientActive, Holds: ErrHolds,
+	Offers: ErrOffers,
 }
 
 // Decide returns what the command does. A refused claim is a [claim.Taken]

@@ -8,7 +8,8 @@
 //	I3  a set is live only while the log holds every claim of it; of a series
 //	    that is booked with every date or none, all sets are live or none
 //	I4  every pending set has a deadline and at most one outcome, which comes in
-//	    time; an appointment has at most one live set
+//	    time; an appointment has at most one live set, and a patient is offered
+//	    at most one thing at a time from the waiting list
 //	I5  one command id has one effect
 //
 // A claim is live when its set is. The auditor shares no code with the
@@ -77,6 +78,7 @@ type Auditor struct {
 	lives     map[domain.StreamName]claim.Claim // the live set of each appointment
 	owned     map[domain.StreamName]map[int]bool
 	rounds    map[domain.SeriesID]*round
+	offers    map[domain.PatientID]claim.Claim // the last set that each patient was offered
 }
 
 type set struct {
@@ -118,6 +120,7 @@ func New() *Auditor {
 		lives:     map[domain.StreamName]claim.Claim{},
 		owned:     map[domain.StreamName]map[int]bool{},
 		rounds:    map[domain.SeriesID]*round{},
+		offers:    map[domain.PatientID]claim.Claim{},
 		whole:     map[domain.StreamName]bool{},
 		outside:   map[claim.Claim]bool{},
 	}
@@ -300,10 +303,12 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 		a.pending(r, c, e)
 	case appointment.WasHeld:
 		a.until(c, e.Deadline)
+		a.offered(c, e)
 	case appointment.WasRenewed:
 		a.until(c, e.Deadline)
 	case appointment.WasRequested:
 		a.until(c, e.Deadline)
+		delete(a.offers, visit.Patient)
 	case appointment.WasBooked:
 		if !a.notes(c, claim.Live) {
 			a.live(c, e.Replaces, r.RecordedAt)
@@ -324,6 +329,18 @@ func (a *Auditor) appointmentEvent(r domain.Recorded, e appointment.Event) {
 			a.find("I3", fmt.Sprintf("appointment %s went on without a live set", visit.Appointment))
 		}
 	}
+}
+
+// offered notes what a patient is offered from the waiting list: one thing at a
+// time.
+func (a *Auditor) offered(c claim.Claim, e appointment.WasHeld) {
+	if e.Wish == "" {
+		return
+	}
+	if s := a.sets[a.offers[e.Patient]]; s != nil && s.fate == claim.Pending && a.offers[e.Patient] != c {
+		a.find("I4", "a patient is offered two things at once", s.proposed)
+	}
+	a.offers[e.Patient] = c
 }
 
 // until moves a pending set's deadline.

@@ -103,6 +103,18 @@ func (l *log) booked(v visit) *log {
 	return l.add(v.stream(), appointment.WasBooked{Visit: v.visit(), Set: v.set + 1})
 }
 
+func (l *log) held(v visit) *log {
+	return l.add(v.stream(), appointment.WasHeld{Visit: v.visit(), Set: v.set + 1, Deadline: nine.Add(time.Hour)})
+}
+
+func (l *log) offered(v visit) *log {
+	return l.add(v.stream(), appointment.WasHeld{Visit: v.visit(), Set: v.set + 1, Deadline: nine.Add(time.Hour), Wish: "w"})
+}
+
+func (l *log) swapped(v visit) *log {
+	return l.add(v.stream(), appointment.WasBooked{Visit: v.visit(), Set: v.set + 1, Replaces: v.set})
+}
+
 func (l *log) cancelled(v visit) *log {
 	return l.add(v.stream(), appointment.WasCancelled{Visit: v.visit(), Set: v.set + 1})
 }
@@ -126,6 +138,8 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	ana := newVisit("a", "ana", "p", "s1", 9)
 	boris := newVisit("b", "boris", "p", "s1", 9)
+	again := newVisit("c", "ana", "p", "s3", 10)
+	sooner := newVisit("a", "ana", "p", "s3", 10).second()
 	third := func(id, patient string) visit { return newVisit(id, patient, "p", "s3", 10) }
 	cases := []struct {
 		rule string
@@ -161,6 +175,13 @@ func TestAudit(t *testing.T) {
 		},
 		{"an event that cannot be read", newLog().proposed(ana).claimed(ana).add(ana.stream(), domain.Undecodable{Type: "appointment.booked"}), "log"},
 		{"a set booked that nobody proposed", newLog().booked(ana), "I4"},
+		{"an offer that is accepted", newLog().proposed(ana).claimed(ana).offered(ana).booked(ana), ""},
+		{"an offer accepted an hour after its deadline", newLog().proposed(ana).claimed(ana).offered(ana).at(nine.Add(3 * time.Hour)).booked(ana), "I4"},
+		{"an earlier slot that is swapped", newLog().all(ana).proposed(sooner).claimed(sooner).offered(sooner).swapped(sooner).released(ana), ""},
+		{"an earlier slot swapped without its claims", newLog().all(ana).proposed(sooner).offered(sooner).swapped(sooner), "I3"},
+		{"an offer while another is open", newLog().proposed(ana).claimed(ana).offered(ana).proposed(again).claimed(again).offered(again), "I4"},
+		{"an offer after another has lapsed", newLog().proposed(ana).claimed(ana).offered(ana).lapsed(ana).proposed(again).claimed(again).offered(again), ""},
+		{"a hold while something is offered", newLog().proposed(ana).claimed(ana).offered(ana).proposed(again).claimed(again).held(again), ""},
 	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
