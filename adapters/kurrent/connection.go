@@ -1,0 +1,313 @@
+package kurrent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
+)
+
+// connection is the client, and another one once that is of no use any more: after
+// a discovery that failed a client is closed for good, and says so even when the
+// server is back.
+type connection struct {
+	config *esdb.Configuration
+	logger *slog.Logger
+	linger time.Duration // for how long a client that was replaced may finish what it does
+
+	mu      sync.Mutex
+	client  *esdb.Client
+	number  int // of the client, counted from 1
+	closed  bool
+	away    bool // the server did not answer the last time
+	retired sync.WaitGroup
+	ended   chan struct{}
+}
+
+func newConnection(c *esdb.Configuration, logger *slog.Logger, linger time.Duration) *connection {
+	c.Logger = func(level esdb.LogLevel, format string, args ...any) {
+		logger.Debug("event store client", "level", level, "says", fmt.Sprintf(format, args...))
+	}
+	return &connection{config: c, logger: logger, linger: linger, ended: make(chan struct{})}
+}
+
+var errClosed = errors.New("the store is closed")
+
+// use returns the client and its number.
+func (c *connection) use() (*esdb.Client, int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, 0, errClosed
+	}
+	if c.client == nil {
+		client, err := esdb.NewClient(c.config)
+		if err != nil {
+			return nil, 0, err
+		}
+		c.client = client
+		c.number++
+	}
+	return c.client, c.number, nil
+}
+
+// replace gives up the client with a number. What others do with it may end first:
+// to close a client breaks their calls, and a call that begins just then panics.
+func (c *connection) replace(number int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.client == nil || c.number != number {
+		return
+	}
+	old := c.client
+	c.client = nil
+	c.retired.Go(func() {
+		select {
+		case <-c.ended:
+		case <-time.After(c.linger):
+		}
+		_ = old.Close() // it never fails
+	})
+}
+
+func (c *connection) close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	close(c.ended)
+	if c.client != nil {
+		_ = c.client.Close() // it never fails
+	}
+	c.mu.Unlock()
+	c.retired.Wait()
+}
+
+// tell logs that the server went away or came back.
+func (c *connection) tell(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err != nil && !c.away:
+		c.logger.Warn("the event store does not answer", "error", err)
+	case err == nil && c.away:
+		c.logger.Info("the event store answers again")
+	}
+	c.away = err != nil
+}
+
+// errPanic is a panic of the client, which has some known ones: a send on a closed
+// channel, a message that it does not know.
+var errPanic = errors.New("the event store's client panicked")
+
+// call calls f with the client. It returns when ctx ends, whatever the client is
+// doing: one that is closed may wait for ever. What f returns afterwards is lost.
+func call[R any](ctx context.Context, c *connection, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
+	client, number, err := c.use()
+	if err != nil {
+		var none R
+		return none, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result, err := apart(ctx, func() (R, error) { return f(ctx, client) })
+	if err != nil && useless(ctx, err) {
+		c.replace(number)
+	}
+	return result, err
+}
+
+// apart calls f in a goroutine of its own, turns its panic into an error, and
+// does not wait for it beyond ctx. A client that is closed lets go of whoever it
+// holds up.
+func apart[R any](ctx context.Context, f func() (R, error)) (R, error) {
+	type outcome struct {
+		result R
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil {
+				o.err = fmt.Errorf("%w: %v", errPanic, p)
+			}
+			done <- o
+		}()
+		o.result, o.err = f()
+	}()
+	select {
+	case o := <-done:
+		return o.result, o.err
+	case <-ctx.Done():
+		var none R
+		return none, context.Cause(ctx)
+	}
+}
+
+// useless reports whether a client that failed like this is to be replaced.
+func useless(ctx context.Context, err error) bool {
+	if errors.Is(err, errPanic) || ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return true
+	}
+	e, ok := errors.AsType[*esdb.Error](err)
+	return ok && (e.IsErrorCode(esdb.ErrorCodeConnectionClosed) || e.IsErrorCode(esdb.ErrorUnavailable))
+}
+
+// certainty is what an error says about an append.
+type certainty int
+
+const (
+	unknown certainty = iota // it may have been done
+	undone                   // it was not done, and may be tried again
+	final                    // it was not done, and will not be
+)
+
+// The answers of a server that no attempt changes.
+var (
+	// ErrDeleted says that a stream was deleted for good, by other means than ours.
+	ErrDeleted = domain.Refusal(domain.Gone, "store.stream-deleted", "the stream was deleted for good in the event store")
+	// ErrCutOff says that the beginning of a stream is missing.
+	ErrCutOff = errors.New("the beginning of the stream was deleted in the event store")
+	// ErrTransaction says that an event was written by the old TCP protocol.
+	ErrTransaction = errors.New("the event was written in a transaction of the old TCP protocol")
+)
+
+// judge says what an error of an append means, and how the caller is told.
+func judge(err error) (certainty, error) {
+	e, ok := errors.AsType[*esdb.Error](err)
+	if !ok {
+		return unknown, err
+	}
+	switch e.Code() {
+	case esdb.ErrorCodeWrongExpectedVersion:
+		return final, commands.ErrWrongRevision
+	case esdb.ErrorCodeStreamDeleted:
+		return final, ErrDeleted
+	case esdb.ErrorCodeAccessDenied, esdb.ErrorCodeUnauthenticated:
+		return final, commands.ErrUnavailable.Because("the event store refuses the program's credentials")
+	case esdb.ErrorCodeNotLeader, esdb.ErrorCodeConnectionClosed:
+		return undone, err
+	case esdb.ErrorCodeUnsupportedFeature:
+		return final, err
+	}
+	switch {
+	case strings.Contains(err.Error(), "maximum discovery attempt"): // it has no code of its own
+		return undone, err
+	case status.Code(err) == codes.InvalidArgument && strings.Contains(err.Error(), "Maximum Append Size"):
+		return final, commands.ErrTooLarge.Because("the change is larger than the event store takes in one append")
+	case status.Code(err) == codes.InvalidArgument:
+		return final, err
+	}
+	return unknown, err
+}
+
+// pause waits before another attempt: 10 ms at first, then twice as long each
+// time up to half a second, with a part of chance.
+func pause(ctx context.Context, attempt int) {
+	const least, most = 10 * time.Millisecond, 500 * time.Millisecond
+	wait := min(least<<min(attempt, 10), most)
+	wait = wait/2 + rand.N(wait/2)
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
+// reading calls f until it answers, as long as the patience lasts. f may be called
+// several times and begins anew each time. Errors: [commands.ErrUnavailable], and
+// those of f that no attempt changes.
+func reading[R any](ctx context.Context, s *Store, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
+	if err := ctx.Err(); err != nil {
+		var none R
+		return none, err
+	}
+	patient, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		once, done := context.WithTimeout(ctx, 2*s.config.Answer)
+		result, err := call(once, s.conn, f)
+		done()
+		if err == nil || lasting(err) {
+			s.conn.tell(nil)
+			return result, err
+		}
+		s.conn.tell(err)
+		pause(patient, attempt)
+		if ctx.Err() != nil {
+			return result, ctx.Err()
+		}
+		if patient.Err() != nil {
+			return result, unavailable(err)
+		}
+	}
+}
+
+// lasting reports whether a read that failed like this fails again.
+func lasting(err error) bool {
+	if errors.Is(err, ErrCutOff) || errors.Is(err, ErrTransaction) || errors.Is(err, errNoPosition) || errors.Is(err, errClosed) {
+		return true
+	}
+	e, ok := errors.AsType[*esdb.Error](err)
+	if !ok {
+		return domain.RuleOf(err) != nil
+	}
+	switch e.Code() {
+	case esdb.ErrorCodeStreamDeleted, esdb.ErrorCodeAccessDenied, esdb.ErrorCodeUnauthenticated, esdb.ErrorCodeResourceNotFound:
+		return true
+	}
+	return false
+}
+
+// unavailable is what a caller is told of a server that does not answer.
+func unavailable(err error) error {
+	return fmt.Errorf("%w (%w)", commands.ErrUnavailable, err)
+}
+
+// translate names an error of a read that no attempt changes.
+func translate(err error) error {
+	e, ok := errors.AsType[*esdb.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() {
+	case esdb.ErrorCodeStreamDeleted:
+		return ErrDeleted
+	case esdb.ErrorCodeAccessDenied, esdb.ErrorCodeUnauthenticated:
+		return commands.ErrUnavailable.Because("the event store refuses the program's credentials")
+	}
+	return err
+}
+
+// collect reads a stream of events to its end. Only the server's end is the end:
+// whatever else stops it is an error, and what was read is thrown away.
+func collect(stream *esdb.ReadStream) ([]*esdb.RecordedEvent, error) {
+	defer stream.Close()
+	var read []*esdb.RecordedEvent
+	for {
+		e, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return read, nil
+		case err != nil:
+			return nil, err
+		case e.Event == nil:
+			continue // a link whose event is gone
+		}
+		read = append(read, e.OriginalEvent())
+	}
+}
