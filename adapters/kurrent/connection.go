@@ -25,76 +25,118 @@ import (
 type connection struct {
 	config *esdb.Configuration
 	logger *slog.Logger
-	linger time.Duration // for how long a client that was replaced may finish what it does
 
 	mu      sync.Mutex
-	client  *esdb.Client
-	number  int // of the client, counted from 1
+	current *held
 	closed  bool
 	away    bool // the server did not answer the last time
-	retired sync.WaitGroup
-	ended   chan struct{}
 }
 
-func newConnection(c *esdb.Configuration, logger *slog.Logger, linger time.Duration) *connection {
+// held is a client and how many calls there are on it. To close a client while a
+// call begins or fails makes that panic, so it is closed by the last one.
+type held struct {
+	client  *esdb.Client
+	calls   int  // under the connection's lock
+	retired bool // under the connection's lock
+	ready   chan struct{}
+	err     error // why it could not connect, once it is ready
+}
+
+func newConnection(c *esdb.Configuration, logger *slog.Logger) *connection {
 	c.Logger = func(level esdb.LogLevel, format string, args ...any) {
 		logger.Debug("event store client", "level", level, "says", fmt.Sprintf(format, args...))
 	}
-	return &connection{config: c, logger: logger, linger: linger, ended: make(chan struct{})}
+	return &connection{config: c, logger: logger}
 }
 
-var errClosed = errors.New("the store is closed")
+var (
+	errClosed = errors.New("the store is closed")
+	errUnsent = errors.New("there is no connection to the event store")
+)
 
-// use returns the client and its number.
-func (c *connection) use() (*esdb.Client, int, error) {
+// acquire returns a client that is connected; the caller releases it. Errors are
+// [errUnsent]: nothing was sent.
+func (c *connection) acquire(ctx context.Context) (*held, error) {
+	h, err := c.hold()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-h.ready:
+		err = h.err
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		c.release(h)
+		return nil, fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return h, nil
+}
+
+// hold returns the client, which one goroutine connects for all: whoever asks a
+// client that fails to connect may wait for ever.
+func (c *connection) hold() (*held, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, 0, errClosed
+		return nil, errClosed
 	}
-	if c.client == nil {
+	if c.current == nil {
 		client, err := esdb.NewClient(c.config)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		c.client = client
-		c.number++
+		h := &held{client: client, calls: 1, ready: make(chan struct{})}
+		c.current = h
+		go func() {
+			defer c.release(h)
+			defer close(h.ready)
+			if _, h.err = client.GetServerVersion(); h.err != nil {
+				c.replace(h)
+			}
+		}()
 	}
-	return c.client, c.number, nil
+	c.current.calls++
+	return c.current, nil
 }
 
-// replace gives up the client with a number. What others do with it may end first:
-// to close a client breaks their calls, and a call that begins just then panics.
-func (c *connection) replace(number int) {
+func (c *connection) release(h *held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.client == nil || c.number != number {
-		return
+	if h.calls--; h.calls == 0 && h.retired {
+		_ = h.client.Close() // it never fails
 	}
-	old := c.client
-	c.client = nil
-	c.retired.Go(func() {
-		select {
-		case <-c.ended:
-		case <-time.After(c.linger):
-		}
-		_ = old.Close() // it never fails
-	})
 }
 
-func (c *connection) close() {
+// replace gives up a client. The next call makes another one.
+func (c *connection) replace(h *held) {
 	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.retire(h)
+}
+
+func (c *connection) retire(h *held) {
+	if c.current == h {
+		c.current = nil
+	}
+	if h.retired {
 		return
 	}
-	c.closed = true
-	close(c.ended)
-	if c.client != nil {
-		_ = c.client.Close() // it never fails
+	h.retired = true
+	if h.calls == 0 {
+		_ = h.client.Close() // it never fails
 	}
-	c.mu.Unlock()
-	c.retired.Wait()
+}
+
+// close ends the connection, once the calls on it have ended.
+func (c *connection) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.current != nil {
+		c.retire(c.current)
+	}
 }
 
 // tell logs that the server went away or came back.
@@ -115,25 +157,27 @@ func (c *connection) tell(err error) {
 var errPanic = errors.New("the event store's client panicked")
 
 // call calls f with the client. It returns when ctx ends, whatever the client is
-// doing: one that is closed may wait for ever. What f returns afterwards is lost.
+// doing; what f returns afterwards is lost.
 func call[R any](ctx context.Context, c *connection, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
-	client, number, err := c.use()
+	h, err := c.acquire(ctx)
 	if err != nil {
 		var none R
 		return none, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result, err := apart(ctx, func() (R, error) { return f(ctx, client) })
+	result, err := apart(ctx, func() (R, error) {
+		defer c.release(h)
+		return f(ctx, h.client)
+	})
 	if err != nil && useless(ctx, err) {
-		c.replace(number)
+		c.replace(h)
 	}
 	return result, err
 }
 
 // apart calls f in a goroutine of its own, turns its panic into an error, and
-// does not wait for it beyond ctx. A client that is closed lets go of whoever it
-// holds up.
+// does not wait for it beyond ctx.
 func apart[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	type outcome struct {
 		result R
@@ -189,6 +233,9 @@ var (
 
 // judge says what an error of an append means, and how the caller is told.
 func judge(err error) (certainty, error) {
+	if errors.Is(err, errUnsent) && !denied(err) {
+		return undone, err
+	}
 	e, ok := errors.AsType[*esdb.Error](err)
 	if !ok {
 		return unknown, err
@@ -206,7 +253,7 @@ func judge(err error) (certainty, error) {
 		return final, err
 	}
 	switch {
-	case strings.Contains(err.Error(), "maximum discovery attempt"): // it has no code of its own
+	case status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "Error while dialing"): // it has no code of its own
 		return undone, err
 	case status.Code(err) == codes.InvalidArgument && strings.Contains(err.Error(), "Maximum Append Size"):
 		return final, commands.ErrTooLarge.Because("the change is larger than the event store takes in one append")
@@ -214,6 +261,11 @@ func judge(err error) (certainty, error) {
 		return final, err
 	}
 	return unknown, err
+}
+
+func denied(err error) bool {
+	e, ok := errors.AsType[*esdb.Error](err)
+	return ok && (e.IsErrorCode(esdb.ErrorCodeAccessDenied) || e.IsErrorCode(esdb.ErrorCodeUnauthenticated))
 }
 
 // pause waits before another attempt: 10 ms at first, then twice as long each

@@ -96,7 +96,7 @@ func New(c Config) (*Store, error) {
 	}
 	return &Store{
 		config: c, prefix: address.Prefix,
-		conn: newConnection(address.client, c.Logger, c.Patience),
+		conn: newConnection(address.client, c.Logger),
 		sent: newSent(), tail: &tail{}, news: newNews(), times: &timeline{},
 	}, nil
 }
