@@ -34,7 +34,7 @@ import (
 type app struct {
 	pool      *pgxpool.Pool
 	codec     *eventcodec.Codec
-	store     *postgres.Store
+	store     eventStore
 	handler   *commands.Handler
 	engine    *engine.Engine
 	desk      *operations.Desk
@@ -59,6 +59,7 @@ type app struct {
 // appConfig is what an app is made of.
 type appConfig struct {
 	url         string   // of a database that was checked and migrated
+	eventStore  string   // where events are kept: "" or postgres is in the database
 	masterKey   []byte   // wraps the keys of persons
 	corsOrigins []string // browsers that may call
 	manual      bool     // business time stands still until it is moved
@@ -80,14 +81,14 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 		a.clock = a.hand.Now
 	}
 	if err := a.assemble(ctx, c); err != nil {
-		pool.Close()
+		a.close()
 		return nil, err
 	}
 	return a, nil
 }
 
 func (a *app) assemble(ctx context.Context, c appConfig) error {
-	keys, err := a.openStore(ctx, c.masterKey)
+	keys, err := a.openStore(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -108,8 +109,8 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 }
 
 // openStore opens the event store, and the keys of what it has sealed.
-func (a *app) openStore(ctx context.Context, master []byte) (*postgres.Keys, error) {
-	keys, err := postgres.NewKeys(a.pool, master)
+func (a *app) openStore(ctx context.Context, c appConfig) (*postgres.Keys, error) {
+	keys, err := postgres.NewKeys(a.pool, c.masterKey)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (a *app) openStore(ctx context.Context, master []byte) (*postgres.Keys, err
 		return nil, err
 	}
 	a.codec = eventcodec.New(keys)
-	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
+	if a.store, err = openEventStore(ctx, c.eventStore, true, a.pool, a.codec, a.logger); err != nil {
 		return nil, err
 	}
 	if a.identity, err = a.store.Identity(ctx); err != nil {
@@ -389,4 +390,9 @@ func start(failed chan<- error, f func() error) (done <-chan struct{}) {
 	return ended
 }
 
-func (a *app) close() { a.pool.Close() }
+func (a *app) close() {
+	if a.store != nil {
+		closeEventStore(a.store)
+	}
+	a.pool.Close()
+}

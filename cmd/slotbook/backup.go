@@ -23,6 +23,9 @@ type backupCmd struct {
 
 // Run writes a backup.
 func (c *backupCmd) Run(ctx context.Context, out output) (err error) {
+	if err := c.here("slotbook backup", "back up KurrentDB by its own means, and PostgreSQL with pg_dump"); err != nil {
+		return err
+	}
 	url, done, err := c.find(ctx)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	config := appConfig{
-		url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
+		url: address, eventStore: c.EventStore, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
 		readyLag: c.ReadyLag, traces: traces,
 	}
 	if server == nil {
