@@ -28,6 +28,7 @@ const epochType = "store.epoch-begun"
 type epoch struct {
 	Store string `json:"store"`
 	Epoch string `json:"epoch"`
+	First bool   `json:"first,omitempty"` // nothing of the store lies before this event
 }
 
 // Identity returns which store this is. A store that has none yet gets one.
@@ -35,10 +36,17 @@ type epoch struct {
 func (s *Store) Identity(ctx context.Context) (Identity, error) {
 	for {
 		i, _, err := s.identity(ctx)
+		if err == nil && i.ID != "" {
+			err = s.learnStart(ctx)
+		}
 		if err != nil || i.ID != "" {
 			return i, err
 		}
-		err = s.begin(ctx, uuid.NewString(), domain.NoStream)
+		head, err := s.Head(ctx)
+		if err != nil {
+			return Identity{}, err
+		}
+		err = s.begin(ctx, epoch{Store: uuid.NewString(), First: head == 0}, domain.NoStream)
 		if err != nil && !errors.Is(err, commands.ErrWrongRevision) { // another process was faster
 			return Identity{}, err
 		}
@@ -58,9 +66,27 @@ func (s *Store) identity(ctx context.Context) (Identity, domain.Revision, error)
 	return Identity{ID: e.Store, Epoch: e.Epoch, Since: read[0].CreatedDate.UTC().Truncate(time.Microsecond)}, revision(read[0]), nil
 }
 
+// learnStart finds out where the store begins on a server that it may share: readers
+// from the beginning need not look at what lies before.
+func (s *Store) learnStart(ctx context.Context) error {
+	if s.start.Load() > 0 {
+		return nil
+	}
+	read, err := s.readStream(ctx, identityStream, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+	if err != nil || len(read) == 0 {
+		return err
+	}
+	var e epoch
+	if err := json.Unmarshal(read[0].Data, &e); err == nil && e.First {
+		s.start.Store(read[0].Position.Commit)
+	}
+	return nil
+}
+
 // begin begins an epoch.
-func (s *Store) begin(ctx context.Context, store string, expected domain.Revision) error {
-	data, err := json.Marshal(epoch{store, uuid.NewString()})
+func (s *Store) begin(ctx context.Context, e epoch, expected domain.Revision) error {
+	e.Epoch = uuid.NewString()
+	data, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
@@ -84,7 +110,7 @@ func (s *Store) Renew(ctx context.Context) (Identity, error) {
 	if was.ID == "" {
 		return s.Identity(ctx)
 	}
-	if err := s.begin(ctx, was.ID, revision); err != nil {
+	if err := s.begin(ctx, epoch{Store: was.ID}, revision); err != nil {
 		return Identity{}, err
 	}
 	now, _, err := s.identity(ctx)

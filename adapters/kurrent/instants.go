@@ -32,7 +32,8 @@ const apartBy = 256
 
 // extend reads on to the end of the log.
 func (t *timeline) extend(ctx context.Context, s *Store) error {
-	_, err := s.walkFrom(ctx, t.last.position, t.last.position, func(e *esdb.RecordedEvent, p domain.Position) (bool, error) {
+	from := max(t.last.position, domain.Position(s.start.Load()))
+	_, err := s.walkFrom(ctx, t.last.position, from, func(e *esdb.RecordedEvent, p domain.Position) (bool, error) {
 		stored, err := s.stored(e)
 		if err != nil {
 			return false, err

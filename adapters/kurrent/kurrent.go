@@ -70,7 +70,8 @@ type Store struct {
 	tail   *tail
 	news   *news
 	times  *timeline
-	seeing atomic.Bool // a subscription tells the news
+	seeing atomic.Bool   // a subscription tells the news
+	start  atomic.Uint64 // the position before which nothing of the store lies
 }
 
 // New returns a store. It connects to nothing and starts nothing.

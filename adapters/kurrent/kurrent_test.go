@@ -67,6 +67,9 @@ func TestContract(t *testing.T) {
 	eventstoretest.Run(t, func(t *testing.T) (eventstoretest.Store, *eventcodec.Codec) {
 		t.Helper()
 		codec := eventcodec.New(&eventcodec.MemoryKeys{})
-		return open(t, kurrent.Config{Address: address(t), Codec: codec}), codec
+		store := open(t, kurrent.Config{Address: address(t), Codec: codec})
+		_, err := store.Identity(t.Context()) // it begins where the store does, on a server that has others
+		require.NoError(t, err)
+		return store, codec
 	})
 }

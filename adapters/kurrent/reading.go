@@ -212,7 +212,7 @@ const (
 // visit took. A position that somebody made up, or that is of another store, is
 // looked for by reading from one before it.
 func (s *Store) walk(ctx context.Context, after domain.Position, visit visitor) (domain.Position, error) {
-	from := s.tail.skip(after)
+	from := s.tail.skip(max(after, domain.Position(s.start.Load())))
 	next, err := s.walkFrom(ctx, after, from, visit)
 	if from != after || next != after || !errors.Is(err, errNoPosition) {
 		return next, err
@@ -422,7 +422,7 @@ func (s *Store) Head(ctx context.Context) (domain.Position, error) {
 				return 0, err
 			}
 			end = max(end, p)
-			if p <= known {
+			if p <= known || p <= domain.Position(s.start.Load()) {
 				s.tail.learn(last, end)
 				return last, nil
 			}
