@@ -2,7 +2,13 @@ package kurrent
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"time"
+
+	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/domain"
 )
 
 // An event that was copied from another store keeps the time at which it was
@@ -40,4 +46,31 @@ func withoutTime(metadata []byte) ([]byte, time.Time, bool) {
 	}
 	object := append([]byte(nil), bytes.TrimSuffix(metadata[:start], []byte(","))...)
 	return append(object, '}'), at.UTC(), true
+}
+
+// Import stores events of another store as they are, in their order: with their ids
+// and revisions, and with their times of recording, which readers get in place of
+// the server's. Those that follow one another in one stream are stored together; what
+// was stored before is passed over. Errors: [commands.ErrWrongRevision] when an event
+// is not the next one of its stream, and those of [Store.Append].
+func (s *Store) Import(ctx context.Context, events []eventcodec.Stored) error {
+	for len(events) > 0 {
+		first, n, size := events[0], 0, 0
+		var some []eventcodec.Encoded
+		for _, e := range events {
+			b := e.Encoded
+			b.Metadata = withTime(e.Metadata, e.RecordedAt)
+			size += sizeOnServer(b)
+			if e.Stream != first.Stream || e.Revision != first.Revision+domain.Revision(n) || n == commands.MaxAppendEvents || n > 0 && size > s.config.MaxAppendBytes {
+				break
+			}
+			some = append(some, b)
+			n++
+		}
+		if _, err := s.append(ctx, first.Stream, first.Revision-1, some, false); err != nil {
+			return fmt.Errorf("%s at revision %d: %w", first.Stream, first.Revision, err)
+		}
+		events = events[n:]
+	}
+	return nil
 }
