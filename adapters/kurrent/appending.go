@@ -157,7 +157,7 @@ func (s *Store) attempt(ctx context.Context, stream domain.StreamName, expected 
 		return 0, certain, err
 	}
 	if len(events) == 1 && written.CommitPosition != 0 && written.CommitPosition == written.PreparePosition {
-		return domain.Position(written.CommitPosition), final, nil
+		return s.numbered(written.CommitPosition), final, nil
 	}
 	// What the answer leaves open is asked: it may carry no position, and whose
 	// position it carries when there are several events is said nowhere.
@@ -217,14 +217,14 @@ func (s *Store) positionOf(ctx context.Context, stream domain.StreamName, at uin
 		return 0, err
 	}
 	if len(read) == 1 && read[0].EventID.String() == id {
-		return position(read[0])
+		return s.position(read[0])
 	}
 	if read, err = s.readStream(ctx, stream, esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, commands.MaxAppendEvents); err != nil {
 		return 0, err
 	}
 	for _, e := range read {
 		if e.EventID.String() == id {
-			return position(e)
+			return s.position(e)
 		}
 	}
 	return 0, errElsewhere
@@ -269,7 +269,7 @@ func (s *Store) find(ctx context.Context, stream domain.StreamName, expected dom
 	if !inPlace(stored, expected, events) {
 		return 0, false, commands.ErrWrongRevision
 	}
-	p, err := position(stored[len(stored)-1])
+	p, err := s.position(stored[len(stored)-1])
 	return p, err == nil, err
 }
 

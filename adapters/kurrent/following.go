@@ -91,7 +91,7 @@ func (s *Store) follow(ctx context.Context) {
 			attempt = 0
 		}
 		if ctx.Err() == nil {
-			s.config.Logger.Debug("the subscription to the event store was dropped", "error", err, "at", uint64(f.at))
+			s.config.Logger.Debug("the subscription to the event store was dropped", "error", err, "at", f.at)
 			pause(ctx, attempt)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Store) follow(ctx context.Context) {
 // follower is the subscription of a process.
 type follower struct {
 	store *Store
-	at    domain.Position // everything up to here was seen, skipped events included
+	at    uint64 // the commit position up to which everything was seen, skipped events included
 }
 
 // checkpointEvery is after how many events that the filter skips the server tells
@@ -114,7 +114,7 @@ func (f *follower) once(ctx context.Context) error {
 	defer cancel()
 	options := esdb.SubscribeToAllOptions{From: esdb.End{}, Filter: s.filter(), CheckpointInterval: checkpointEvery}
 	if f.at > 0 {
-		options.From = at(f.at)
+		options.From = esdb.Position{Commit: f.at, Prepare: f.at}
 	}
 	patient, stop := context.WithTimeout(ctx, s.config.Answer)
 	sub, err := call(patient, s.conn, func(_ context.Context, client *esdb.Client) (*esdb.Subscription, error) {
@@ -172,11 +172,11 @@ func (f *follower) take(event *esdb.SubscriptionEvent) {
 	switch {
 	case event.EventAppeared != nil && event.EventAppeared.Event != nil:
 		e := event.EventAppeared.OriginalEvent()
-		f.at = max(f.at, domain.Position(e.Position.Commit))
+		f.at = max(f.at, e.Position.Commit)
 		if f.store.own(e) {
-			f.store.news.tell(domain.Position(e.Position.Commit))
+			f.store.news.tell(f.store.numbered(e.Position.Commit))
 		}
 	case event.CheckPointReached != nil:
-		f.at = max(f.at, domain.Position(event.CheckPointReached.Commit))
+		f.at = max(f.at, event.CheckPointReached.Commit)
 	}
 }

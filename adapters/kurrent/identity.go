@@ -29,11 +29,18 @@ type epoch struct {
 	Store string `json:"store"`
 	Epoch string `json:"epoch"`
 	First bool   `json:"first,omitempty"` // nothing of the store lies before this event
+	Above uint64 `json:"above,omitempty"` // what positions have besides the commit position; the first event says it
 }
 
-// Identity returns which store this is. A store that has none yet gets one.
-// Errors: [commands.ErrUnavailable].
-func (s *Store) Identity(ctx context.Context) (Identity, error) {
+// Identity returns which store this is. A store that has none yet gets one. Until
+// it was asked once, positions may be those of the server itself. Errors:
+// [commands.ErrUnavailable].
+func (s *Store) Identity(ctx context.Context) (Identity, error) { return s.IdentityAbove(ctx, 0) }
+
+// IdentityAbove is [Store.Identity] for a store that is to be a copy: if it has no
+// identity yet, all its positions lie above one, so that a position of the store
+// that was copied names nothing in it.
+func (s *Store) IdentityAbove(ctx context.Context, seen domain.Position) (Identity, error) {
 	for {
 		i, _, err := s.identity(ctx)
 		if err == nil && i.ID != "" {
@@ -46,7 +53,7 @@ func (s *Store) Identity(ctx context.Context) (Identity, error) {
 		if err != nil {
 			return Identity{}, err
 		}
-		err = s.begin(ctx, epoch{Store: uuid.NewString(), First: head == 0}, domain.NoStream)
+		err = s.begin(ctx, epoch{Store: uuid.NewString(), First: head == 0, Above: uint64(seen)}, domain.NoStream)
 		if err != nil && !errors.Is(err, commands.ErrWrongRevision) { // another process was faster
 			return Identity{}, err
 		}
@@ -69,7 +76,7 @@ func (s *Store) identity(ctx context.Context) (Identity, domain.Revision, error)
 // learnStart finds out where the store begins on a server that it may share: readers
 // from the beginning need not look at what lies before.
 func (s *Store) learnStart(ctx context.Context) error {
-	if s.start.Load() > 0 {
+	if s.met.Load() {
 		return nil
 	}
 	read, err := s.readStream(ctx, identityStream, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
@@ -77,9 +84,17 @@ func (s *Store) learnStart(ctx context.Context) error {
 		return err
 	}
 	var e epoch
-	if err := json.Unmarshal(read[0].Data, &e); err == nil && e.First {
-		s.start.Store(read[0].Position.Commit)
+	if err := json.Unmarshal(read[0].Data, &e); err != nil {
+		return err
 	}
+	if e.Above != s.above.Load() {
+		s.above.Store(e.Above)
+		s.tail.forget()
+	}
+	if e.First {
+		s.start.Store(uint64(s.numbered(read[0].Position.Commit)))
+	}
+	s.met.Store(true)
 	return nil
 }
 

@@ -105,8 +105,8 @@ func (s *Store) RecordedAt(ctx context.Context, p domain.Position) (time.Time, e
 		return time.Time{}, err
 	}
 	p = min(p, head)
-	page, err := s.readAll(ctx, esdb.Forwards, at(p), 1)
-	if err == nil && len(page) == 1 && s.own(page[0]) && domain.Position(page[0].Position.Commit) == p {
+	page, err := s.readAll(ctx, esdb.Forwards, s.at(p), 1)
+	if err == nil && len(page) == 1 && s.own(page[0]) && s.numbered(page[0].Position.Commit) == p {
 		stored, err := s.stored(page[0])
 		return stored.RecordedAt, err
 	}

@@ -71,7 +71,9 @@ type Store struct {
 	news   *news
 	times  *timeline
 	seeing atomic.Bool   // a subscription tells the news
+	met    atomic.Bool   // what follows is known
 	start  atomic.Uint64 // the position before which nothing of the store lies
+	above  atomic.Uint64 // what positions have besides the commit position
 }
 
 // New returns a store. It connects to nothing and starts nothing.

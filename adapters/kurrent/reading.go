@@ -104,7 +104,7 @@ func (s *Store) readStream(ctx context.Context, name domain.StreamName, options 
 // stored returns an event as others read it: its stream without the prefix, and
 // the time of recording that it had where it was copied from, if it was.
 func (s *Store) stored(e *esdb.RecordedEvent) (eventcodec.Stored, error) {
-	p, err := position(e)
+	p, err := s.position(e)
 	if err != nil {
 		return eventcodec.Stored{}, err
 	}
@@ -120,11 +120,17 @@ func (s *Store) stored(e *esdb.RecordedEvent) (eventcodec.Stored, error) {
 
 // position returns the one position of an event. The log is ordered by commit and
 // prepare position; they are equal but for events of the old TCP transactions.
-func position(e *esdb.RecordedEvent) (domain.Position, error) {
+func (s *Store) position(e *esdb.RecordedEvent) (domain.Position, error) {
 	if e.Position.Commit != e.Position.Prepare {
 		return 0, fmt.Errorf("%w: %s at %d, prepared at %d", ErrTransaction, e.StreamID, e.Position.Commit, e.Position.Prepare)
 	}
-	return domain.Position(e.Position.Commit), nil
+	return s.numbered(e.Position.Commit), nil
+}
+
+// numbered returns the position that a commit position has. A store that was copied
+// from another one has its positions above all of that one's.
+func (s *Store) numbered(commit uint64) domain.Position {
+	return domain.Position(commit + s.above.Load())
 }
 
 // tail is what is known of the end of the log: the store's last event up to a
@@ -142,6 +148,12 @@ func (t *tail) learn(last, to domain.Position) {
 	if to > t.to {
 		t.last, t.to = last, to
 	}
+}
+
+func (t *tail) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last, t.to = 0, 0
 }
 
 // skip returns from where to read after a position.
@@ -193,11 +205,12 @@ func amiss(err error) bool {
 	return false
 }
 
-func at(p domain.Position) esdb.AllPosition {
-	if p == 0 {
+func (s *Store) at(p domain.Position) esdb.AllPosition {
+	above := s.above.Load()
+	if uint64(p) <= above {
 		return esdb.Start{}
 	}
-	return esdb.Position{Commit: uint64(p), Prepare: uint64(p)}
+	return esdb.Position{Commit: uint64(p) - above, Prepare: uint64(p) - above}
 }
 
 // The sizes of a page of the server's log: the first is small, for those who want
@@ -230,7 +243,7 @@ type visitor func(*esdb.RecordedEvent, domain.Position) (more bool, err error)
 func (s *Store) walkFrom(ctx context.Context, after, from domain.Position, visit visitor) (domain.Position, error) {
 	next, scanned := after, from
 	for size := firstPage; ; size = min(4*size, lastPage) {
-		page, err := s.readAll(ctx, esdb.Forwards, at(scanned), size)
+		page, err := s.readAll(ctx, esdb.Forwards, s.at(scanned), size)
 		if err != nil {
 			return next, err
 		}
@@ -265,9 +278,9 @@ func (s *Store) walkFrom(ctx context.Context, after, from domain.Position, visit
 // not be the only one.
 func (s *Store) place(e *esdb.RecordedEvent) (domain.Position, error) {
 	if !s.own(e) {
-		return domain.Position(e.Position.Commit), nil
+		return s.numbered(e.Position.Commit), nil
 	}
-	return position(e)
+	return s.position(e)
 }
 
 // ended takes in that a walk has come to the end.
@@ -388,6 +401,19 @@ func compare(a, b domain.Position) int {
 	return 0
 }
 
+// Names reports whether an event of the store begins at a position. Positions of
+// another store, or of none, name nothing. Errors: [commands.ErrUnavailable].
+func (s *Store) Names(ctx context.Context, p domain.Position) (bool, error) {
+	if uint64(p) <= s.above.Load() {
+		return false, nil
+	}
+	page, err := s.readAll(ctx, esdb.Forwards, s.at(p), 1)
+	if errors.Is(err, errNoPosition) {
+		return false, nil
+	}
+	return err == nil && len(page) == 1 && s.own(page[0]) && s.numbered(page[0].Position.Commit) == p, err
+}
+
 // FindStored returns the event with an id, and whether there is one. The server has
 // no index of ids: it reads the log until it meets the event. Errors:
 // [commands.ErrUnavailable].
@@ -430,7 +456,7 @@ func (s *Store) Head(ctx context.Context) (domain.Position, error) {
 				s.tail.learn(p, end)
 				return p, nil
 			}
-			from = at(p)
+			from = s.at(p)
 		}
 		if len(page) < size {
 			s.tail.learn(0, end)

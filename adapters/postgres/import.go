@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -94,4 +95,29 @@ func importTx(ctx context.Context, tx pgx.Tx, events []eventcodec.Stored) error 
 			with ordinality as e (stream, revision, event_id, type, data, metadata, at, n)
 		order by n`, streams, revisions, ids, types, data, metadata, times)
 	return err
+}
+
+// Raise lets every position to come lie above one, if it does not already: for who
+// is about to import events of a store that has had positions up to there.
+func (s *Store) Raise(ctx context.Context, seen domain.Position) error {
+	_, err := s.config.Pool.Exec(ctx, `
+		update slotbook.log_head
+		set floor = $2
+		where floor < $1`, int64(seen), int64(FloorAbove(seen))) //nolint:gosec // positions fit
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Names reports whether an event lies at a position. Errors: [commands.ErrUnavailable].
+func (s *Store) Names(ctx context.Context, p domain.Position) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	var there bool
+	err := s.config.Pool.QueryRow(ctx, "select exists (select from slotbook.events where position = $1)", int64(min(p, math.MaxInt64))).Scan(&there)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return there, nil
 }

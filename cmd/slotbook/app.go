@@ -215,7 +215,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
-		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Past: namedPast{a.store}, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(), Epoch: a.identity.Epoch, ReadOnly: c.readOnly,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/projections/engine"
 )
 
 // eventStore is the store of events, as the parts of the program need it.
@@ -27,6 +28,7 @@ type eventStore interface {
 	PositionAt(ctx context.Context, at time.Time) (domain.Position, error)
 	RecordedAt(ctx context.Context, p domain.Position) (time.Time, error)
 	RecordedAfter(ctx context.Context, p domain.Position) (time.Time, error)
+	Names(ctx context.Context, p domain.Position) (bool, error)
 	Identity(ctx context.Context) (postgres.Identity, error)
 	ClockSkew(ctx context.Context) (time.Duration, error)
 	Run(ctx context.Context) error
@@ -85,6 +87,23 @@ func openEventStore(ctx context.Context, where string, keep bool, pool *pgxpool.
 		return nil, err
 	}
 	return store, nil
+}
+
+// namedPast answers about instants, and knows no positions but those of the store's
+// own events: one of another store is refused, and not taken for a time.
+type namedPast struct{ eventStore }
+
+// RecordedAt returns when the event at a position was recorded. Errors:
+// [engine.ErrPositionUnknown].
+func (p namedPast) RecordedAt(ctx context.Context, at domain.Position) (time.Time, error) {
+	known, err := p.Names(ctx, at)
+	if err == nil && !known {
+		err = engine.ErrPositionUnknown.Because("no event of this store has the position: it may be of another one")
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return p.eventStore.RecordedAt(ctx, at)
 }
 
 // closeEventStore ends the connection of a store that nobody runs.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -146,4 +147,58 @@ func TestAKilledProcessLeavesNothingThatTheNextClientDoesNotRepair(t *testing.T)
 		return r.status == http.StatusCreated || r.status == http.StatusConflict && !strings.Contains(r.text, "pending")
 	}, time.Minute, 200*time.Millisecond)
 	auditedIn(t, where)
+}
+
+func TestALogMovesToKurrentDBAndBack(t *testing.T) {
+	t.Parallel()
+	address, there, cursor := postgrestest.Database(t), kurrentAddress(t), ""
+	run := func(args ...string) string {
+		out, err := program(t, append(args, "--database-url", address)...).CombinedOutput()
+		require.NoError(t, err, "%v: %s", args, out)
+		return string(out)
+	}
+	s := serve(t, "--database-url", address)
+	_, slots := clinicWith(s, 1, 1)
+	ana := s.patient("Ana")
+	booked := s.post("/v1/appointments", map[string]any{"slotId": slots[0], "patientId": ana})
+	require.Equal(t, http.StatusCreated, booked.status, booked.text)
+	require.Contains(t, run("events", "copy", "--from", "postgres", "--to", there), "--switch", "while it runs, to have less to do at the end")
+	s.patient("Boris")
+	require.Eventually(t, func() bool {
+		cursor = s.get("/v1/patients?limit=1").field("next")
+		return cursor != ""
+	}, patience, 50*time.Millisecond)
+	require.Zero(t, s.stop())
+
+	reading := serve(t, "--database-url", address, "--read-only")
+	require.Contains(t, run("events", "copy", "--from", "postgres", "--to", there, "--switch"), "switched")
+	require.Eventually(t, func() bool { return reading.get("/readyz").status == http.StatusServiceUnavailable }, patience, 50*time.Millisecond)
+	require.Zero(t, reading.stop())
+
+	run("projections", "rebuild", "--all", "--event-store", there)
+	s = serve(t, "--database-url", address, "--event-store", there)
+	old := s.get("/v1/appointments/" + booked.field("id") + "?asOf=" + booked.header.Get("Slotbook-Position"))
+	require.Equal(t, http.StatusUnprocessableEntity, old.status, "a position of the old store: "+old.text)
+	outdated := s.get("/v1/patients?limit=1&cursor=" + url.QueryEscape(cursor))
+	require.Equal(t, http.StatusUnprocessableEntity, outdated.status, outdated.text)
+	require.Equal(t, "cursor.outdated", outdated.field("rule"))
+	list := s.get("/v1/appointments?patientId=" + ana)
+	require.Equal(t, http.StatusOK, list.status, list.text)
+	require.Contains(t, list.text, booked.field("id"))
+	cancelled := s.post("/v1/appointments/"+booked.field("id")+"/cancel", map[string]any{"initiator": "patient"})
+	require.Equal(t, http.StatusOK, cancelled.status, cancelled.text)
+	require.Zero(t, s.stop())
+	auditedIn(t, []string{"--database-url", address, "--event-store", there})
+
+	require.Contains(t, run("events", "copy", "--from", there, "--to", "postgres", "--switch"), "switched")
+	run("projections", "rebuild", "--all")
+	s = serve(t, "--database-url", address)
+	back := s.get("/v1/appointments/" + booked.field("id"))
+	require.Equal(t, http.StatusOK, back.status, back.text)
+	require.Contains(t, back.text, "cancelled")
+	foreign := s.get("/v1/appointments/" + booked.field("id") + "?asOf=" + cancelled.header.Get("Slotbook-Position"))
+	require.Equal(t, http.StatusUnprocessableEntity, foreign.status, foreign.text)
+	again := s.post("/v1/appointments", map[string]any{"slotId": slots[0], "patientId": s.patient("Carlos")})
+	require.Equal(t, http.StatusCreated, again.status, again.text)
+	audited(t, address)
 }
