@@ -1,6 +1,12 @@
 package kurrent
 
-import "context"
+import (
+	"context"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/slotbook/slotbook/domain"
+)
 
 // Apart calls f as every call of the client is called, and ErrPanic is what
 // becomes of a panic of its.
@@ -14,3 +20,6 @@ var (
 	WithTime    = withTime
 	WithoutTime = withoutTime
 )
+
+// PositionOf returns the position of an event.
+func (s *Store) PositionOf(e *esdb.RecordedEvent) (domain.Position, error) { return s.position(e) }

@@ -644,12 +644,12 @@ func TestRefusedCredentialsAreToldAsSuch(t *testing.T) {
 func TestAnAddressThatWouldNotDoWhatItSaysIsRefused(t *testing.T) {
 	t.Parallel()
 	for address, why := range map[string]string{
-		"postgres://localhost":                     "begins with",
-		"esdb://localhost:2113?tls=maybe":          "tls",
+		"postgres://localhost":                      "begins with",
+		"esdb://localhost:2113?tls=maybe":           "tls",
 		"esdb://admin:changeit@localhost?tls=false": "TLS",
-		"esdb://localhost?nodePreference=follower": "leader",
-		"esdb://localhost?streamPrefix=a-b":        "hyphen",
-		"esdb://localhost?streamPrefix=$a":         "$",
+		"esdb://localhost?nodePreference=follower":  "leader",
+		"esdb://localhost?streamPrefix=a-b":         "hyphen",
+		"esdb://localhost?streamPrefix=$a":          "$",
 	} {
 		_, err := kurrent.Parse(address)
 		require.ErrorContains(t, err, why, address)
@@ -733,5 +733,52 @@ func TestACopiedEventKeepsItsTimeOfRecording(t *testing.T) {
 		same, _, copied := kurrent.WithoutTime([]byte(metadata))
 		require.False(t, copied)
 		require.Equal(t, metadata, string(same))
+	}
+}
+
+// Trap 7: an event has one position only where it was not written in a transaction
+// of the old TCP protocol.
+func TestAnEventOfATransactionIsRefused(t *testing.T) {
+	t.Parallel()
+	store := open(t, kurrent.Config{Address: address(t)})
+	_, err := store.PositionOf(&esdb.RecordedEvent{Position: esdb.Position{Commit: 20, Prepare: 10}})
+	require.ErrorIs(t, err, kurrent.ErrTransaction)
+}
+
+func TestPositionsOfACopyLieAboveThoseOfItsSource(t *testing.T) {
+	t.Parallel()
+	where := address(t)
+	const above = 7_000_000
+	store := open(t, kurrent.Config{Address: where})
+	identity, err := store.IdentityAbove(t.Context(), above)
+	require.NoError(t, err)
+	name := stream()
+	var last domain.Position
+	for i := range 3 {
+		last, err = store.Append(t.Context(), write(name, domain.Revision(i-1), event(i)))
+		require.NoError(t, err)
+		require.Greater(t, last, domain.Position(above))
+	}
+	other := open(t, kurrent.Config{Address: where})
+	same, err := other.IdentityAbove(t.Context(), 99*above)
+	require.NoError(t, err)
+	require.Equal(t, identity, same, "it is what it was made as")
+	for _, s := range []*kurrent.Store{store, other} {
+		head, err := s.Head(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, last, head)
+		page, err := s.ReadAll(t.Context(), 0, domain.Filter{}, 2)
+		require.NoError(t, err)
+		require.Len(t, page.Events, 2)
+		page, err = s.ReadAll(t.Context(), page.Next, domain.Filter{}, 2)
+		require.NoError(t, err)
+		require.Len(t, page.Events, 1)
+		require.Equal(t, last, page.Next)
+		require.NoError(t, s.Wait(t.Context(), last-1))
+		for p, want := range map[domain.Position]bool{0: false, above: false, 17: false, last: true, last - 1: false, last + 1: false} {
+			named, err := s.Names(t.Context(), p)
+			require.NoError(t, err)
+			require.Equal(t, want, named, "position %d", p)
+		}
 	}
 }

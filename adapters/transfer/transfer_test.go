@@ -3,6 +3,8 @@ package transfer_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,10 +43,16 @@ func inPostgres(t *testing.T) store {
 
 func inKurrent(t *testing.T) store {
 	t.Helper()
-	server, err := kurrenttest.Start(kurrenttest.Config{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	s, err := kurrent.New(kurrent.Config{Address: server.URL(), Codec: eventcodec.New(&eventcodec.MemoryKeys{})})
+	address := os.Getenv("SLOTBOOK_TEST_KURRENTDB")
+	if address == "" {
+		server, err := kurrenttest.Start(kurrenttest.Config{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, server.Close()) })
+		address = server.URL()
+	}
+	separator := map[bool]string{true: "&", false: "?"}[strings.Contains(address, "?")]
+	address += separator + "streamPrefix=t" + strings.ReplaceAll(uuid.NewString(), "-", "") + "."
+	s, err := kurrent.New(kurrent.Config{Address: address, Codec: eventcodec.New(&eventcodec.MemoryKeys{})})
 	require.NoError(t, err)
 	_, err = s.Identity(t.Context())
 	require.NoError(t, err)

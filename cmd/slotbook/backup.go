@@ -31,6 +31,9 @@ func (c *backupCmd) Run(ctx context.Context, out output) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if err := holdsEvents(ctx, url); err != nil {
+		return err
+	}
 	master, err := c.knownKey()
 	if err != nil {
 		return err

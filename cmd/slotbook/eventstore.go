@@ -60,6 +60,21 @@ func (d database) here(command, instead string) error {
 	return nil
 }
 
+// holdsEvents refuses a database whose events are elsewhere, whatever is said about
+// them.
+func holdsEvents(ctx context.Context, url string) error {
+	pool, err := postgres.Pool(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	belongs, err := postgres.Elsewhere(ctx, pool)
+	if err == nil && belongs != "" {
+		err = usageError{fmt.Errorf("the events of this database are in the event store %s, and not in it (docs/kurrentdb.md)", belongs)}
+	}
+	return err
+}
+
 // openEventStore opens the event store, and refuses one that the database does not
 // belong to. A new database belongs to the store from then on, if it is to be kept.
 func openEventStore(ctx context.Context, where string, keep bool, pool *pgxpool.Pool, codec *eventcodec.Codec, logger *slog.Logger) (eventStore, error) {

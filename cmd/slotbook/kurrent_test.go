@@ -77,8 +77,12 @@ func TestABookingWithEventsInKurrentDB(t *testing.T) {
 	auditedIn(t, where)
 
 	for _, command := range [][]string{
-		{"events", "stats"}, {"events", "tail", "--no-follow"}, {"projections", "status"}, {"store"},
-		{"state", "appointment-" + booked.field("id")}, {"projections", "verify", "--all"},
+		{"events", "stats"},
+		{"events", "tail", "--no-follow"},
+		{"projections", "status"},
+		{"store"},
+		{"state", "appointment-" + booked.field("id")},
+		{"projections", "verify", "--all"},
 	} {
 		out, err := program(t, append(command, where...)...).CombinedOutput()
 		require.NoError(t, err, "%v: %s", command, out)
@@ -86,6 +90,9 @@ func TestABookingWithEventsInKurrentDB(t *testing.T) {
 	out, err := program(t, append([]string{"doctor"}, where...)...).CombinedOutput()
 	_ = err // what the machine lacks is no matter here
 	require.Contains(t, string(out), "events are in KurrentDB")
+	out, err = program(t, "backup", t.TempDir()+"/b", "--database-url", where[1]).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "not in it")
 	for _, command := range [][]string{{"backup", t.TempDir() + "/b"}, {"size"}} {
 		out, err := program(t, append(command, where...)...).CombinedOutput()
 		require.Error(t, err)

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 )
 
@@ -183,7 +185,7 @@ func TestAnOlderProgramRefusesADatabaseThatANewerOneHasMigrated(t *testing.T) {
 	for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"migrate"}, {"projections", "status"}, {"asof", "directory", "--at", "1"}} {
 		done := on(t, url, args...)
 		require.Equal(t, 2, done.status, args)
-		require.Equal(t, "slotbook: migrate: a newer version of the program has migrated this database to schema 999, and this one knows 9: "+
+		require.Equal(t, "slotbook: migrate: a newer version of the program has migrated this database to schema 999, and this one knows "+strconv.Itoa(postgres.SchemaVersion())+": "+
 			"run that version, or restore a backup of before\n", done.err, args)
 	}
 }

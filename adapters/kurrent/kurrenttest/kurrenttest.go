@@ -167,7 +167,7 @@ func (n *Node) Start() error {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	listener, err := net.Listen("tcp", address) //nolint:noctx // nothing to wait for
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("the double of a node cannot listen: %w", err)
 	}
