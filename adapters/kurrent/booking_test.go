@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -323,4 +324,46 @@ func TestManyClientsWantOneSlot(t *testing.T) {
 	all.Wait()
 	require.Equal(t, int32(1), won.Load())
 	w.audited()
+}
+
+// TestNoSequenceOfCommandsAndKillsBreaksTheInvariants lets random clients book, move,
+// cancel, hold, wait and die, while the server is in trouble.
+func TestNoSequenceOfCommandsAndKillsBreaksTheInvariants(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(24) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			w, dice := newWorld(t), rand.New(rand.NewPCG(seed, 4711)) //nolint:gosec // a test's
+			slots := append(append([]schedule.Slot(nil), w.slots[:3]...), w.others[:2]...)
+			for range 25 {
+				var store commands.Store = w.store
+				if dice.IntN(2) == 0 {
+					store = &dying{Store: w.store, appends: dice.IntN(6), after: dice.IntN(2) == 0}
+				}
+				w.randomly(w.handler(store), dice, slots)
+				w.audited()
+			}
+		})
+	}
+}
+
+// randomly does something. Whether it succeeds is the auditor's business.
+func (w *world) randomly(h *commands.Handler, dice *rand.Rand, slots []schedule.Slot) {
+	ctx := w.Context()
+	b := w.booking([]domain.PatientID{w.ana, w.boris}[dice.IntN(2)], slots[dice.IntN(len(slots))].ID)
+	switch dice.IntN(7) {
+	case 0, 1:
+		_, _ = h.Book(ctx, w.request(), b)
+	case 2:
+		b.Slots, b.By = []domain.SlotID{slots[dice.IntN(len(slots))].ID}, appointment.ByClinic
+		_, _ = h.Reschedule(ctx, w.request(), commands.Move{Booking: b})
+	case 3:
+		_, _ = h.Cancel(ctx, w.request(), commands.Cancellation{Appointment: b.Appointment, Initiator: appointment.ByPatient})
+	case 4:
+		_, _ = h.Hold(ctx, w.request(), commands.Holding{Booking: b, For: time.Duration(1+dice.IntN(15)) * time.Second, Session: "one"})
+	case 5:
+		_, _ = h.Complete(ctx, w.request(), commands.Completion{Appointment: b.Appointment, Token: h.Token(b.Appointment, 1+dice.IntN(3)), Patient: b.Patient})
+	case 6:
+		w.clock.advance(time.Duration(1+dice.IntN(30)) * time.Second)
+	}
 }

@@ -224,7 +224,7 @@ const (
 // The answers of a server that no attempt changes.
 var (
 	// ErrDeleted says that a stream was deleted for good, by other means than ours.
-	ErrDeleted = domain.Refusal(domain.Gone, "store.stream-deleted", "the stream was deleted for good in the event store")
+	ErrDeleted = errors.New("the stream was deleted for good in the event store")
 	// ErrCutOff says that the beginning of a stream is missing.
 	ErrCutOff = errors.New("the beginning of the stream was deleted in the event store")
 	// ErrTransaction says that an event was written by the old TCP protocol.
@@ -244,7 +244,7 @@ func judge(err error) (certainty, error) {
 	case esdb.ErrorCodeWrongExpectedVersion:
 		return final, commands.ErrWrongRevision
 	case esdb.ErrorCodeStreamDeleted:
-		return final, ErrDeleted
+		return final, fmt.Errorf("%w: %w", ErrDeleted, err)
 	case esdb.ErrorCodeAccessDenied, esdb.ErrorCodeUnauthenticated:
 		return final, commands.ErrUnavailable.Because("the event store refuses the program's credentials")
 	case esdb.ErrorCodeNotLeader, esdb.ErrorCodeConnectionClosed:
@@ -338,7 +338,7 @@ func translate(err error) error {
 	}
 	switch e.Code() {
 	case esdb.ErrorCodeStreamDeleted:
-		return ErrDeleted
+		return fmt.Errorf("%w: %w", ErrDeleted, err)
 	case esdb.ErrorCodeAccessDenied, esdb.ErrorCodeUnauthenticated:
 		return commands.ErrUnavailable.Because("the event store refuses the program's credentials")
 	}
