@@ -95,7 +95,11 @@ func (s *Store) learnStart(ctx context.Context) error {
 		s.start.Store(uint64(s.numbered(read[0].Position.Commit)))
 	}
 	s.met.Store(true)
-	return nil
+	head, err := s.Head(ctx)
+	if err == nil {
+		s.news.tell(head) // what was told before may have had other numbers
+	}
+	return err
 }
 
 // begin begins an epoch.

@@ -69,6 +69,7 @@ type Store struct {
 	sent   *sent
 	tail   *tail
 	news   *news
+	loads  *sharing
 	times  *timeline
 	seeing atomic.Bool   // a subscription tells the news
 	met    atomic.Bool   // what follows is known
@@ -100,7 +101,7 @@ func New(c Config) (*Store, error) {
 	return &Store{
 		config: c, prefix: address.Prefix,
 		conn: newConnection(address.client, c.Logger),
-		sent: newSent(), tail: &tail{}, news: newNews(), times: &timeline{},
+		sent: newSent(), tail: &tail{}, news: newNews(), loads: newSharing(), times: &timeline{},
 	}, nil
 }
 

@@ -56,7 +56,7 @@ func (s *Store) loadStored(ctx context.Context, names []domain.StreamName) ([][]
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			read[i], errs[i] = s.loadOne(ctx, name)
+			read[i], errs[i] = s.load(ctx, name)
 		})
 	}
 	all.Wait()
