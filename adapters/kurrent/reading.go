@@ -298,13 +298,16 @@ func (s *Store) ended(after, next, scanned domain.Position) {
 // position of the last event of the store that was looked at, wanted or not, so
 // that a reader that wants little does not read the same again. Errors:
 // [commands.ErrUpgradeRunning], with the events before the unknown one;
-// [commands.ErrUnavailable].
+// [ErrForeign]; [commands.ErrUnavailable].
 func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Filter, limit int) (domain.Page, error) {
 	page := domain.Page{Next: after}
 	if limit <= 0 {
 		return page, ctx.Err()
 	}
-	var err error
+	err := s.ours(after)
+	if err != nil {
+		return page, err
+	}
 	page.Next, err = s.walk(ctx, after, func(e *esdb.RecordedEvent, _ domain.Position) (bool, error) {
 		if !f.Wants(domain.StreamName(strings.TrimPrefix(e.StreamID, s.prefix)), e.EventType) {
 			return true, nil
@@ -323,6 +326,18 @@ func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Fil
 	return page, err
 }
 
+// ErrForeign says that a position is of the store that this one was copied from. Its
+// rule is that of every position that means nothing.
+var ErrForeign = domain.Refusal(domain.Refused, "position.unknown", "the position is of the store that this one was copied from: begin again")
+
+// ours refuses positions of the store that this one was copied from.
+func (s *Store) ours(after domain.Position) error {
+	if after > 0 && uint64(after) <= s.above.Load() {
+		return ErrForeign
+	}
+	return nil
+}
+
 // decode decodes for readers of the whole store: an event that cannot be read is
 // told as such, unless it is of a type that only a newer program knows.
 func (s *Store) decode(e eventcodec.Stored) (domain.Recorded, error) {
@@ -335,7 +350,7 @@ func (s *Store) decode(e eventcodec.Stored) (domain.Recorded, error) {
 
 // ReadStored returns up to limit events after a position and up to another one, in
 // commit order, as they are stored. A choice of streams is read from these alone.
-// Errors: [commands.ErrUnavailable].
+// Errors: [ErrForeign], [commands.ErrUnavailable].
 func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, want eventcodec.Selection, limit int) (eventcodec.StoredPage, error) {
 	if len(want.Streams) > 0 {
 		return s.readStreams(ctx, after, until, want, limit)
@@ -343,6 +358,9 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 	page := eventcodec.StoredPage{Next: after}
 	if limit <= 0 || until <= after {
 		return page, ctx.Err()
+	}
+	if err := s.ours(after); err != nil {
+		return page, err
 	}
 	var beyond bool
 	next, err := s.walk(ctx, after, func(e *esdb.RecordedEvent, p domain.Position) (bool, error) {

@@ -775,6 +775,10 @@ func TestPositionsOfACopyLieAboveThoseOfItsSource(t *testing.T) {
 		require.Len(t, page.Events, 1)
 		require.Equal(t, last, page.Next)
 		require.NoError(t, s.Wait(t.Context(), last-1))
+		_, err = s.ReadAll(t.Context(), 17, domain.Filter{}, 2)
+		require.ErrorIs(t, err, kurrent.ErrForeign, "a checkpoint of the source")
+		_, err = s.ReadStored(t.Context(), above, last, eventcodec.Selection{}, 2)
+		require.ErrorIs(t, err, kurrent.ErrForeign)
 		for p, want := range map[domain.Position]bool{0: false, above: false, 17: false, last: true, last - 1: false, last + 1: false} {
 			named, err := s.Names(t.Context(), p)
 			require.NoError(t, err)
