@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Nothing has to be installed first but Go; for the tests' race detector a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench bench-full bench-once fmt cover clean
+.PHONY: help run build test contract check bench bench-full bench-once fmt cover clean
 
 # Tools of the developers are pinned in a module file of their own and built on first use.
 TOOL := go tool -modfile=.ci/tools.mod
@@ -29,6 +29,11 @@ build: ## build bin/slotbook
 test: ## run every test, with the race detector
 	@$(if $(RACE),,echo "no C compiler found: testing without the race detector")
 	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) ./...
+
+contract: ## run the contract of a store and the booking proofs against a real KurrentDB: SLOTBOOK_TEST_KURRENTDB=esdb://...
+	@test -n "$(SLOTBOOK_TEST_KURRENTDB)" || { echo "set SLOTBOOK_TEST_KURRENTDB to the address of a KurrentDB, such as esdb://127.0.0.1:2113?tls=false"; exit 1; }
+	go test -count=1 -timeout 60m ./adapters/kurrent ./adapters/transfer
+	go test -count=1 -timeout 30m -run KurrentDB ./cmd/slotbook
 
 check: ## check format, vet and lint
 	@unformatted=$$($(TOOL) gofumpt -l .) && if [ -n "$$unformatted" ]; then \

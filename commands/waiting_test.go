@@ -62,9 +62,9 @@ func (w *world) freed(s domain.SlotID) domain.OfferID {
 	return id
 }
 
-// taken has souza's only waiting patients meet a day that is full: carlos has the
+// fullDay has souza's only waiting patients meet a day that is full: carlos has the
 // first slot of silva's.
-func (w *world) taken() []schedule.Slot {
+func (w *world) fullDay() []schedule.Slot {
 	slots := w.open(w.silva, 1)
 	_, err := w.book(w.carlos, slots[0].ID)
 	require.NoError(w.t, err)
@@ -101,7 +101,7 @@ func (w *world) policy(t policy.Terms) {
 func TestAFreedSlotIsOfferedToWhoJoinedFirst(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		offer := w.freed(w.cancels(s))
 		require.NotEmpty(t, offer)
@@ -131,7 +131,7 @@ func TestAFreedSlotIsOfferedToWhoJoinedFirst(t *testing.T) {
 func TestADeclinedOfferPassesToTheNext(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		offer := w.freed(w.cancels(s))
 		_, err := w.decline(offer)
@@ -158,7 +158,7 @@ func TestADeclinedOfferPassesToTheNext(t *testing.T) {
 func TestAnOfferLapsesAndPassesToTheNext(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		w.policy(policy.Terms{OfferTime: new(30)})
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		offer := w.freed(w.cancels(s))
@@ -182,7 +182,7 @@ func TestAnOfferLapsesAndPassesToTheNext(t *testing.T) {
 func TestAnOverdueOfferHindersNobody(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		w.waits(w.ana, nil)
 		w.freed(w.cancels(s))
 		w.clock.advance(2*time.Hour + 2*time.Second) // it is for half past nine
@@ -254,7 +254,7 @@ func TestWhoIsPassedOverHasTheReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T, w *world) {
-				slots := w.taken()
+				slots := w.fullDay()
 				skipped := c.because(w, slots)
 				dora := domain.PatientID(domain.NewID("dora"))
 				_, err := w.h.RegisterPatient(w.ctx, w.request(), patient.Register{Patient: dora, Name: "Dora"})
@@ -279,7 +279,7 @@ func TestWhoIsPassedOverHasTheReason(t *testing.T) {
 func TestAnEarlierSlotIsSwappedForTheOneThatTheyHave(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.taken()
+		slots := w.fullDay()
 		_, err := w.book(w.ana, slots[4].ID)
 		require.NoError(t, err)
 		_, err = w.book(w.boris, slots[5].ID)
@@ -313,7 +313,7 @@ func TestAnEarlierSlotIsSwappedForTheOneThatTheyHave(t *testing.T) {
 func TestADeclinedEarlierSlotLeavesWhatTheyHave(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.taken()
+		slots := w.fullDay()
 		_, err := w.book(w.ana, slots[4].ID)
 		require.NoError(t, err)
 		has := w.booking(w.ana, slots[4].ID).Appointment
@@ -332,7 +332,7 @@ func TestADeclinedEarlierSlotLeavesWhatTheyHave(t *testing.T) {
 func TestMovingTheAppointmentGivesTheOfferBack(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.taken()
+		slots := w.fullDay()
 		_, err := w.book(w.ana, slots[4].ID)
 		require.NoError(t, err)
 		has := w.booking(w.ana, slots[4].ID).Appointment
@@ -355,7 +355,7 @@ func TestMovingTheAppointmentGivesTheOfferBack(t *testing.T) {
 func TestAWishIsFulfilledForGood(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.taken()
+		slots := w.fullDay()
 		wish := w.waits(w.ana, nil)
 		offer := w.freed(w.cancels(slots[0].ID))
 		booked, err := w.accept(offer)
@@ -381,7 +381,7 @@ func TestAWishIsFulfilledForGood(t *testing.T) {
 func TestWhereVisitsWaitForApprovalAnAcceptedOfferIsARequest(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		w.policy(policy.Terms{Approval: new(true)})
 		wish := w.waits(w.ana, nil)
 		offer := w.freed(w.cancels(s))
@@ -404,7 +404,7 @@ func TestWhereVisitsWaitForApprovalAnAcceptedOfferIsARequest(t *testing.T) {
 func TestAnApprovedOfferFulfilsItsWish(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		w.policy(policy.Terms{Approval: new(true)})
 		wish := w.waits(w.ana, nil)
 		asked, err := w.accept(w.freed(w.cancels(s)))
@@ -422,7 +422,7 @@ func TestAnApprovedOfferFulfilsItsWish(t *testing.T) {
 func TestLeavingDeclinesWhatIsOffered(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		offer := w.freed(w.cancels(s))
 		req := w.request()
@@ -442,7 +442,7 @@ func TestLeavingDeclinesWhatIsOffered(t *testing.T) {
 func TestAWishForSomethingEarlierEndsWithTheAppointment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
-	slots := w.taken()
+	slots := w.fullDay()
 	_, err := w.book(w.ana, slots[4].ID)
 	require.NoError(t, err)
 	has := w.booking(w.ana, slots[4].ID).Appointment
@@ -456,7 +456,7 @@ func TestAWishForSomethingEarlierEndsWithTheAppointment(t *testing.T) {
 func TestAWishGoesWithAMergedPatient(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		wish := w.waits(w.boris, nil)
 		_, err := w.h.MoveWish(w.ctx, w.request(), wish)
 		require.NoError(t, err)
@@ -481,7 +481,7 @@ func TestAWishGoesWithAMergedPatient(t *testing.T) {
 func TestWhatAWishMayName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
-	slots := w.taken()
+	slots := w.fullDay()
 	other := domain.VisitTypeID(domain.NewID("check"))
 	_, err := w.h.DefineVisitType(w.ctx, w.request(), visittype.Define{
 		VisitType: other, Clinic: w.clinic, Terms: visittype.Terms{Name: "Check", Duration: 30, Specialty: "cardiology"},
@@ -718,7 +718,7 @@ func TestADeclineThatCrashedIsFinishedByAnybody(t *testing.T) {
 func TestTwoRoundsOfOneSlotPassNobodyOver(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.taken()[0].ID
+		s := w.fullDay()[0].ID
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		round := w.round(w.cancels(s))
 		twin := round
@@ -747,7 +747,7 @@ func TestTwoRoundsOfOneSlotPassNobodyOver(t *testing.T) {
 func TestARoundWaitsForWhatIsBeingDecided(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true)
-	slots, others := w.taken(), w.open(w.souza, 1)
+	slots, others := w.fullDay(), w.open(w.souza, 1)
 	_, err := w.book(w.carlos, others[2].ID)
 	require.NoError(t, err)
 	here := w.waits(w.ana, nil)

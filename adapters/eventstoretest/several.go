@@ -1,6 +1,7 @@
 package eventstoretest
 
 import (
+	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/stretchr/testify/require"
 )
@@ -59,5 +60,21 @@ func several() []contractCase {
 				require.Equal(s, []int{i, -i}, numbersOf(loaded[stream]))
 			}
 		}},
+	}
+}
+
+// refusesSeveral checks that a store that takes one write per append refuses more,
+// not as a lost race, and stores nothing of them.
+func refusesSeveral(s *subject) {
+	a, b := s.stream(), s.stream()
+	for _, writes := range [][]commands.Write{
+		{write(a, domain.NoStream, event(1)), write(b, domain.NoStream, event(2))},
+		{write(a, domain.NoStream), write(b, domain.NoStream, event(2))},
+	} {
+		_, err := s.store.Append(s.ctx, writes...)
+		require.Error(s, err)
+		require.NotErrorIs(s, err, commands.ErrWrongRevision)
+		require.Empty(s, s.load(a))
+		require.Empty(s, s.load(b))
 	}
 }

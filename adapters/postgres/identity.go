@@ -49,9 +49,9 @@ func identity(ctx context.Context, from querier) (Identity, error) {
 // log may have gone on after the state that was put in place was saved.
 const spare = 1_000_000
 
-// floorAbove returns a floor that lies above a position by at least [spare], and
+// FloorAbove returns a floor that lies above a position by at least [spare], and
 // is a multiple of it.
-func floorAbove(p domain.Position) domain.Position { return (p/spare + 2) * spare }
+func FloorAbove(p domain.Position) domain.Position { return (p/spare + 2) * spare }
 
 // ErrNoStore says that a database has no store in it, or one of an older program.
 var ErrNoStore = errors.New("the database holds no Slotbook store of this version; run: slotbook migrate")
@@ -104,7 +104,7 @@ func renewTx(ctx context.Context, tx pgx.Tx, store string, seen domain.Position)
 	if err != nil {
 		return Identity{}, 0, err
 	}
-	floor := floorAbove(above)
+	floor := FloorAbove(above)
 	if _, err := tx.Exec(ctx, "update slotbook.log_head set floor = $1", int64(floor)); err != nil { //nolint:gosec // positions fit
 		return Identity{}, 0, err
 	}

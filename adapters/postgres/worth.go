@@ -27,6 +27,7 @@ func Worths() map[string]Worth {
 		"picture":               Precious,
 		"store":                 Noted,
 		"log_head":              Noted,
+		"elsewhere":             Noted,
 		"schema_version":        Noted,
 		"deadline_attempt":      Operational, // the read model due says what is due
 		"schedule_settled":      Operational,

@@ -36,7 +36,7 @@ import (
 type app struct {
 	pool      *pgxpool.Pool
 	codec     *eventcodec.Codec
-	store     *postgres.Store
+	store     eventStore
 	handler   *commands.Handler
 	engine    *engine.Engine
 	desk      *operations.Desk
@@ -64,6 +64,7 @@ type app struct {
 // appConfig is what an app is made of.
 type appConfig struct {
 	url         string   // of a database that was checked and migrated
+	eventStore  string   // where events are kept: "" or postgres is in the database
 	masterKey   []byte   // wraps the keys of persons
 	corsOrigins []string // browsers that may call
 	manual      bool     // business time stands still until it is moved
@@ -86,14 +87,14 @@ func newApp(ctx context.Context, c appConfig) (*app, error) {
 		a.clock = a.hand.Now
 	}
 	if err := a.assemble(ctx, c); err != nil {
-		pool.Close()
+		a.close()
 		return nil, err
 	}
 	return a, nil
 }
 
 func (a *app) assemble(ctx context.Context, c appConfig) error {
-	keys, err := a.openStore(ctx, c.masterKey)
+	keys, err := a.openStore(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -116,8 +117,8 @@ func (a *app) assemble(ctx context.Context, c appConfig) error {
 }
 
 // openStore opens the event store, and the keys of what it has sealed.
-func (a *app) openStore(ctx context.Context, master []byte) (*postgres.Keys, error) {
-	keys, err := postgres.NewKeys(a.pool, master)
+func (a *app) openStore(ctx context.Context, c appConfig) (*postgres.Keys, error) {
+	keys, err := postgres.NewKeys(a.pool, c.masterKey)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (a *app) openStore(ctx context.Context, master []byte) (*postgres.Keys, err
 		return nil, err
 	}
 	a.codec = eventcodec.New(keys)
-	if a.store, err = postgres.New(postgres.Config{Pool: a.pool, Codec: a.codec, Logger: a.logger}); err != nil {
+	if a.store, err = openEventStore(ctx, c.eventStore, true, a.pool, a.codec, a.logger); err != nil {
 		return nil, err
 	}
 	if a.identity, err = a.store.Identity(ctx); err != nil {
@@ -237,7 +238,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine),
 		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
-		Head: a.store.Head, Past: a.store, Ready: a.ready, Now: a.clock, NewID: newID,
+		Head: a.store.Head, Past: namedPast{a.store}, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
 		CORSOrigins: c.corsOrigins, Version: version(), Epoch: a.identity.Epoch, ReadOnly: c.readOnly,
 	}
@@ -417,6 +418,9 @@ func start(failed chan<- error, f func() error) (done <-chan struct{}) {
 func (a *app) close() {
 	if a.forwarder != nil {
 		_ = a.forwarder.Close() // what it has not confirmed is forwarded again
+	}
+	if a.store != nil {
+		closeEventStore(a.store)
 	}
 	a.pool.Close()
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/audit"
 )
@@ -55,7 +54,7 @@ func (c *auditCmd) check() error {
 // auditing is an audit under way.
 type auditing struct {
 	auditCmd
-	store   *postgres.Store
+	store   eventStore
 	auditor *audit.Auditor
 	out     io.Writer
 	at      domain.Position // read up to here

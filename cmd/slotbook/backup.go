@@ -23,11 +23,17 @@ type backupCmd struct {
 
 // Run writes a backup.
 func (c *backupCmd) Run(ctx context.Context, out output) (err error) {
+	if err := c.here("slotbook backup", "back up KurrentDB by its own means, and PostgreSQL with pg_dump"); err != nil {
+		return err
+	}
 	url, done, err := c.find(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if err := holdsEvents(ctx, url); err != nil {
+		return err
+	}
 	master, err := c.knownKey()
 	if err != nil {
 		return err

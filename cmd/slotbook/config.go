@@ -30,7 +30,7 @@ func (o output) logger() *slog.Logger { return slog.New(slog.NewTextHandler(o.er
 type database struct {
 	DatabaseURL string `env:"SLOTBOOK_DATABASE_URL" help:"PostgreSQL 15 or later, postgres://...; empty = an embedded one in the data folder." placeholder:"URL"`
 	DataDir     string `env:"SLOTBOOK_DATA_DIR" default:"${datadir}" help:"Folder of the embedded PostgreSQL and of the key file. Commands with the same folder share the database." placeholder:"DIR"`
-	EventStore  string `env:"SLOTBOOK_EVENT_STORE" default:"postgres" enum:"postgres" help:"Where events are kept: postgres."`
+	EventStore  string `env:"SLOTBOOK_EVENT_STORE" default:"postgres" help:"Where events are kept: postgres, or the address of KurrentDB or EventStoreDB such as esdb://host:2113?tls=true (also kurrentdb://, and either with +discover)." placeholder:"postgres|ADDRESS"`
 	MasterKey   string `env:"SLOTBOOK_MASTER_KEY" help:"64 hexadecimal digits that wrap every person's key; empty = a key file in the data folder, made on the first start." placeholder:"HEX"`
 }
 

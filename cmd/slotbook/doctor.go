@@ -122,10 +122,11 @@ func (c *doctorCmd) contents(ctx context.Context, url string, out output) ([]pos
 		return nil, err
 	}
 	defer pool.Close()
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(nil), Logger: out.logger()})
+	store, err := openEventStore(ctx, c.EventStore, false, pool, eventcodec.New(nil), out.logger())
 	if err != nil {
 		return nil, err
 	}
+	defer closeEventStore(store)
 	identity, err := store.Identity(ctx)
 	if err != nil {
 		return nil, err
@@ -138,6 +139,9 @@ func (c *doctorCmd) contents(ctx context.Context, url string, out output) ([]pos
 		Area: "store", Check: "identity", State: postgres.OK,
 		Text: fmt.Sprintf("%s, epoch %s since %s, last position %d", identity.ID, identity.Epoch, identity.Since.Format(time.RFC3339), head),
 	}}
+	if c.elsewhere() {
+		all = append(all, elsewhereFindings()...)
+	}
 	key, err := c.fits(ctx, pool)
 	if err != nil {
 		return all, err
@@ -152,6 +156,17 @@ func (c *doctorCmd) contents(ctx context.Context, url string, out output) ([]pos
 	}
 	disk, err := diskFinding(ctx, pool)
 	return append(append(all, models...), disk), err
+}
+
+// elsewhereFindings says what works only where the events are in PostgreSQL.
+func elsewhereFindings() []postgres.Finding {
+	const area = "store"
+	return []postgres.Finding{
+		{Area: area, Check: "appends", State: postgres.OK, Text: "events are in KurrentDB: bookings go step by step, and whoever meets one that was interrupted finishes or undoes it"},
+		{Area: area, Check: "analytics", State: postgres.Note, Text: "the schema analytics has the facts, and no events: they are not in this database", Do: "for SQL over events: slotbook events export"},
+		{Area: area, Check: "instants", State: postgres.Note, Text: "KurrentDB has no index of times and ids: the first question about a past instant in a process, and events show by id, read the log"},
+		{Area: area, Check: "backup", State: postgres.Note, Text: "slotbook backup, restore and size see PostgreSQL only", Do: "back up KurrentDB by its own means, and PostgreSQL by its own, in this order"},
+	}
 }
 
 // fits says whether the master key at hand is the store's.

@@ -19,6 +19,7 @@ type eventsCmd struct {
 	Show   eventsShowCmd   `cmd:"" help:"Print single events, by position or id."`
 	Stats  eventsStatsCmd  `cmd:"" help:"Count the events of the log by type."`
 	Export eventsExportCmd `cmd:"" help:"Write the log into files for analysts: lines of JSON, CSV or Parquet, with a manifest."`
+	Copy   eventsCopyCmd   `cmd:"" help:"Copy every event from PostgreSQL to KurrentDB or back, and prove that both are the same."`
 	Schema eventsSchemaCmd `cmd:"" help:"Say what is really in the log: each place in each event type's data; exit status 1 when this program no longer reads something."`
 }
 

@@ -16,7 +16,7 @@ import (
 
 // logbook is the log as those read it who only read.
 type logbook struct {
-	store  *postgres.Store
+	store  eventStore
 	codec  *eventcodec.Codec // opens sealed text only if it was asked for
 	master []byte            // the master key, nil if it was not asked for
 }
@@ -56,9 +56,10 @@ func openLog(ctx context.Context, d database, out output, keys bool, use func(l 
 		}
 		l.codec = eventcodec.New(personal)
 	}
-	if l.store, err = postgres.New(postgres.Config{Pool: pool, Codec: l.codec, Logger: out.logger()}); err != nil {
+	if l.store, err = openEventStore(ctx, d.EventStore, false, pool, l.codec, out.logger()); err != nil {
 		return err
 	}
+	defer closeEventStore(l.store)
 	return use(l)
 }
 

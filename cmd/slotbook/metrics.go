@@ -75,7 +75,7 @@ type standings struct{ app *app }
 
 var (
 	ready        = prometheus.NewDesc("slotbook_ready", "1 when this process should get requests, as /readyz says it, else 0.", nil, nil)
-	lagEvents    = prometheus.NewDesc("slotbook_projection_lag_events", "Events that a read model has not seen.", []string{"model"}, nil)
+	lagEvents    = prometheus.NewDesc("slotbook_projection_lag_events", "Events that a read model has not seen; absent where positions do not count events.", []string{"model"}, nil)
 	lagSeconds   = prometheus.NewDesc("slotbook_projection_lag_seconds", "How long the oldest event has been waiting that a read model has not seen; 0 at the head.", []string{"model"}, nil)
 	parked       = prometheus.NewDesc("slotbook_projection_parked", "What a read model could not fold: single rows, or whole streams.", []string{"model", "kind"}, nil)
 	state        = prometheus.NewDesc("slotbook_projection_state", "1 for each state that a read model is in: kept by a process, paused, stopped in this process by a newer version's events, or in need of a rebuild.", []string{"model", "state"}, nil)
@@ -105,6 +105,9 @@ func (c standings) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(ready, prometheus.GaugeValue, gauge(err == nil))
 	for _, s := range statuses {
 		collect(s, func(d *prometheus.Desc, v float64, labels ...string) {
+			if (d == lagEvents || d == rebuildLeft) && !c.app.counted() {
+				return
+			}
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Model}, labels...)...)
 		})
 	}

@@ -46,7 +46,7 @@ func (c *operating) open(ctx context.Context, out output, use func(a *app) error
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, appConfig{url: url, masterKey: master, logger: out.logger()})
+	a, err := newApp(ctx, appConfig{url: url, eventStore: c.EventStore, masterKey: master, logger: out.logger()})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ func (a *app) fit(ctx context.Context) error {
 // another process, or a burst of events, takes no process out of service.
 func (a *app) standing(statuses []engine.Status) ([]string, error) {
 	built, most := a.found, uint64(readyBehind)
+	if !a.counted() {
+		most *= bytesOfAnEvent
+	}
 	if a.arrived.Load() {
 		built, most = 0, 0
 	}
@@ -73,6 +76,16 @@ func (a *app) standing(statuses []engine.Status) ([]string, error) {
 	return notes, err
 }
 
+// bytesOfAnEvent is about what an event takes in a log whose positions are bytes.
+const bytesOfAnEvent = 500
+
+// counted reports whether positions count events, so that the difference of two of
+// them is a number of events.
+func (a *app) counted() bool {
+	_, elsewhere := a.store.(kurrentStore)
+	return !elsewhere
+}
+
 // judge tells which read models keep a process from being ready: those that have
 // to be rebuilt, those for which an event has been waiting longer than the limit,
 // or more events than most, and those not yet built so far; 0 = no limit. Where another process keeps a
@@ -81,7 +94,7 @@ func (a *app) standing(statuses []engine.Status) ([]string, error) {
 func judge(statuses []engine.Status, lag time.Duration, built domain.Position, most uint64) (notes []string, err error) {
 	var rebuild, late []string
 	for _, s := range statuses {
-		behind := fmt.Sprintf("%d events and %s behind", s.Behind, s.Lag.Round(time.Second))
+		behind := fmt.Sprintf("%d positions and %s behind", s.Behind, s.Lag.Round(time.Second))
 		switch {
 		case s.Rebuild != "":
 			rebuild = append(rebuild, s.Model)

@@ -37,6 +37,9 @@ type restored struct {
 
 // Run proves the file, loads it, and says what is left to do.
 func (c *restoreCmd) Run(ctx context.Context, out output) (err error) {
+	if err := c.here("slotbook restore", "restore KurrentDB by its own means, then slotbook store renew"); err != nil {
+		return err
+	}
 	began := time.Now()
 	file, err := archive.Open(c.File)
 	if err != nil {

@@ -56,7 +56,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	config := appConfig{
-		url: address, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
+		url: address, eventStore: c.EventStore, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
 		readyLag: c.ReadyLag, traces: traces, forward: c.Forwarding,
 	}
 	if server == nil {

@@ -23,6 +23,9 @@ type sized struct {
 
 // Run says how large everything is, and when the disk will be full.
 func (c *sizeCmd) Run(ctx context.Context, out output) (err error) {
+	if err := c.here("slotbook size", "KurrentDB says itself what it takes"); err != nil {
+		return err
+	}
 	url, done, err := c.find(ctx)
 	if err != nil {
 		return err

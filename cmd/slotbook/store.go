@@ -19,6 +19,9 @@ type storeShowCmd struct{ operating }
 
 // Run says which store this is.
 func (c *storeShowCmd) Run(ctx context.Context, out output) (err error) {
+	if c.elsewhere() {
+		return c.showElsewhere(ctx, out)
+	}
 	url, done, err := c.find(ctx)
 	if err != nil {
 		return err
@@ -54,6 +57,9 @@ type storeRenewCmd struct {
 
 // Run begins another epoch.
 func (c *storeRenewCmd) Run(ctx context.Context, out output) (err error) {
+	if c.elsewhere() {
+		return c.renewElsewhere(ctx, out)
+	}
 	url, done, err := c.find(ctx)
 	if err != nil {
 		return err
@@ -67,5 +73,47 @@ func (c *storeRenewCmd) Run(ctx context.Context, out output) (err error) {
 		line(w, "epoch\t%s\tis new: start every process again", i.Epoch)
 		line(w, "positions\tgo on above %d", floor)
 		line(w, "read models\tare refused until slotbook projections rebuild --all")
+	})
+}
+
+// showElsewhere says which store there is in KurrentDB.
+func (c *storeShowCmd) showElsewhere(ctx context.Context, out output) error {
+	return openLog(ctx, c.database, out, false, func(l *logbook) error {
+		i, err := l.store.Identity(ctx)
+		if err != nil {
+			return err
+		}
+		position, err := l.store.Head(ctx)
+		if err != nil {
+			return err
+		}
+		return c.say(out.out, standingStore{Identity: i, Position: uint64(position)}, func(w io.Writer) {
+			line(w, "store\t%s\tin KurrentDB", i.ID)
+			line(w, "epoch\t%s\tsince %s", i.Epoch, i.Since.Format(time.RFC3339))
+			line(w, "position\t%d\tof the last event", position)
+		})
+	})
+}
+
+// renewElsewhere begins another epoch in KurrentDB. Its positions are places in its
+// own log: nothing can be left out.
+func (c *storeRenewCmd) renewElsewhere(ctx context.Context, out output) error {
+	if c.Above > 0 {
+		return usageError{errors.New("--above: the positions of KurrentDB are its own")}
+	}
+	return openLog(ctx, c.database, out, false, func(l *logbook) error {
+		store, ok := l.store.(kurrentStore)
+		if !ok {
+			return errors.New("the event store is not in KurrentDB")
+		}
+		renewed, err := store.Renew(ctx)
+		if err != nil {
+			return err
+		}
+		i := postgres.Identity(renewed)
+		return c.say(out.out, standingStore{Identity: i}, func(w io.Writer) {
+			line(w, "epoch\t%s\tis new: start every process again", i.Epoch)
+			line(w, "read models\tare refused until slotbook projections rebuild --all")
+		})
 	})
 }

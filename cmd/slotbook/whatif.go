@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/commands/whatif"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/clinic"
@@ -88,7 +87,7 @@ func parseInstant(text string) (time.Time, error) {
 }
 
 // replay runs the replay over a log that it can only read.
-func (c *whatIfCmd) replay(ctx context.Context, store *postgres.Store, config whatif.Config, out output) (whatif.Report, error) {
+func (c *whatIfCmd) replay(ctx context.Context, store eventStore, config whatif.Config, out output) (whatif.Report, error) {
 	storing, stop := context.WithCancel(ctx)
 	running := start(make(chan error, 1), func() error { return store.Run(storing) })
 	defer func() { stop(); <-running }()

@@ -201,7 +201,7 @@ func (b *builder) exchange(ctx context.Context, tx pgx.Tx, rate int64) error {
 				store_epoch = excluded.store_epoch, epoch = prev.epoch + 1, owner = null, lease_until = clock_timestamp()
 		)
 		update slotbook.projection_checkpoint live
-		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7, 0), live.rate),
+		set position = built.position, recorded_at = built.recorded_at, rate = coalesce(nullif($7::bigint, 0), live.rate),
 			store_epoch = $8
 		from built
 		where live.schema = $1`, live, b.schema, b.epoch, live+prevSuffix, b.model.Name, b.model.Version, rate, b.engine.config.Epoch)
