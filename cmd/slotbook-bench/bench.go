@@ -64,6 +64,7 @@ func groups() []group {
 		{"appends", []string{rowAppends, rowAppendsAlone}, measureAppends},
 		{"snapshot", []string{rowSnapshot}, measureSnapshot},
 		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measureBookings},
+		{"protocol", []string{rowProtocol}, measureProtocol},
 		{"reactions", []string{rowReaction50, rowReaction99}, measureReactions},
 		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
 		{"noon", noonRows(), measureNoon},
