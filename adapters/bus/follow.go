@@ -18,6 +18,7 @@ const (
 	ahead  = 16                    // events that wait on a lane
 	most   = 10_000                // events beyond one that is not done: after a crash they come again
 	gather = 50 * time.Millisecond // between two reads, at least: what comes alone is read at once, what comes in a stream together
+	sparse = 5                     // times as long between two reads where the last found nothing that is wanted: most of a busy log is for others
 	grace  = time.Second           // for what is being handled when a subscription ends
 )
 
@@ -79,11 +80,15 @@ func (s *subscription) follow(ctx context.Context, h *hold) error {
 func (f *follower) read(ctx context.Context) {
 	for at := f.hold.position; ctx.Err() == nil; {
 		began := f.config.Now()
+		pause := gather
 		page, err := f.config.Log.ReadStored(ctx, at, math.MaxInt64, f.consumer.wants(), atOnce)
 		if err != nil {
 			f.failed(ctx, "log not read; it is read again", err)
 			rest(ctx, time.Second)
 			continue
+		}
+		if len(page.Events) == 0 {
+			pause *= sparse
 		}
 		for _, e := range page.Events {
 			for f.progress.beyond() >= most && ctx.Err() == nil {
@@ -94,16 +99,16 @@ func (f *follower) read(ctx context.Context) {
 			}
 		}
 		f.progress.looked(page.Next)
-		if page.Next > at {
-			at = page.Next
-			continue
+		at = page.Next
+		if len(page.Events) == atOnce {
+			continue // there are more
 		}
 		if err := f.config.Log.Wait(ctx, at); err != nil {
 			f.failed(ctx, "no news of the log", err)
 			rest(ctx, time.Second)
 		}
-		if since := f.config.Now().Sub(began); since < gather {
-			rest(ctx, gather-since)
+		if since := f.config.Now().Sub(began); since < pause {
+			rest(ctx, pause-since)
 		}
 	}
 }
