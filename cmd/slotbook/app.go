@@ -324,17 +324,15 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	failed := make(chan error, 8)
+	failed := make(chan error, 16) // more than there are parts
 	store := start(failed, func() error { return a.store.Run(storing) })
-	projector := start(failed, func() error { return a.engine.Run(working) })
-	opener := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.opener.Run) }))
-	dues := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.dues.Run) }))
-	router := start(failed, a.unlessReadOnly(func() error { return a.afterLoading(working, a.router.Run) }))
-	recorder := start(failed, a.unlessReadOnly(func() error { return a.demand.Run(working) }))
+	var parts []<-chan struct{}
+	for _, part := range a.parts() {
+		parts = append(parts, start(failed, func() error { return part(working) }))
+	}
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
 	live := start(failed, func() error { return a.live.Run(telling) })
-	desk := start(failed, func() error { return a.desk.Run(working) })
 	server := &http.Server{
 		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -361,34 +359,34 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	}
 	<-web
 	stopWork()
-	<-projector
-	<-opener
-	<-dues
-	<-router
-	<-recorder
-	<-desk
+	for _, done := range parts {
+		<-done
+	}
 	stopStore()
 	<-store
 	return err
 }
 
-// afterLoading runs what reacts once everything is there that has to be: demo
-// data are loaded in a time of their own.
-func (a *app) afterLoading(ctx context.Context, run func(context.Context) error) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-a.loaded:
-		return run(ctx)
+// parts returns what works beside the store and the server.
+func (a *app) parts() []func(context.Context) error {
+	parts := []func(context.Context) error{a.engine.Run, a.desk.Run}
+	if a.readOnly {
+		return parts
 	}
+	return append(parts, a.demand.Run, a.afterLoading(a.opener.Run), a.afterLoading(a.dues.Run), a.afterLoading(a.router.Run))
 }
 
-// unlessReadOnly returns f, or what does nothing where the process only reads.
-func (a *app) unlessReadOnly(f func() error) func() error {
-	if a.readOnly {
-		return func() error { return nil }
+// afterLoading returns what runs a part that reacts once everything is there that
+// has to be: demo data are loaded in a time of their own.
+func (a *app) afterLoading(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.loaded:
+			return run(ctx)
+		}
 	}
-	return f
 }
 
 // requestTime is how long one request may take: a changed schedule of a year is
