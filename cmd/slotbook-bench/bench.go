@@ -57,20 +57,21 @@ type group struct {
 	name    string
 	rows    []string
 	measure func(ctx context.Context, b *bench) ([]row, error)
+	large   bool // it takes long: it is left out of a usual run unless its rows are asked for
 }
 
 func groups() []group {
 	return []group{
-		{"appends", []string{rowAppends, rowAppendsAlone}, measureAppends},
-		{"snapshot", []string{rowSnapshot}, measureSnapshot},
-		{"bookings", []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measureBookings},
-		{"protocol", []string{rowProtocol}, measureProtocol},
-		{"reactions", []string{rowReaction50, rowReaction99}, measureReactions},
-		{"projections", []string{rowCatchUp, rowRebuild}, measureProjections},
-		{"noon", noonRows(), measureNoon},
-		{"opening", []string{rowOpening, rowOpeningAgain}, measureOpening},
-		{"queries", rowsOf((&asking{}).queries(), ""), measureQueries},
-		{"crowd", rowsOf((&asking{}).searches(), crowded), measureCrowd},
+		{name: "appends", rows: []string{rowAppends, rowAppendsAlone}, measure: measureAppends},
+		{name: "snapshot", rows: []string{rowSnapshot}, measure: measureSnapshot},
+		{name: "bookings", rows: []string{rowBookings, rowBookingsOne, rowPaced50, rowPaced99, rowLive50, rowLive99}, measure: measureBookings},
+		{name: "protocol", rows: []string{rowProtocol}, measure: measureProtocol},
+		{name: "reactions", rows: []string{rowReaction50, rowReaction99}, measure: measureReactions},
+		{name: "projections", rows: []string{rowCatchUp, rowRebuild}, measure: measureProjections},
+		{name: "noon", rows: noonRows(), measure: measureNoon, large: true},
+		{name: "opening", rows: []string{rowOpening, rowOpeningAgain}, measure: measureOpening},
+		{name: "queries", rows: rowsOf((&asking{}).queries(), ""), measure: measureQueries},
+		{name: "crowd", rows: rowsOf((&asking{}).searches(), crowded), measure: measureCrowd, large: true},
 	}
 }
 
@@ -108,7 +109,7 @@ func measureAll(ctx context.Context, o options, out io.Writer) (ok bool, err err
 
 // group measures a group's rows, if any is chosen, and prints the chosen ones.
 func (b *bench) group(ctx context.Context, g group) ([]row, error) {
-	if !slices.ContainsFunc(g.rows, b.rows.MatchString) {
+	if !slices.ContainsFunc(g.rows, b.rows.MatchString) || g.large && !b.full && !b.quick && b.rows.String() == "" {
 		return nil, nil
 	}
 	stop, err := b.profiled(g.name)

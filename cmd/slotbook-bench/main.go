@@ -1,9 +1,9 @@
 // Command slotbook-bench measures Slotbook against plain PostgreSQL on the same
 // server, and says whether it is as fast as it has to be.
 //
-//	slotbook-bench              every row, five rounds
+//	slotbook-bench              every row that does not take long, five rounds
 //	slotbook-bench -quick       every row for a moment, to see that it works
-//	slotbook-bench -full        the searches, and the rebuild at noon, in ten times as much; and in a crowd
+//	slotbook-bench -full        every row; the searches in ten times as much and in a crowd, and the rebuild at noon of 1,000,000 events
 //	slotbook-bench -rows HTTP   the rows whose name matches
 //
 // It starts a PostgreSQL of its own in a temporary folder, durable as in
