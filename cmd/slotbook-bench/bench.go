@@ -47,7 +47,7 @@ func (o options) sizes() sizes {
 		asking: enough / 6, load: loadOf(2000), crowd: crowdOf(100_000),
 	}
 	if o.full {
-		s.asking, s.load, s.crowd, s.noon = enough, loadOf(20_000), crowdOf(1_000_000), 150
+		s.asking, s.load, s.crowd, s.noon = enough, loadOf(20_000), crowdOf(1_000_000), 245 // days of noon: 1,000,000 events
 	}
 	return s
 }
