@@ -26,9 +26,9 @@ run: build ## start everything with demo data on http://127.0.0.1:8080
 build: ## build bin/slotbook
 	$(BUILD) -o bin/slotbook ./cmd/slotbook
 
-test: ## run every test, with the race detector
+test: build ## run every test, with the race detector
 	@$(if $(RACE),,echo "no C compiler found: testing without the race detector")
-	$(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) ./...
+	SLOTBOOK_TEST_PROGRAM=$(CURDIR)/bin/slotbook $(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) ./...
 
 contract: ## run the contract of a store and the booking proofs against a real KurrentDB: SLOTBOOK_TEST_KURRENTDB=esdb://...
 	@test -n "$(SLOTBOOK_TEST_KURRENTDB)" || { echo "set SLOTBOOK_TEST_KURRENTDB to the address of a KurrentDB, such as esdb://127.0.0.1:2113?tls=false"; exit 1; }

@@ -109,7 +109,7 @@ func (h *Handler) planHold(ctx context.Context, req Request, hold Holding) (prop
 func (w Holding) holders(actor string) []string {
 	var who []string
 	if w.Patient != "" {
-		who = append(who, "patient."+string(w.Patient))
+		who = append(who, quota.HeldBy(w.Patient))
 	}
 	if w.Session != "" || w.Patient == "" {
 		who = append(who, "session."+domain.NewID("session", actor, w.Session))

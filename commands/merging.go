@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
@@ -64,25 +63,21 @@ func (w wish) siblings(stream domain.StreamName) []domain.StreamName {
 		return nil
 	}
 	var names []domain.StreamName
-	rest := strings.TrimPrefix(q.Subject, string(who))
 	for _, id := range ids {
 		if id != who {
-			q.Subject = string(id) + rest
-			names = append(names, q.Stream())
+			names = append(names, q.For(id).Stream())
 		}
 	}
 	return names
 }
 
-// countedPatient returns whose appointments a quota counts, "" when it is not a
-// patient's.
+// countedPatient returns whose appointments or offers a quota counts, "" when it
+// is not a patient's: what somebody holds is not counted with others.
 func countedPatient(q quota.Quota) domain.PatientID {
-	switch q.Rule {
-	case quota.PatientDay, quota.PatientActive, quota.PatientPractitioner, quota.Offers:
-		id, _, _ := strings.Cut(q.Subject, ".")
-		return domain.PatientID(id)
+	if q.Rule == quota.Holds {
+		return ""
 	}
-	return ""
+	return q.Patient()
 }
 
 // patientOf returns whose time or number an arbiter's stream is about, "" when it

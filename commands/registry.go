@@ -188,7 +188,7 @@ func (h *Handler) knownOf(ctx context.Context, p practitioner.Profile, before []
 		checks = append(checks, check)
 	}
 	known.Year = h.Now().UTC().Year()
-	known.Unknown, err = h.unknown(ctx, p)
+	known.Unknown, err = h.unknown(ctx, coded(p))
 	return known, checks, err
 }
 
@@ -212,19 +212,24 @@ func (h *Handler) placed(ctx context.Context, p practitioner.Profile, before []d
 	return known, checks, nil
 }
 
-// unknown returns the codes that the reference data has not, or no more.
-func (h *Handler) unknown(ctx context.Context, p practitioner.Profile) (codes []string, err error) {
-	if h.Said == nil {
-		return nil, nil
-	}
+// coded returns the codes of a profile.
+func coded(p practitioner.Profile) map[reference.Kind][]string {
 	var qualifications []string
 	for _, q := range p.Qualifications {
 		if q.Code != "" {
 			qualifications = append(qualifications, q.Code)
 		}
 	}
-	for kind, named := range map[reference.Kind][]string{reference.Specialty: p.Specialties, reference.Qualification: qualifications} {
-		if len(named) == 0 {
+	return map[reference.Kind][]string{reference.Specialty: p.Specialties, reference.Qualification: qualifications}
+}
+
+// unknown returns those of the codes that the reference data has not, or no more.
+func (h *Handler) unknown(ctx context.Context, named map[reference.Kind][]string) (codes []string, err error) {
+	if h.Said == nil {
+		return nil, nil
+	}
+	for kind, named := range named {
+		if named = slices.DeleteFunc(slices.Clone(named), func(code string) bool { return code == "" }); len(named) == 0 {
 			continue
 		}
 		found, err := h.Said.Entries(ctx, kind, named...)

@@ -9,6 +9,7 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/practitioner"
+	"github.com/slotbook/slotbook/domain/reference"
 	"github.com/slotbook/slotbook/domain/visittype"
 	"github.com/slotbook/slotbook/domain/waitlist"
 )
@@ -43,6 +44,9 @@ func (h *Handler) completeWish(ctx context.Context, w *waitlist.Wish) (zone stri
 	if err == nil && who.MergedInto != "" {
 		err = patient.ErrMerged
 	}
+	if err == nil {
+		err = h.knows(ctx, *w)
+	}
 	if err == nil && w.Appointment != "" {
 		err = h.sooner(ctx, w)
 	}
@@ -55,6 +59,18 @@ func (h *Handler) completeWish(ctx context.Context, w *waitlist.Wish) (zone stri
 	}
 	at, more, err := h.wishedPlaces(ctx, w)
 	return cmp.Or(at, lastZone), append(checks, more...), err
+}
+
+// knows returns [waitlist.ErrUnknown] for a wish that names what does not exist:
+// nothing would ever be offered.
+func (h *Handler) knows(ctx context.Context, w waitlist.Wish) error {
+	unknown, err := h.unknown(ctx, map[reference.Kind][]string{
+		reference.Specialty: {w.Specialty}, reference.Town: {w.Town}, reference.District: {w.District},
+	})
+	if err == nil && len(unknown) > 0 {
+		err = waitlist.ErrUnknown
+	}
+	return err
 }
 
 // lastZone is where a day ends last: whose wish names no clinic and nobody who

@@ -20,6 +20,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/memory"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/quota"
 )
 
 // world is a log that holds an event of every type twice, over three days.
@@ -74,6 +75,17 @@ func (w *world) append(t *testing.T, file string) {
 	}
 	w.head, err = w.store.Append(t.Context(), commands.Write{Stream: stream, Expected: domain.Any, Events: []commands.NewEvent{{
 		ID: domain.NewID("export", eventType, time.Duration(w.head).String()), Event: event, Metadata: domain.Metadata{Command: "c1", Actor: "local"},
+	}}})
+	require.NoError(t, err)
+}
+
+// holds has a patient hold something, which is counted.
+func (w *world) holds(t *testing.T) {
+	t.Helper()
+	q := quota.Quota{Rule: quota.Holds, Subject: quota.HeldBy("p1"), Bucket: quota.Active}
+	var err error
+	w.head, err = w.store.Append(t.Context(), commands.Write{Stream: q.Stream(), Expected: domain.NoStream, Events: []commands.NewEvent{{
+		ID: domain.NewID("export", "held"), Event: quota.Booked{Quota: q, Counted: quota.Counted{Appointment: "a1"}}, Metadata: domain.Metadata{Command: "c1", Actor: "local"},
 	}}})
 	require.NoError(t, err)
 }
@@ -270,6 +282,7 @@ func TestNothingPersonalIsExported(t *testing.T) {
 	t.Parallel()
 	person := regexp.MustCompile(`\bp[12]\b`)
 	w := newWorld(t)
+	w.holds(t)
 	for _, f := range []export.Format{export.NDJSON, export.CSV} {
 		for _, key := range [][]byte{nil, []byte("key")} {
 			c := w.config(t, f, export.ByType)

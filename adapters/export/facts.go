@@ -37,11 +37,15 @@ type FactTable struct {
 // ErrFacts refuses what would name persons.
 var ErrFacts = errors.New("the facts of every read model are exported but those of patients, which name persons")
 
+// Exportable reports whether the rows of a read model may be exported: one of them
+// holds opened text.
+func Exportable(model string) bool { return model != "patients" }
+
 // RunFacts exports the rows of a read model, a file for each table. Columns of
 // sealed text are left out, and persons as [Run] leaves them out. A whole export
 // is written again, with the same bytes. Errors: [ErrFacts], [ErrFolder].
 func RunFacts(f Facts) (Manifest, error) {
-	if f.Model == "patients" { // the one read model that holds opened text
+	if !Exportable(f.Model) {
 		return Manifest{}, ErrFacts
 	}
 	if err := os.MkdirAll(f.Folder, 0o755); err != nil { //nolint:gosec // for analysts to read

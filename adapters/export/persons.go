@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/slotbook/slotbook/domain"
@@ -66,13 +65,8 @@ func (p persons) subject(s occupancy.Subject) occupancy.Subject {
 }
 
 func (p persons) quota(q quota.Quota) quota.Quota {
-	switch q.Rule {
-	case quota.PatientDay, quota.PatientActive, quota.PatientPractitioner:
-		who, with, both := strings.Cut(q.Subject, ".")
-		q.Subject = p.person(who)
-		if both {
-			q.Subject += "." + with
-		}
+	if who := q.Patient(); who != "" {
+		return q.For(domain.PatientID(p.person(string(who))))
 	}
 	return q
 }

@@ -132,7 +132,7 @@ func (a *api) waitlistRoutes() {
 		detail: "When a slot becomes free it is offered, for a limited time, to who joined first of those who want it and may have it; then to the " +
 			"next. A patient has one offer at a time. Who has an appointment keeps it until they accept an earlier one.",
 		refusals: []*domain.Error{
-			waitlist.ErrNothing, waitlist.ErrTimes, waitlist.ErrDates, commands.ErrNotTheirs, patient.ErrNotFound, patient.ErrMerged,
+			waitlist.ErrNothing, waitlist.ErrTimes, waitlist.ErrDates, waitlist.ErrUnknown, commands.ErrNotTheirs, patient.ErrNotFound, patient.ErrMerged,
 			clinic.ErrNotFound, practitioner.ErrNotFound, visittype.ErrNotFound, visittype.ErrRetired, commands.ErrElsewhere,
 			appointment.ErrNotFound, domain.ErrBadWallTime, domain.ErrBadDay,
 		},

@@ -46,13 +46,15 @@ func Pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 }
 
 // poolSettings bound what a connection of the pool can hold up: a statement,
-// its wait for a lock, and a transaction whose client has stopped.
+// its wait for a lock, and a transaction whose client has stopped; and how
+// statements are run.
 func poolSettings() map[string]string {
 	return map[string]string{
 		"statement_timeout":                   "30s",
 		"lock_timeout":                        "10s",
 		"idle_in_transaction_session_timeout": "60s",
 		"tcp_user_timeout":                    "8s",
+		"jit":                                 "off", // to compile a statement takes longer than to run any of ours
 	}
 }
 

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -36,10 +39,14 @@ func (c *asOfCmd) Run(ctx context.Context, out output) error {
 		if c.Keep {
 			return c.say(out.out, map[string]any{"schema": schema, "position": at}, func(w io.Writer) { line(w, "%s", schema) })
 		}
-		if err := printTables(ctx, a.engine, out.out, c.Name, schema); err != nil {
-			return err
+		// Who reads may have had enough: the tables go all the same.
+		reading, stop := signal.NotifyContext(ctx, syscall.SIGPIPE)
+		defer stop()
+		err = printTables(reading, a.engine, out.out, c.Name, schema)
+		if errors.Is(err, syscall.EPIPE) || reading.Err() != nil && ctx.Err() == nil {
+			err = nil
 		}
-		return a.engine.DropAsOf(ctx, c.Name, at)
+		return errors.Join(err, a.engine.DropAsOf(context.WithoutCancel(ctx), c.Name, at))
 	})
 }
 

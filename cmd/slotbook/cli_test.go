@@ -197,3 +197,16 @@ func TestAnAuditThatFindsSomethingSaysSo(t *testing.T) {
 	require.Contains(t, done.out, "I3  a set went live without its claim on slot-")
 	require.Contains(t, done.out, "appointment.proposed", "the evidence")
 }
+
+func TestAKeyFileThatOpensNothingIsTakenBack(t *testing.T) {
+	t.Parallel()
+	url, folder := postgrestest.Database(t), dataDir(t)
+	require.Zero(t, serve(t, "--database-url", url).stop(), "it is used with a key")
+	cmd := program(t, "projections", "status", "--database-url", url, "--data-dir", folder)
+	cmd.Env = append(cmd.Env, "SLOTBOOK_MASTER_KEY=")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, 2, cmd.ProcessState.ExitCode())
+	require.Contains(t, string(out), "first used with a master key, and none is here")
+	require.NoFileExists(t, filepath.Join(folder, "master.key"))
+}

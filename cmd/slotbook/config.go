@@ -168,6 +168,22 @@ func (d database) masterKey() ([]byte, error) {
 	return parseKey(text)
 }
 
+// keyless reports whether no master key is here: one would be made.
+func (d database) keyless() bool {
+	_, err := os.Stat(d.keyPath())
+	return d.MasterKey == "" && errors.Is(err, os.ErrNotExist)
+}
+
+// unmade takes back a key file that was made, when it turns out that the database
+// was first used with another key: somebody would take it for that.
+func (d database) unmade(made bool, err error) error {
+	if !made || !errors.Is(err, postgres.ErrOtherMaster) {
+		return err
+	}
+	_ = os.Remove(d.keyPath()) // it opens nothing
+	return usageError{fmt.Errorf("this database was first used with a master key, and none is here: give it as SLOTBOOK_MASTER_KEY, or put its file into %s", d.DataDir)}
+}
+
 // knownKey is [database.masterKey] for those who make no key file: where there is
 // none the key is nil.
 func (d database) knownKey() ([]byte, error) {

@@ -84,6 +84,9 @@ func (c *eventsExportCmd) exportFacts(ctx context.Context, out output) error {
 		if _, err := (choosing{Names: []string{c.Facts}}).models(a); err != nil {
 			return err
 		}
+		if !export.Exportable(c.Facts) {
+			return usageError{export.ErrFacts}
+		}
 		l := &logbook{store: a.store}
 		master, err := c.masterKey()
 		if err != nil {

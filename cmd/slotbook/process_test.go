@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,10 +36,29 @@ func TestMain(m *testing.M) {
 // key is the master key of every process under test.
 var key = strings.Repeat("0123456789abcdef", 4)
 
-// program prepares a process of the program.
+// built names the program as it is shipped, where it has been built already.
+const built = "SLOTBOOK_TEST_PROGRAM"
+
+// program prepares a process of the program: a server with the race detector, if
+// these tests have it, and other commands, which work long and alone, as they
+// are shipped.
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // the test binary itself
+	if args[0] == "serve" {
+		return process(t, os.Args[0], args...)
+	}
+	return shipped(t, args...)
+}
+
+// shipped prepares a process of the program as it is shipped.
+func shipped(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return process(t, cmp.Or(os.Getenv(built), os.Args[0]), args...)
+}
+
+func process(t *testing.T, path string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(path, args...) //nolint:gosec // the test binary itself, or the program
 	// The race detector would sleep for a second at the end of each process.
 	cmd.Env = append(os.Environ(), asProgram+"=1", "SLOTBOOK_MASTER_KEY="+key, "GOCOVERDIR="+t.TempDir(), "GORACE=atexit_sleep_ms=10")
 	return cmd
@@ -80,8 +100,15 @@ func serve(t *testing.T, args ...string) *server {
 // serveWith is serve with variables of the environment besides.
 func serveWith(t *testing.T, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), logs: &lockedBuffer{}, done: make(chan struct{})}
-	s.cmd.Env = append(s.cmd.Env, env...)
+	cmd := program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(cmd.Env, env...)
+	return started(t, cmd)
+}
+
+// started starts a server and waits until it says where it listens.
+func started(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, logs: &lockedBuffer{}, done: make(chan struct{})}
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	s.cmd.Stderr = s.logs

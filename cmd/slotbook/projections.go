@@ -42,10 +42,12 @@ func (c *operating) open(ctx context.Context, out output, use func(a *app) error
 	if err := prepare(ctx, url); err != nil {
 		return usageError{err}
 	}
+	made := c.keyless()
 	master, err := c.masterKey()
 	if err != nil {
 		return err
 	}
+	defer func() { err = c.unmade(made, err) }()
 	a, err := newApp(ctx, appConfig{url: url, eventStore: c.EventStore, masterKey: master, logger: out.logger()})
 	if err != nil {
 		return err

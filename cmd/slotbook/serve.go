@@ -32,7 +32,7 @@ type serveCmd struct {
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, out output) error {
+func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 	tuneGC()
 	if err := c.check(); err != nil {
 		return err
@@ -42,10 +42,12 @@ func (c *serveCmd) Run(ctx context.Context, out output) error {
 		return usageError{fmt.Errorf("cannot listen on %s (--listen names another address): %w", c.Listen, err)}
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it already, unless it never started
+	made := c.keyless()
 	master, err := c.masterKey()
 	if err != nil {
 		return err
 	}
+	defer func() { err = c.unmade(made, err) }()
 	traces, flush, err := sendTraces(ctx, c.OTLPEndpoint, out.logger())
 	if err != nil {
 		return err

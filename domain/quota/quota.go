@@ -56,6 +56,33 @@ func Parse(stream domain.StreamName) (Quota, bool) {
 	return Quota{rule, rest[:end], rest[end+1:]}, true
 }
 
+// holder begins the subject of what a patient holds.
+const holder = "patient."
+
+// Patient returns for which patient something is counted, "" when it is for
+// nobody's alone.
+func (q Quota) Patient() domain.PatientID {
+	switch q.Rule {
+	case PatientDay, PatientActive, PatientPractitioner, Offers:
+		id, _, _ := strings.Cut(q.Subject, ".")
+		return domain.PatientID(id)
+	case Holds:
+		if id, ok := strings.CutPrefix(q.Subject, holder); ok {
+			return domain.PatientID(id)
+		}
+	}
+	return ""
+}
+
+// For returns the quota with another patient in the place of its own.
+func (q Quota) For(id domain.PatientID) Quota {
+	q.Subject = strings.Replace(q.Subject, string(q.Patient()), string(id), 1)
+	return q
+}
+
+// HeldBy returns the subject of what a patient holds.
+func HeldBy(id domain.PatientID) string { return holder + string(id) }
+
 // State is what is counted, in the order in which it was claimed.
 type State struct{ Claims []Counted }
 

@@ -150,3 +150,19 @@ func TestAStreamNamesItsQuota(t *testing.T) {
 		require.False(t, ok, other)
 	}
 }
+
+func TestAQuotaKnowsWhomItCountsFor(t *testing.T) {
+	t.Parallel()
+	for subject, q := range map[string]quota.Quota{
+		"boris":         {Rule: quota.PatientDay, Subject: "ana", Bucket: "2026-03-02"},
+		"boris.silva":   {Rule: quota.PatientPractitioner, Subject: "ana.silva", Bucket: quota.Active},
+		"patient.boris": {Rule: quota.Holds, Subject: quota.HeldBy("ana"), Bucket: quota.Active},
+	} {
+		require.Equal(t, domain.PatientID("ana"), q.Patient(), q.Rule)
+		require.Equal(t, subject, q.For("boris").Subject, q.Rule)
+	}
+	for _, q := range []quota.Quota{day, {Rule: quota.Holds, Subject: "session.s1", Bucket: quota.Active}, {Rule: quota.Holds, Subject: "day.silva", Bucket: "2026-03-02"}} {
+		require.Empty(t, q.Patient(), q.Rule)
+		require.Equal(t, q, q.For(q.Patient()))
+	}
+}

@@ -224,6 +224,7 @@ var (
 	ErrNothing  = domain.Refusal(domain.Invalid, "waitlist.wish", "a wish names a specialty, practitioners or a visit type, each of at most 20 once")
 	ErrTimes    = domain.Refusal(domain.Invalid, "waitlist.times", "times of day have weekdays from Sunday to Saturday, each once, and a beginning before their end")
 	ErrDates    = domain.Refusal(domain.Invalid, "waitlist.dates", "the earliest date comes before the latest, and the latest is not over")
+	ErrUnknown  = domain.Refusal(domain.Refused, "waitlist.unknown-code", "the reference data has no such specialty, town or district, or has it no longer")
 	ErrEnded    = domain.Refusal(domain.Gone, "waitlist.ended", "the patient waits no more")
 	ErrHasOffer = domain.Refusal(domain.Conflict, "waitlist.has-offer", "something is offered for this wish already")
 	ErrAccepted = domain.Refusal(domain.Conflict, "waitlist.accepted", "the patient has accepted what was offered: cancel the appointment instead")
