@@ -74,7 +74,7 @@ func (h *Handler) stillFree(ctx context.Context, id domain.SlotID) (bool, error)
 // Round is a place that has become free.
 type Round struct {
 	waitlist.Free
-	Cause string          // the id of the event that freed it
+	Cause domain.Recorded // the event that freed it
 	Line  []domain.WishID // who may want it: whoever joined first comes first
 }
 
@@ -139,13 +139,15 @@ func (h *Handler) startsOf(ctx context.Context, r Round, w waitlist.State) ([]do
 		if err != nil {
 			return nil, err
 		}
-		slots, err := h.openDay(ctx, r.Practitioner, domain.DayOf(r.Start))
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range slices.Backward(slots) {
-			if s.ID != r.Slot && s.Start.Before(r.Start) && s.Start.Add(what.Whole()).After(r.Start) {
-				starts = append(starts, s.ID)
+		for day := domain.DayOf(r.Start); day >= domain.DayOf(r.Start.Add(-what.Whole())); day = day.Add(-1) {
+			slots, err := h.openDay(ctx, r.Practitioner, day)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range slices.Backward(slots) {
+				if s.ID != r.Slot && s.Start.Before(r.Start) && s.Start.Add(what.Whole()).After(r.Start) {
+					starts = append(starts, s.ID)
+				}
 			}
 		}
 	}
@@ -177,7 +179,7 @@ func (h *Handler) passOver(ctx context.Context, r Round, w waitlist.State, refus
 			c = waitlist.Expire{At: h.now(), End: waitlist.NoLonger}
 		}
 	}
-	req := Request{Command: domain.NewID(r.Cause, "skip", string(w.ID)), Actor: system}
+	req := CausedBy(r.Cause, "waitlist", "skip", string(w.ID))
 	_, err = handle(ctx, h, req, waitlist.Stream(w.ID), wishes, c, unguarded)
 	return err
 }
@@ -187,7 +189,7 @@ func (h *Handler) passOver(ctx context.Context, r Round, w waitlist.State, refus
 func (h *Handler) offerUnlessUndecided(ctx context.Context, r Round, w waitlist.State, start domain.SlotID) (domain.OfferID, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
-	req := Request{Command: domain.NewID(r.Cause, "offer", string(w.ID), string(start)), Actor: system}
+	req := CausedBy(r.Cause, "waitlist", "offer", string(w.ID), string(start))
 	for {
 		done, err := h.Offer(ctx, req, w.ID, start)
 		if err == nil {

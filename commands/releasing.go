@@ -54,27 +54,6 @@ func (h *Handler) tidy(ctx context.Context, req Request, s appointment.State) do
 	return position
 }
 
-// Tidy gives back what dead sets of an appointment still hold, as when the process
-// died that ended them. Where the store appends to several streams at once there is
-// nothing to give back. Errors: those of the store.
-func (h *Handler) Tidy(ctx context.Context, req Request, id domain.AppointmentID) error {
-	if h.Store.Atomic() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.Patience)
-	defer cancel()
-	now, err := h.Appointment(ctx, id)
-	if err != nil {
-		return err
-	}
-	var claims []owedClaim
-	for _, n := range dead(now.State) {
-		claims = append(claims, owedBy(now.State.Sets[n-1], n)...)
-	}
-	_, err = h.releaseAll(ctx, req, claims)
-	return err
-}
-
 // tidyUp is tidy for an appointment whose state is not known, after a command
 // that has failed.
 func (h *Handler) tidyUp(ctx context.Context, req Request, id domain.AppointmentID) {

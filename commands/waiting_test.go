@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func (w *world) round(s domain.SlotID) commands.Round {
 		switch e := r.Event.(type) {
 		case slot.Released:
 			if e.Slot == s {
-				round.Cause = r.ID
+				round.Cause = r
 			}
 		case waitlist.HasJoined:
 			if e.Wants(free) {
@@ -188,7 +189,7 @@ func TestAnOverdueOfferHindersNobody(t *testing.T) {
 		w.clock.advance(2*time.Hour + 2*time.Second) // it is for half past nine
 		other := w.set(w.souza, w.weekdays("13:00", "15:00", 30, 1, 1)).Opened[0]
 		later := w.waits(w.ana, func(x *waitlist.Wish) { x.Practitioners = []domain.PractitionerID{w.souza} })
-		id, err := w.h.OfferRound(w.ctx, commands.Round{Free: w.round(other.ID).Free, Cause: "x", Line: []domain.WishID{later}})
+		id, err := w.h.OfferRound(w.ctx, commands.Round{Free: w.round(other.ID).Free, Cause: domain.Recorded{ID: "x"}, Line: []domain.WishID{later}})
 		require.NoError(t, err)
 		require.NotEmpty(t, id, "an offer that is over is no other offer")
 		w.audit()
@@ -547,6 +548,31 @@ func TestALongVisitMayBeginBeforeTheFreedSlot(t *testing.T) {
 	require.Equal(t, time.Hour, w.wish(wish).Offer.End.Sub(w.wish(wish).Offer.Start))
 }
 
+// Where the UTC day changes in opening hours, the slot before the freed one is of the
+// day before.
+func TestALongVisitMayBeginOnTheUTCDayBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	slots := w.set(w.silva, w.weekdays("00:00", "03:00", 30, 1, 3)).Opened
+	freed := slices.IndexFunc(slots, func(s schedule.Slot) bool {
+		return s.Start.Equal(domain.DayOf(s.Start).Start()) && s.Start.After(monday)
+	})
+	require.Positive(t, freed)
+	require.Equal(t, slots[freed].Start, slots[freed-1].End)
+	for i, who := range map[int]domain.PatientID{freed: w.carlos, freed + 1: w.boris} {
+		_, err := w.book(who, slots[i].ID)
+		require.NoError(t, err)
+	}
+	long := domain.VisitTypeID(domain.NewID("long"))
+	_, err := w.h.DefineVisitType(w.ctx, w.request(), visittype.Define{VisitType: long, Clinic: w.clinic, Terms: visittype.Terms{Name: "Long", Duration: 60}})
+	require.NoError(t, err)
+	wish := w.waits(w.ana, func(x *waitlist.Wish) { x.VisitType = long })
+	_, err = w.h.Book(w.ctx, w.request(), commands.Booking{Appointment: "x", Slots: []domain.SlotID{slots[freed-1].ID}, Patient: w.ana, VisitType: long})
+	require.Error(t, err, "the slot is taken still")
+	require.NotEmpty(t, w.freed(w.cancels(slots[freed].ID)))
+	require.Equal(t, slots[freed-1].ID, w.wish(wish).Offer.Slot)
+}
+
 // crashes runs a step in a process that dies at each append in turn, on a store that
 // takes one write at a time, until it does not die any more.
 func crashes(t *testing.T, prepare func(w *world) func(h *commands.Handler) error, then func(t *testing.T, w *world, died bool)) {
@@ -722,7 +748,7 @@ func TestTwoRoundsOfOneSlotPassNobodyOver(t *testing.T) {
 		first, second := w.waits(w.ana, nil), w.waits(w.boris, nil)
 		round := w.round(w.cancels(s))
 		twin := round
-		twin.Cause = domain.NewID("another event")
+		twin.Cause = domain.Recorded{ID: domain.NewID("another event")}
 		at := 4 // before the claim on the slot
 		if w.store.Atomic() {
 			at = 1

@@ -38,7 +38,12 @@ func (a Availability) Nearest(ctx context.Context, w Wish, now time.Time, n int)
 	nearest, err := a.first(ctx, around(slots+samePractitioner, n), args)
 	if err == nil && len(nearest) < n {
 		var others []Slot
-		others, err = a.first(ctx, "(\n"+around(slots+sameClinic, n)+"\n)\nunion all\n(\n"+around(slots+elsewhere, n)+"\n)"+first(n), args)
+		others, err = a.first(ctx, around(slots+sameClinic, n), args)
+		nearest = append(nearest, others...)
+	}
+	if err == nil && len(nearest) < n {
+		var others []Slot
+		others, err = a.first(ctx, around(slots+elsewhere, n), args)
 		nearest = append(nearest, others...)
 	}
 	if err != nil {

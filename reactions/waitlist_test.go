@@ -83,8 +83,8 @@ func (f *foldedLine) OfPatient(ctx context.Context, id domain.PatientID, _ domai
 	return f.ids(ctx, func(w waitlist.State) bool { return w.Patient == id })
 }
 
-func waiting(store *memory.Store, h *commands.Handler) *reactions.Waitlist {
-	return reactions.NewWaitlist(reactions.WaitlistConfig{Handler: h, Line: lineOf(store)})
+func waiting(store *memory.Store, h *commands.Handler) reactions.Waitlist {
+	return reactions.Waitlist{Handler: h, Line: lineOf(store)}
 }
 
 func joins(t *testing.T, h *commands.Handler, id domain.WishID, who domain.PatientID) {
@@ -149,14 +149,15 @@ func TestWhatIsFreedIsOfferedAndPassedOn(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, ana, first.State.Patient, "a wish goes with its patient")
 
-		require.NoError(t, w.Forget(ctx, "erased", carlos, 0))
+		_, err = h.LeaveWaitlist(ctx, request(), "second")
+		require.NoError(t, err)
 		tell()
 		second, err = h.Wish(ctx, "second")
 		require.NoError(t, err)
 		require.Equal(t, waitlist.Ended, second.State.Status)
 		free, err := h.Slot(ctx, s.ID)
 		require.NoError(t, err)
-		require.Equal(t, 1, free.State.Free(), "what was offered to who is forgotten is free")
+		require.Equal(t, 1, free.State.Free(), "what was offered to who waits no more is free")
 
 		length := len(events(t, store))
 		for _, r := range events(t, store, w.Wants()...) {
@@ -170,7 +171,7 @@ func TestWhatIsFreedIsOfferedAndPassedOn(t *testing.T) {
 }
 
 // tellOnce tells the waiting list what has happened since a position.
-func tellOnce(t *testing.T, store *memory.Store, w *reactions.Waitlist, after domain.Position) domain.Position {
+func tellOnce(t *testing.T, store *memory.Store, w reactions.Waitlist, after domain.Position) domain.Position {
 	t.Helper()
 	page, err := store.ReadAll(t.Context(), after, domain.Filter{Types: w.Wants()}, 1<<20)
 	require.NoError(t, err)
@@ -222,7 +223,7 @@ type ten struct {
 	clock  *hand
 	store  *memory.Store
 	h      *commands.Handler
-	w      *reactions.Waitlist
+	w      reactions.Waitlist
 	read   domain.Position
 	who    []domain.PatientID
 	slots  []schedule.Slot
@@ -358,25 +359,47 @@ func (x *ten) answer(h *commands.Handler) {
 	}
 }
 
+// reacting is what a process reacts with.
+type reacting interface {
+	Wants() []string
+	React(ctx context.Context, r domain.Recorded) error
+}
+
+func (x *ten) reactions(h *commands.Handler) []reacting {
+	return []reacting{reactions.Waitlist{Handler: h, Line: x.line}, reactions.Finisher{Handler: h}}
+}
+
 // react hands over what has happened, now and then twice or by a process that dies,
 // and ends what is overdue.
 func (x *ten) react() {
-	page, err := x.store.ReadAll(x.t.Context(), x.read, domain.Filter{Types: x.w.Wants()}, 1000)
+	page, err := x.store.ReadAll(x.t.Context(), x.read, domain.Filter{}, 1000)
 	require.NoError(x.t, err)
 	x.read = page.Next
 	todo := slices.Concat(x.again, page.Events)
 	x.again = nil
 	for _, r := range todo {
-		w := x.w
+		h := x.w.Handler
 		if x.rand.IntN(10) == 0 {
-			w = reactions.NewWaitlist(reactions.WaitlistConfig{Handler: x.process(&mortal{x.store, x.rand.IntN(7)}), Line: x.line})
+			h = x.process(&mortal{x.store, x.rand.IntN(7)})
 		}
-		if err := w.React(x.t.Context(), r); err != nil {
+		if err := x.reactTo(h, r); err != nil {
 			x.again = append(x.again, r)
 		} else if x.rand.IntN(10) == 0 {
-			require.NoError(x.t, ignoreBusy(x.w.React(x.t.Context(), r)))
+			require.NoError(x.t, ignoreBusy(x.reactTo(x.w.Handler, r)))
 		}
 	}
+}
+
+// reactTo hands an event to every reaction that wants it.
+func (x *ten) reactTo(h *commands.Handler, r domain.Recorded) error {
+	for _, reaction := range x.reactions(h) {
+		if slices.Contains(reaction.Wants(), r.Event.EventType()) {
+			if err := reaction.React(x.t.Context(), r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func ignoreBusy(err error) error {

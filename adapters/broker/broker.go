@@ -154,6 +154,12 @@ func newMessage(ctx context.Context, e eventcodec.Stored) (*message.Message, err
 
 // connected makes a connection if there is none.
 func (f *Forwarder) connected() error {
+	f.mu.RLock()
+	open := f.open != nil
+	f.mu.RUnlock()
+	if open {
+		return nil // to ask for the lock alone would wait for all who publish
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open != nil {

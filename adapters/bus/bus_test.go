@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -313,6 +314,26 @@ func value(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	}
 	require.Fail(t, "no such metric", name)
 	return 0
+}
+
+func TestWhatIsParkedIsFoundWhereTheLogWasCopiedTo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	id := s.append("a")
+	var mended atomic.Bool
+	s.run(bus.Consumer{Name: "one", FromZero: true, Tries: 1, Handle: func(context.Context, eventcodec.Stored) error {
+		if !mended.Load() {
+			return errors.New("it cannot be")
+		}
+		return nil
+	}}, nil)
+	require.Eventually(t, func() bool { return len(s.parked()) == 1 }, soon, tick)
+	_, err := s.pool.Exec(t.Context(), "update slotbook.reaction_parked set position = position + 1000") // as it was in another store
+	require.NoError(t, err)
+	mended.Store(true)
+	_, err = s.desk().Retry(t.Context(), "one", id)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(s.parked()) == 0 }, 5*time.Second, tick)
 }
 
 func TestWhatIsParkedMayBeForgotten(t *testing.T) {

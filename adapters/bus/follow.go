@@ -198,11 +198,14 @@ func (f *follower) send(ctx context.Context, d delivery) (acknowledged bool, err
 }
 
 // keep writes the checkpoint when it has moved, and lengthens the lease. It
-// returns an error when the hold is lost, or may be.
+// returns an error when the hold is lost, or may be soon: before the lease is over,
+// however long a write takes that is not answered.
 func (f *follower) keep(ctx context.Context) error {
 	tick := time.NewTicker(f.config.Lease / 3)
 	defer tick.Stop()
-	for renewed := f.config.Now(); ; {
+	renewed := f.config.Now()
+	left := func() time.Duration { return f.config.Lease*2/3 - f.config.Now().Sub(renewed) }
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -210,13 +213,13 @@ func (f *follower) keep(ctx context.Context) error {
 		case <-f.progress.moved:
 		}
 		asked := f.config.Now()
-		err := f.hold.move(ctx, f.progress.done())
+		err := within(ctx, left(), "keep "+f.consumer.Name, func(ctx context.Context) error { return f.hold.move(ctx, f.progress.done()) })
 		switch {
 		case err == nil:
 			renewed = asked
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errLost), f.config.Now().Sub(renewed) > f.config.Lease*2/3:
+		case errors.Is(err, errLost), left() <= 0:
 			return err
 		default:
 			f.failed(ctx, "checkpoint not written; it is written again", err)
@@ -256,9 +259,9 @@ func (f *follower) again(ctx context.Context, p reactions.Parked) error {
 	if busy {
 		return nil
 	}
-	page, err := f.config.Log.ReadStored(ctx, p.Position-1, p.Position, eventcodec.Selection{Streams: []domain.StreamName{p.Stream}}, 1)
-	if err == nil && len(page.Events) == 1 && page.Events[0].ID == p.Event {
-		f.dispatch(ctx, delivery{page.Events[0], nil})
+	e, there, err := f.find(ctx, p)
+	if there {
+		f.dispatch(ctx, delivery{e, nil})
 		return nil
 	}
 	f.finished(delivery{Stored: eventcodec.Stored{Encoded: eventcodec.Encoded{ID: p.Event}}})
@@ -266,6 +269,26 @@ func (f *follower) again(ctx context.Context, p reactions.Parked) error {
 		err = f.parking().keep(ctx, f.consumer.Name, p.Event, "the event is not in the log any more")
 	}
 	return err
+}
+
+// find returns an event that was parked. It is looked for by its id: where the log
+// was copied to another store its position is another one.
+func (f *follower) find(ctx context.Context, p reactions.Parked) (eventcodec.Stored, bool, error) {
+	for at := domain.Position(0); ; {
+		page, err := f.config.Log.ReadStored(ctx, at, math.MaxInt64, eventcodec.Selection{Streams: []domain.StreamName{p.Stream}}, atOnce)
+		if err != nil {
+			return eventcodec.Stored{}, false, err
+		}
+		for _, e := range page.Events {
+			if e.ID == p.Event {
+				return e, true, nil
+			}
+		}
+		if len(page.Events) < atOnce {
+			return eventcodec.Stored{}, false, nil
+		}
+		at = page.Next
+	}
 }
 
 func (s *Subscriber) parking() parking { return parking{s.config.Pool, s.checkpoints.timeout} }

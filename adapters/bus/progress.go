@@ -17,8 +17,8 @@ type progress struct {
 
 // pending is an event that was read.
 type pending struct {
-	position domain.Position
-	handled  bool
+	before  domain.Position // what was looked at before it; positions are not counted, so it is not the one less
+	handled bool
 }
 
 func newProgress(at domain.Position) *progress {
@@ -29,7 +29,7 @@ func newProgress(at domain.Position) *progress {
 func (p *progress) add(at domain.Position) *pending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	x := &pending{position: at}
+	x := &pending{before: p.read}
 	p.open = append(p.open, x)
 	p.read = at
 	return x
@@ -72,7 +72,7 @@ func (p *progress) done() domain.Position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.open) > 0 {
-		return p.open[0].position - 1
+		return p.open[0].before
 	}
 	return p.read
 }

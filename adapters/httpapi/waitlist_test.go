@@ -116,7 +116,7 @@ func (w *world) offers(ctx context.Context, r domain.Recorded) {
 	if err != nil {
 		panic(err)
 	}
-	round := commands.Round{Free: free, Cause: r.ID}
+	round := commands.Round{Free: free, Cause: r}
 	for _, r := range joined.Events {
 		if e := r.Event.(waitlist.HasJoined); e.Wants(free) { //nolint:forcetypeassert // asked for
 			round.Line = append(round.Line, e.ID)
@@ -172,7 +172,8 @@ func TestAnEarlierAppointmentIsSwapped(t *testing.T) {
 // waitlistRefusals provoke each refusal of the waiting list's routes.
 var waitlistRefusals = map[string]map[string]func(s *stage) (method, path, body string){
 	"joinWaitlist": {
-		"waitlist.wish":          joining(`"town": "lisbon"`),
+		"waitlist.wish":          joining(`"earliest": "2026-03-02"`),
+		"waitlist.unknown-code":  joining(`"specialty": "cardiology", "town": "lisbon"`),
 		"waitlist.times":         joining(`"specialty": "cardiology", "times": [{"from": "12:00", "to": "08:00"}]`),
 		"waitlist.dates":         joining(`"specialty": "cardiology", "latest": "2026-02-28"`),
 		"wall-time.malformed":    joining(`"specialty": "cardiology", "times": [{"from": "noon", "to": "13:00"}]`),

@@ -59,6 +59,9 @@ func Parse(text string) (Address, error) {
 	if strings.HasPrefix(a.Prefix, "$") || strings.Contains(a.Prefix, "-") {
 		return Address{}, fmt.Errorf("%s %q: it may neither begin with $ nor hold a hyphen", prefixKey, a.Prefix)
 	}
+	if a.Prefix != "" && strings.Index(a.Prefix, ".") != len(a.Prefix)-1 { // or else it might begin another store's
+		return Address{}, fmt.Errorf("%s %q: it ends with a dot and holds no other one", prefixKey, a.Prefix)
+	}
 	// The client gives up for good after so many attempts; we begin anew then.
 	preset(settings, "maxDiscoverAttempts", "3")
 	preset(settings, "gossipTimeout", "3")

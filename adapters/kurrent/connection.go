@@ -59,7 +59,7 @@ var (
 func (c *connection) acquire(ctx context.Context) (*held, error) {
 	h, err := c.hold()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnsent, err)
 	}
 	select {
 	case <-h.ready:
@@ -233,6 +233,9 @@ var (
 
 // judge says what an error of an append means, and how the caller is told.
 func judge(err error) (certainty, error) {
+	if errors.Is(err, errClosed) {
+		return final, unavailable(err)
+	}
 	if errors.Is(err, errUnsent) && !denied(err) {
 		return undone, err
 	}

@@ -606,6 +606,11 @@ func TestACallOnAClosedStoreFails(t *testing.T) {
 	store.Close()
 	_, err = store.Load(t.Context(), stream())
 	require.Error(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = store.Append(ctx, write(stream(), domain.NoStream, event(1)))
+	require.ErrorIs(t, err, commands.ErrUnavailable, "nothing was sent")
+	require.NoError(t, ctx.Err(), "it is told at once")
 }
 
 // Trap 23: a read that breaks off is not the end of the stream.
@@ -650,6 +655,8 @@ func TestAnAddressThatWouldNotDoWhatItSaysIsRefused(t *testing.T) {
 		"esdb://localhost?nodePreference=follower":  "leader",
 		"esdb://localhost?streamPrefix=a-b":         "hyphen",
 		"esdb://localhost?streamPrefix=$a":          "$",
+		"esdb://localhost?streamPrefix=clinic":      "dot", // it begins those of clinic2, too
+		"esdb://localhost?streamPrefix=a.b.":        "dot", // and a. begins this one
 	} {
 		_, err := kurrent.Parse(address)
 		require.ErrorContains(t, err, why, address)

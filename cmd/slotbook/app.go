@@ -171,7 +171,7 @@ func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 	})
 	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
 	registry.MustRegister(reactionStandings{a.reactions})
-	waiting := reactions.NewWaitlist(reactions.WaitlistConfig{Handler: a.handler, Line: projections.NewWaitlist(a.engine)})
+	waiting := reactions.Waitlist{Handler: a.handler, Line: projections.NewWaitlist(a.engine)}
 	finisher, displaced := reactions.Finisher{Handler: a.handler}, reactions.Displaced{Handler: a.handler}
 	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})
 	a.router.Add(bus.Consumer{Name: "finisher", Types: finisher.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, finisher.React)})

@@ -149,14 +149,7 @@ func (s kurrentStore) ClockSkew(ctx context.Context) (time.Duration, error) {
 
 // belongsTo checks that the database belongs to the store, or is new.
 func (s kurrentStore) belongsTo(ctx context.Context, pool *pgxpool.Pool, belongs string, keep bool) error {
-	i, err := s.Identity(ctx)
-	if err != nil {
-		return err
-	}
-	switch belongs {
-	case i.ID:
-		return nil
-	case "":
+	if belongs == "" { // asked first: a store gets its identity from whoever copies to it
 		head, err := s.beside.Head(ctx)
 		if err != nil {
 			return err
@@ -164,10 +157,16 @@ func (s kurrentStore) belongsTo(ctx context.Context, pool *pgxpool.Pool, belongs
 		if head > 0 {
 			return usageError{errors.New("the database has events of its own: bring them to the event store first, with slotbook events copy")}
 		}
-		if !keep {
-			return nil
-		}
+	}
+	i, err := s.Identity(ctx)
+	switch {
+	case err != nil || belongs == i.ID:
+		return err
+	case belongs != "":
+	case keep:
 		return postgres.Belong(ctx, pool, i.ID)
+	default:
+		return nil
 	}
 	return usageError{fmt.Errorf("the database belongs to the event store %s, and this one is %s", belongs, i.ID)}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/kurrent/kurrenttest"
+	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/domain"
 )
 
 // kurrentAddress returns the address of an event store in which nothing is: a real
@@ -154,6 +158,24 @@ func TestAKilledProcessLeavesNothingThatTheNextClientDoesNotRepair(t *testing.T)
 		return r.status == http.StatusCreated || r.status == http.StatusConflict && !strings.Contains(r.text, "pending")
 	}, time.Minute, 200*time.Millisecond)
 	auditedIn(t, where)
+}
+
+// Whoever tries the address first, and is told to copy, has not yet said what
+// positions there mean.
+func TestALookAtKurrentDBBeforeTheCopyChangesNothing(t *testing.T) {
+	t.Parallel()
+	address, there := postgrestest.Database(t), kurrentAddress(t)
+	s := serve(t, "--database-url", address)
+	s.patient("Ana")
+	require.Zero(t, s.stop())
+	out, err := program(t, "store", "--database-url", address, "--event-store", there).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "slotbook events copy")
+	out, err = program(t, "events", "copy", "--from", "postgres", "--to", there, "--json", "--database-url", address).CombinedOutput()
+	require.NoError(t, err, string(out))
+	var copied struct{ From, To uint64 }
+	require.NoError(t, json.Unmarshal(out[bytes.LastIndexByte(out, '{'):], &copied), string(out))
+	require.Greater(t, copied.To, uint64(postgres.FloorAbove(domain.Position(copied.From))), "its positions lie above all of the database's")
 }
 
 func TestALogMovesToKurrentDBAndBack(t *testing.T) {

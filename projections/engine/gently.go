@@ -88,7 +88,7 @@ func (e *Engine) inTurn(ctx context.Context, work func() error) error {
 	began := e.config.Now()
 	err := work()
 	if err == nil {
-		sleep(ctx, e.config.Now().Sub(began))
+		sleep(ctx, min(e.config.Now().Sub(began), e.config.Lease/3)) // nobody renews a lease meanwhile
 	}
 	return err
 }

@@ -42,12 +42,21 @@ func (e *Engine) Tidy(ctx context.Context) (dropped []string, err error) {
 				if _, err := tx.Exec(ctx, "set local lock_timeout to '2s'"); err != nil {
 					return err
 				}
+				// An older program that comes back takes hold of this row.
+				tag, err := tx.Exec(ctx, `
+					select
+					from slotbook.projection_checkpoint
+					where schema = $1 and lease_until <= clock_timestamp() - $2::interval
+					for update`, schema, keptFor)
+				if err != nil || tag.RowsAffected() == 0 {
+					return err
+				}
+				dropped = append(dropped, schema)
 				return dropTx(ctx, tx, schema)
 			})
 			if err != nil {
 				return dropped, fmt.Errorf("drop %s: %w", schema, err)
 			}
-			dropped = append(dropped, schema)
 		}
 	}
 	return dropped, nil
