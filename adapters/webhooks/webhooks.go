@@ -165,7 +165,7 @@ const (
 const often = 10 * time.Millisecond
 
 func riverConfig(c Config, workers *river.Workers) *river.Config {
-	longest := c.Timeout + upkeepTime
+	longest := max(c.Timeout+5*time.Second, upkeepTime)
 	return &river.Config{
 		ID: c.Owner, Schema: c.Schema, Workers: workers, Logger: slog.New(onlyWarnings{c.Logger.Handler()}),
 		Queues: map[string]river.QueueConfig{
