@@ -164,7 +164,7 @@ func (a *api) webhookRoutes() {
 	const base, tag = "/v1/admin/webhooks", "Webhooks"
 	wishes := []*domain.Error{reactions.ErrWebhookURL, reactions.ErrWebhookAddress, reactions.ErrWebhookType, clinic.ErrNotFound, commands.ErrReadOnly}
 	there := []*domain.Error{reactions.ErrNoWebhook}
-	changes := append(there, commands.ErrReadOnly)
+	changes := []*domain.Error{reactions.ErrNoWebhook, commands.ErrReadOnly}
 	a.createWebhookRoute(operation{
 		id: "createWebhook", method: http.MethodPost, path: base, tag: tag, summary: "Have events posted to an address",
 		detail:   "The secret that signs them is in the answer, and in no other. Events that are recorded from now on are sent, each at least once, in no particular order; POST .../replay sends those of before.",

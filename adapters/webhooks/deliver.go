@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -114,14 +113,12 @@ func (w *Webhooks) load(ctx context.Context, a deliveryArgs) (due, error) {
 	if err != nil || d.disabled {
 		return d, err
 	}
-	for _, sealed := range [][]byte{secret, old} {
-		if sealed == nil {
-			continue
-		}
-		opened, err := w.openSecret(a.Webhook, sealed)
-		if err != nil {
-			return d, err
-		}
+	opened, err := w.openSecret(a.Webhook, secret)
+	if err != nil {
+		return d, err
+	}
+	d.secrets = [][]byte{opened}
+	if opened, err := w.openSecret(a.Webhook, old); err == nil { // one that is damaged was rotated for that
 		d.secrets = append(d.secrets, opened)
 	}
 	return d, nil
@@ -140,7 +137,10 @@ type outcome struct {
 // event cannot be read, or ctx has ended.
 func (w *Webhooks) try(ctx context.Context, d due) (outcome, error) {
 	body, err := w.body(ctx, d)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoEvent):
+		return outcome{status: reactions.DeliveryFailed, failed: err.Error()}, nil
+	case err != nil:
 		return outcome{}, err
 	}
 	r, err := w.post(ctx, d, body)
@@ -168,6 +168,9 @@ func (w *Webhooks) try(ctx context.Context, d due) (outcome, error) {
 	return o, nil
 }
 
+// errNoEvent says that a delivery is of another history than the log.
+var errNoEvent = errors.New("the log has no such event at that position")
+
 // body reads the event of a delivery from the log, as it leaves.
 func (w *Webhooks) body(ctx context.Context, d due) ([]byte, error) {
 	page, err := w.config.Log.ReadStored(ctx, d.position-1, d.position, eventcodec.Selection{}, 1)
@@ -175,7 +178,7 @@ func (w *Webhooks) body(ctx context.Context, d due) ([]byte, error) {
 		return nil, err
 	}
 	if len(page.Events) == 0 || page.Events[0].ID != d.event {
-		return nil, fmt.Errorf("the log has no event %s at position %d", d.event, d.position)
+		return nil, errNoEvent
 	}
 	envelope, err := page.Events[0].Envelope()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
@@ -332,4 +333,16 @@ func TestDeliveriesOfLongAgoAreForgotten(t *testing.T) {
 	forgotten, err = late.Tidy(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, forgotten)
+}
+
+func TestADeliveryOfAnotherHistoryIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s, r := newSite(t), newReceiver(t)
+	hook := s.subscribe(r)
+	e := s.books("c1")
+	e.ID = uuid.NewString()
+	s.tell(e)
+	d := s.delivery(hook, e, ended)
+	require.Equal(t, []any{reactions.DeliveryFailed, 1}, []any{d.Status, d.Tries})
+	require.Contains(t, d.Error, "no such event")
 }

@@ -25,13 +25,17 @@ type subscription struct {
 // head. Any that was made since begins after head, so that for events up to
 // there the list is complete.
 type active struct {
-	head  domain.Position
-	until time.Time // then it is loaded again: somebody may have changed one
-	all   []subscription
+	head domain.Position
+	at   time.Time // when they were loaded
+	all  []subscription
 }
 
-// changesSeen is how long a change of a subscription may go unseen.
-const changesSeen = time.Second
+const (
+	// changesSeen is how long a change of a subscription may go unseen.
+	changesSeen = time.Second
+	// looks is how much time is between two looks at the subscriptions at least.
+	looks = 10 * time.Millisecond
+)
 
 // React makes deliveries of an event, one for each subscription that wants it.
 // An event that comes again makes none. Errors: those of the database and of
@@ -65,13 +69,18 @@ func (w *Webhooks) React(ctx context.Context, e eventcodec.Stored) error {
 // subscriptions returns those that are on, as an event at the position needs
 // them.
 func (w *Webhooks) subscriptions(ctx context.Context, p domain.Position) ([]subscription, error) {
-	w.mu.Lock()
-	kept := w.active
-	w.mu.Unlock()
-	now := w.config.Now()
-	if p <= kept.head && now.Before(kept.until) {
-		return kept.all, nil
+	if all, ok := w.remembered(p); ok {
+		return all, nil
 	}
+	w.loading.Lock() // one look is enough for all lanes
+	defer w.loading.Unlock()
+	if all, ok := w.remembered(p); ok {
+		return all, nil
+	}
+	if err := w.notTooOften(ctx); err != nil {
+		return nil, err
+	}
+	now := w.config.Now()
 	head, err := w.config.Log.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -86,9 +95,33 @@ func (w *Webhooks) subscriptions(ctx context.Context, p domain.Position) ([]subs
 		return nil, unavailable(err)
 	}
 	w.mu.Lock()
-	w.active = active{head, now.Add(changesSeen), all}
+	w.active = active{head, now, all}
 	w.mu.Unlock()
 	return all, nil
+}
+
+// remembered returns the subscriptions that were loaded last, if they are good
+// for an event at the position.
+func (w *Webhooks) remembered(p domain.Position) ([]subscription, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.active.all, p <= w.active.head && w.config.Now().Sub(w.active.at) < changesSeen
+}
+
+// notTooOften waits until it is time to load the subscriptions again: where
+// events come in quick succession, one look is good for several.
+func (w *Webhooks) notTooOften(ctx context.Context) error {
+	w.mu.Lock()
+	at := w.active.at
+	w.mu.Unlock()
+	pause := time.NewTimer(looks - w.config.Now().Sub(at))
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pause.C:
+		return nil
+	}
 }
 
 // wants reports whether an event is one that the subscription is about.

@@ -183,13 +183,21 @@ func (t *tidyWorker) Work(ctx context.Context, _ *river.Job[tidyArgs]) error {
 	return river.JobSnooze(0)
 }
 
+// tidy forgets some, and returns how many of the kind that there were more of.
 func (w *Webhooks) tidy(ctx context.Context) (int64, error) {
-	tag, err := w.config.Pool.Exec(ctx, `
+	old, err := w.config.Pool.Exec(ctx, `
+		delete from slotbook.webhook_delivery
+		where ctid = any (array(select ctid from slotbook.webhook_delivery where done_at < $1 limit $2))`,
+		w.config.Now().Add(-w.config.Keep), tidiedAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	orphans, err := w.config.Pool.Exec(ctx, `
 		delete from slotbook.webhook_delivery
 		where ctid = any (array(
 			select ctid
 			from slotbook.webhook_delivery d
-			where done_at < $1 or not exists (select from slotbook.webhook w where w.id = d.webhook)
-			limit $2))`, w.config.Now().Add(-w.config.Keep), tidiedAtOnce)
-	return tag.RowsAffected(), err
+			where not exists (select from slotbook.webhook w where w.id = d.webhook)
+			limit $1))`, tidiedAtOnce)
+	return max(old.RowsAffected(), orphans.RowsAffected()), err
 }

@@ -125,6 +125,8 @@ type Webhooks struct {
 	client  *http.Client
 	metrics metrics
 
+	loading sync.Mutex // is held by who loads subscriptions
+
 	mu     sync.Mutex
 	active active         // subscriptions that are on, for React
 	busy   map[string]int // deliveries under way by webhook
@@ -210,7 +212,10 @@ func (w *Webhooks) stop(ctx context.Context) error {
 	}
 	hard, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	return w.river.StopAndCancel(hard)
+	if err := w.river.StopAndCancel(hard); err != nil {
+		w.config.Logger.WarnContext(ctx, "webhooks did not end in time", "error", err) // whoever runs next makes up for it
+	}
+	return nil
 }
 
 // around returns a pause up to a fifth shorter or longer, so that what has

@@ -45,7 +45,7 @@ create table slotbook.webhook_delivery (
 );
 
 create index webhook_delivery_position on slotbook.webhook_delivery (webhook, position);
-create index webhook_delivery_pending on slotbook.webhook_delivery (webhook, enqueued_at) where status = 'pending';
+create index webhook_delivery_open on slotbook.webhook_delivery (webhook, status, enqueued_at) where status in ('pending', 'failed');
 create index webhook_delivery_done on slotbook.webhook_delivery (done_at) where done_at is not null;
 
 comment on column slotbook.webhook_delivery.round is 'raised whenever somebody has it sent again; jobs of an older round do nothing';
