@@ -82,39 +82,38 @@ func (e refusedAddress) Error() string {
 }
 
 // guard looks at addresses before anything is sent to them.
-type guard struct{ allow []netip.Prefix }
+type guard struct {
+	allow     []netip.Prefix
+	encrypted bool // https is spoken
+}
 
-// check refuses an address. encrypted = https is spoken.
-func (g guard) check(a netip.Addr, encrypted bool) error {
+// check refuses an address.
+func (g guard) check(a netip.Addr) error {
 	switch {
 	case within(plain(a), g.allow), within(a.Unmap().WithZone(""), g.allow):
 		return nil
 	case !public(a):
 		return refusedAddress{address: a}
-	case !encrypted:
+	case !g.encrypted:
 		return refusedAddress{a, true}
 	}
 	return nil
 }
 
-// encryptedKey marks the context of a request over https.
-type encryptedKey struct{}
-
 // control is called for each connection when its name has been resolved, with
 // the address that it is about to be made to.
-func (g guard) control(ctx context.Context, _, address string, _ syscall.RawConn) error {
+func (g guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return errors.New("an address that cannot be read")
 	}
-	encrypted, _ := ctx.Value(encryptedKey{}).(bool)
-	return g.check(to.Addr(), encrypted)
+	return g.check(to.Addr())
 }
 
 // newClient returns what posts: it follows no redirects, uses no proxy, and
-// connects to allowed addresses only.
-func newClient(allow []netip.Prefix, timeout time.Duration) *http.Client {
-	dialer := &net.Dialer{Timeout: timeout, ControlContext: guard{allow}.control}
+// connects only to addresses that the guard lets pass.
+func newClient(g guard, timeout time.Duration) *http.Client {
+	dialer := &net.Dialer{Timeout: timeout, ControlContext: g.control}
 	return &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -136,8 +135,8 @@ func (g guard) checkURL(text string) error {
 	if u.Scheme != "https" && (u.Scheme != "http" || len(g.allow) == 0) {
 		return reactions.ErrWebhookURL
 	}
-	literal, err := netip.ParseAddr(u.Hostname())
-	if err == nil && g.check(literal, u.Scheme == "https") != nil {
+	g.encrypted = u.Scheme == "https"
+	if literal, err := netip.ParseAddr(u.Hostname()); err == nil && g.check(literal) != nil {
 		return reactions.ErrWebhookAddress
 	}
 	return nil

@@ -2,6 +2,7 @@ package webhooks_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -91,4 +92,31 @@ func TestRetryAfterIsReadAsTheStandardHasIt(t *testing.T) {
 	} {
 		require.Equal(t, wanted, webhooks.RetryAfter(text, now), text)
 	}
+}
+
+func TestWhatIsDialledIsAnAllowedAddress(t *testing.T) {
+	t.Parallel()
+	intranet := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for _, address := range []string{"8.8.8.8:443", "[2606:4700::1111]:443", "10.1.2.3:443", "[::ffff:10.1.2.3]:443", "[fd00::1]:8443"} {
+		require.NoError(t, webhooks.Dial(intranet, true, address), address)
+	}
+	for _, address := range []string{"10.1.2.3:80", "[fd00::1]:80"} {
+		require.NoError(t, webhooks.Dial(intranet, false, address), address)
+	}
+	for _, address := range []string{"127.0.0.1:443", "192.168.1.1:443", "[::ffff:127.0.0.1]:443", "[fe80::1%eth0]:443", "nonsense"} {
+		require.Error(t, webhooks.Dial(intranet, true, address), address)
+		require.Error(t, webhooks.Dial(nil, true, address), address)
+	}
+	require.ErrorContains(t, webhooks.Dial(intranet, false, "8.8.8.8:80"), "http to the address 8.8.8.8 is not allowed")
+}
+
+func TestACertificateThatNobodyTrustsIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(c *webhooks.Config) { c.Pauses = []time.Duration{} })
+	strange := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(strange.Close)
+	hook := s.subscribe(&receiver{Server: strange})
+	d := s.delivery(hook, s.books("c1"), ended)
+	require.Equal(t, reactions.DeliveryFailed, d.Status)
+	require.Contains(t, d.Error, "certificate")
 }

@@ -45,10 +45,11 @@ type deliveryWorker struct {
 // here.
 func (d *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryArgs]) error {
 	w := d.hooks
-	if !w.enter(job.Args.Webhook) {
-		return river.JobSnooze(around(time.Second))
+	leave, err := w.enter(ctx, job.Args.Webhook)
+	if err != nil {
+		return err
 	}
-	defer w.leave(job.Args.Webhook)
+	defer leave()
 	due, err := w.load(ctx, job.Args)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -71,21 +72,33 @@ func (d *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryArgs])
 	return nil
 }
 
-func (w *Webhooks) enter(webhook string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy[webhook] >= perWebhook {
-		return false
-	}
-	w.busy[webhook]++
-	return true
-}
+const (
+	// queueing is how long a delivery waits for others to the same webhook before
+	// it lets those to other webhooks go first, and
+	queueing = 250 * time.Millisecond
+	// stepping is how long it stays away then.
+	stepping = 5 * time.Second
+)
 
-func (w *Webhooks) leave(webhook string) {
+// enter waits until the webhook gets fewer deliveries at once than it may. When
+// that takes long the error puts the job off.
+func (w *Webhooks) enter(ctx context.Context, webhook string) (leave func(), err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy[webhook]--; w.busy[webhook] == 0 {
-		delete(w.busy, webhook)
+	places, there := w.places[webhook]
+	if !there {
+		places = make(chan struct{}, perWebhook)
+		w.places[webhook] = places
+	}
+	w.mu.Unlock()
+	enough := time.NewTimer(queueing)
+	defer enough.Stop()
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-enough.C:
+		return nil, river.JobSnooze(around(stepping))
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -208,7 +221,6 @@ const (
 )
 
 func (w *Webhooks) post(ctx context.Context, d due, body []byte) (reply, error) {
-	ctx = context.WithValue(ctx, encryptedKey{}, strings.HasPrefix(d.url, "https:"))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
@@ -219,7 +231,11 @@ func (w *Webhooks) post(ctx context.Context, d due, body []byte) (reply, error) 
 	if err := sign(request.Header, d.event, now, body, d.secrets); err != nil {
 		return reply{}, err
 	}
-	answer, err := w.client.Do(request)
+	client := w.https
+	if request.URL.Scheme == "http" {
+		client = w.http
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		return reply{}, err
 	}

@@ -346,3 +346,21 @@ func TestADeliveryOfAnotherHistoryIsGivenUp(t *testing.T) {
 	require.Equal(t, []any{reactions.DeliveryFailed, 1}, []any{d.Status, d.Tries})
 	require.Contains(t, d.Error, "no such event")
 }
+
+func TestASlowReceiverDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(c *webhooks.Config) { c.Timeout, c.Workers = time.Minute, 10 })
+	hold := make(chan struct{})
+	slow := newReceiver(t).answers(func(http.ResponseWriter, int) { <-hold })
+	t.Cleanup(func() { close(hold) })
+	s.subscribe(slow, "appointment.booked")
+	for range 50 {
+		s.books("c1")
+	}
+	slow.next(t)
+	quick := newReceiver(t)
+	s.subscribe(quick, "demand.refused")
+	s.tell(s.record("demand-c1.20260302", demand.Refused{Clinic: "c1"})...)
+	quick.next(t)
+	require.LessOrEqual(t, len(slow.got), 7, "eight at once")
+}

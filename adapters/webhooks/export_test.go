@@ -22,3 +22,8 @@ func ClinicsOf(e eventcodec.Stored) ([]string, domain.StreamName) { return clini
 
 // Tidy forgets what is forgotten by and by.
 func (w *Webhooks) Tidy(ctx context.Context) (int64, error) { return w.tidy(ctx) }
+
+// Dial says what a connection to an address is refused for.
+func Dial(allow []netip.Prefix, encrypted bool, address string) error {
+	return guard{allow, encrypted}.control(context.Background(), "tcp", address, nil)
+}

@@ -31,7 +31,7 @@ func (w *Webhooks) do(ctx context.Context, f func(ctx context.Context) error) er
 
 // check refuses what no subscription can be.
 func (w *Webhooks) check(wish reactions.WebhookWish) error {
-	if err := (guard{w.config.Allow}).checkURL(wish.URL); err != nil {
+	if err := (guard{allow: w.config.Allow}).checkURL(wish.URL); err != nil {
 		return err
 	}
 	known := eventcodec.Types()

@@ -122,21 +122,23 @@ type Webhooks struct {
 	config  Config
 	secrets cipher.AEAD
 	river   *river.Client[pgx.Tx]
-	client  *http.Client
+	https   *http.Client
+	http    *http.Client
 	metrics metrics
 
 	loading sync.Mutex // is held by who loads subscriptions
 
 	mu     sync.Mutex
-	active active         // subscriptions that are on, for React
-	busy   map[string]int // deliveries under way by webhook
+	active active                   // subscriptions that are on, for React
+	places map[string]chan struct{} // by webhook: one is taken by each delivery under way
 }
 
 // New returns the webhooks of a database. It starts nothing; [Webhooks.Run]
 // does. Errors: a key that cannot be.
 func New(c Config) (*Webhooks, error) {
 	c = c.withDefaults()
-	w := &Webhooks{config: c, client: newClient(c.Allow, c.Timeout), metrics: newMetrics(c.Metrics), busy: map[string]int{}}
+	w := &Webhooks{config: c, metrics: newMetrics(c.Metrics), places: map[string]chan struct{}{}}
+	w.https, w.http = newClient(guard{c.Allow, true}, c.Timeout), newClient(guard{c.Allow, false}, c.Timeout)
 	var err error
 	if w.secrets, err = newAEAD(c.Key); err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
@@ -203,7 +205,8 @@ func (w *Webhooks) Run(ctx context.Context) error {
 
 // stop lets deliveries end for a while, then interrupts them.
 func (w *Webhooks) stop(ctx context.Context) error {
-	defer w.client.CloseIdleConnections()
+	defer w.https.CloseIdleConnections()
+	defer w.http.CloseIdleConnections()
 	gently, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
 	err := w.river.Stop(gently)
