@@ -274,10 +274,9 @@ func either[T any](ctx context.Context, news <-chan T, end <-chan struct{}) erro
 }
 
 // ask declares a route of operators that answers at once.
-func ask[I, T any](a *api, op operation, do func(context.Context, *I) (T, error)) {
-	edge := []rule(nil)
-	if op.method == http.MethodPost {
-		edge = commandEdge()
+func ask[I, T any](a *api, op operation, do func(context.Context, *I) (T, error), edge ...rule) {
+	if op.method == http.MethodPost || op.method == http.MethodPut {
+		edge = append(commandEdge(), edge...)
 	}
 	h := a.operation(op, append(storeRefusals(), op.refusals...), edge)
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*answered[T], error) {

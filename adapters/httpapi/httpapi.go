@@ -63,6 +63,7 @@ type Config struct {
 	Timeout      time.Duration                                      // how long a request may take, but for streams; 0 = as long as it wants
 	Projections  ReadModels                                         // operates the read models; required
 	Reactions    Reactions                                          // operates what reacts to events; required
+	Webhooks     Webhooks                                           // tells other systems of events; required
 	Events       StoredEvents                                       // the log as it is stored; required
 	Head         func(ctx context.Context) (domain.Position, error) // position of the last event stored; required
 	Past         Past                                               // which position an instant has; required
@@ -132,8 +133,8 @@ func (c *Config) check() error {
 	case c.Commands == nil, c.Codec == nil, c.Head == nil, c.Now == nil, c.NewID == nil, c.Metrics == nil, len(c.HashKey) == 0:
 		return errors.New("httpapi: Commands, Codec, Head, Now, NewID, Metrics and HashKey are required")
 	case c.Slots == nil, c.Appointments == nil, c.Days == nil, c.Directory == nil, c.Patients == nil, c.Catalogue == nil, c.Reviews == nil, c.Reference == nil,
-		c.Pictures == nil, c.Waits == nil, c.Projections == nil, c.Reactions == nil, c.Events == nil, c.KPIs == nil, c.Waitlist == nil:
-		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Pictures, Waits, Projections, Reactions, Events, KPIs, Waitlist and Reference are required")
+		c.Pictures == nil, c.Waits == nil, c.Projections == nil, c.Reactions == nil, c.Webhooks == nil, c.Events == nil, c.KPIs == nil, c.Waitlist == nil:
+		return errors.New("httpapi: Slots, Appointments, Days, Directory, Patients, Catalogue, Reviews, Pictures, Waits, Projections, Reactions, Webhooks, Events, KPIs, Waitlist and Reference are required")
 	}
 	if err := c.Streams.check(); err != nil {
 		return err
@@ -186,6 +187,7 @@ func (a *api) routes() {
 	a.kpiRoutes()
 	a.adminRoutes()
 	a.reactionRoutes()
+	a.webhookRoutes()
 	a.clockRoutes()
 }
 

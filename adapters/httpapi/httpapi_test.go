@@ -102,7 +102,7 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 		Days: sheets{}, KPIs: noFigures{},
 		Directory: lists, Patients: lists, Catalogue: foldedCatalogue{lists}, Reviews: foldedReviews{lists}, Reference: authorities(),
 		Pictures: &album{}, Waits: foldedWaits{lists}, Waitlist: foldedWaitlist{lists}, Streams: httpapi.StreamConfig{Now: time.Now},
-		Projections: idle{}, Reactions: &reacting{}, Events: w.store,
+		Projections: idle{}, Reactions: &reacting{}, Webhooks: &hooked{now: w.now}, Events: w.store,
 		Head: w.store.Head, Past: w.store, Now: w.now, NewID: newID, HashKey: []byte("a key for tests"),
 		Metrics: prometheus.NewRegistry(), CORSOrigins: []string{"https://book.example.org"},
 		Logger: slog.New(slog.NewJSONHandler(&locked{w: w.log}, nil)),

@@ -21,7 +21,7 @@ var migrations embed.FS
 const migrationLock = 0x510700_0001
 
 // Migrate brings the database to the schema that this program needs, in the
-// PostgreSQL schema slotbook. Of several processes that migrate at once one
+// PostgreSQL schema slotbook, and River's in [RiverSchema]. Of several processes that migrate at once one
 // does the work; the others wait and find it done. It never goes back: a
 // database that a newer program has migrated is an error.
 func Migrate(ctx context.Context, url string) error {
@@ -38,6 +38,9 @@ func Migrate(ctx context.Context, url string) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if err := runMigrations(ctx, conn, SchemaVersion()); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := migrateRiver(ctx, conn, url); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
@@ -103,5 +106,6 @@ func SchemaHash() string {
 		text, _ := migrations.ReadFile(path) // embedded, and just listed
 		fmt.Fprintf(h, "%s\x00%s\x00", path, text)
 	}
+	fmt.Fprintf(h, "river %d", riverVersion)
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }

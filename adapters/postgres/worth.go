@@ -25,6 +25,7 @@ func Worths() map[string]Worth {
 		"person_key":            Precious,
 		"reference":             Precious, // operators have loaded it from files
 		"picture":               Precious,
+		"webhook":               Precious,
 		"store":                 Noted,
 		"log_head":              Noted,
 		"elsewhere":             Noted,
@@ -33,6 +34,8 @@ func Worths() map[string]Worth {
 		"schedule_settled":      Operational,
 		"reaction_checkpoint":   Operational, // of one epoch: a restore begins another
 		"reaction_parked":       Operational,
+		"webhook_delivery":      Operational, // a replay sends again what is in the log
+		"webhook_replay":        Operational,
 		"projection_checkpoint": Derived,
 		"projection_parked":     Derived,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/postgres"
+	"github.com/slotbook/slotbook/adapters/webhooks"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/operations"
@@ -53,6 +54,12 @@ func (a *asking) serve(ctx context.Context) (*site, error) {
 
 func (a *asking) handler() (http.Handler, error) {
 	slots := projections.NewAvailability(a.engine)
+	hooks, err := webhooks.New(webhooks.Config{
+		Pool: a.pool, Schema: postgres.RiverSchema, Log: a.store, Key: masterKey(), Owner: "load", Now: time.Now, NewID: newID,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
 		Commands: commands.New(commands.Config{Store: a.store, Now: loadedAt, NewID: newID, HoldKey: masterKey(), NameKey: masterKey()}),
 		Codec:    a.codec, Slots: slots, Appointments: projections.NewAppointments(a.engine),
@@ -61,7 +68,7 @@ func (a *asking) handler() (http.Handler, error) {
 		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine), Projections: operations.New(operations.Config{Engine: a.engine, Now: time.Now}),
 		Live:     projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: loadedAt}),
 		Streams:  httpapi.StreamConfig{Now: time.Now},
-		Pictures: noPictures{}, Reactions: bus.Desk{Pool: a.pool, Log: a.store}, Events: a.store, Head: a.store.Head, Past: a.store, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),
+		Pictures: noPictures{}, Reactions: bus.Desk{Pool: a.pool, Log: a.store}, Webhooks: hooks, Events: a.store, Head: a.store.Head, Past: a.store, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/picture"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/adapters/tracing"
+	"github.com/slotbook/slotbook/adapters/webhooks"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
@@ -42,9 +43,10 @@ type app struct {
 	desk      *operations.Desk
 	opener    *reactions.Opener
 	dues      *reactions.Deadlines
-	router    *bus.Router // hands events to whatever reacts
-	reactions bus.Desk    // operates what it does
-	forwarder io.Closer   // the connection to a broker; nil = there is none
+	router    *bus.Router        // hands events to whatever reacts
+	reactions bus.Desk           // operates what it does
+	hooks     *webhooks.Webhooks // tells other systems of events
+	forwarder io.Closer          // the connection to a broker; nil = there is none
 	live      *projections.Live
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
@@ -73,6 +75,7 @@ type appConfig struct {
 	readyLag    time.Duration      // the same as the app's
 	traces      *tracing.Decorator // makes spans; nil = nobody does
 	forward     forwarding         // to a broker; the zero value = to none
+	webhooks    webhooking
 }
 
 // newApp puts the program together. It starts nothing; [app.run] does.
@@ -183,6 +186,9 @@ func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 			a.dues.ClockMoved()
 		}
 	}
+	if err := a.webhooks(c, registry); err != nil {
+		return err
+	}
 	var err error
 	a.forwarder, err = c.forward.add(a.router, a.logger)
 	return err
@@ -236,7 +242,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine),
-		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Events: a.store,
+		Pictures: pictures{postgres.NewPictures(a.pool)}, Projections: a.desk, Reactions: a.reactions, Webhooks: a.hooks, Events: a.store,
 		Live: a.live, Streams: httpapi.StreamConfig{Now: time.Now}, Timeout: requestTime,
 		Head: a.store.Head, Past: namedPast{a.store}, Ready: a.ready, Now: a.clock, NewID: newID,
 		HashKey: derive(c.masterKey, "request hash"), Metrics: registry, Logger: a.logger,
@@ -373,7 +379,7 @@ func (a *app) parts() []func(context.Context) error {
 	if a.readOnly {
 		return parts
 	}
-	return append(parts, a.demand.Run, a.afterLoading(a.opener.Run), a.afterLoading(a.dues.Run), a.afterLoading(a.router.Run))
+	return append(parts, a.demand.Run, a.afterLoading(a.opener.Run), a.afterLoading(a.dues.Run), a.afterLoading(a.router.Run), a.afterLoading(a.hooks.Run))
 }
 
 // afterLoading returns what runs a part that reacts once everything is there that

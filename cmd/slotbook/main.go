@@ -43,6 +43,7 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the schema that this program needs."`
 	Audit       auditCmd       `cmd:"" help:"Prove from the log that nobody was given the same time twice."`
 	Projections projectionsCmd `cmd:"" help:"Read models: list, status, rebuild, verify, rollback, pause, resume, parked."`
+	Webhooks    webhooksCmd    `cmd:"" help:"Who is told of events: list, replay. The rest is under /v1/admin/webhooks."`
 	Reactions   reactionsCmd   `cmd:"" help:"What reacts to events: list, parked, retry, discard, move, forget."`
 	AsOf        asOfCmd        `cmd:"" name:"asof" help:"Print a read model as it was at a position of the log or a time, one JSON object a row."`
 	Diff        diffCmd        `cmd:"" help:"Print the rows of a read model that differ between two positions of the log, or two times."`

@@ -28,6 +28,7 @@ type serveCmd struct {
 	ReadyLag     time.Duration `name:"ready-lag" env:"SLOTBOOK_READY_LAG" default:"30s" help:"For how long an event may wait for a read model while /readyz says that the process is ready, 30s by default; 0 = for ever." placeholder:"DURATION"`
 	OTLPEndpoint string        `name:"otlp-endpoint" env:"SLOTBOOK_OTLP_ENDPOINT" help:"Where traces are sent: the base address of a receiver of OTLP over HTTP, such as http://127.0.0.1:4318, to which /v1/traces is added; empty, the default = nowhere. OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and their like are respected then." placeholder:"URL"`
 	Forwarding   forwarding    `embed:"" prefix:"forward-"`
+	Webhooks     webhooking    `embed:"" prefix:"webhook-"`
 	CORSOrigins  []string      `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
 
@@ -59,7 +60,7 @@ func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 	}
 	config := appConfig{
 		url: address, eventStore: c.EventStore, masterKey: master, corsOrigins: c.CORSOrigins, manual: c.Clock == manualClock, readOnly: c.ReadOnly, logger: out.logger(),
-		readyLag: c.ReadyLag, traces: traces, forward: c.Forwarding,
+		readyLag: c.ReadyLag, traces: traces, forward: c.Forwarding, webhooks: c.Webhooks,
 	}
 	if server == nil {
 		return c.serve(ctx, listener, config, out)
@@ -118,7 +119,7 @@ func (c *serveCmd) check() error {
 			return usageError{fmt.Errorf("--otlp-endpoint: %w", err)}
 		}
 	}
-	if err := c.Forwarding.check(); err != nil {
+	if err := errors.Join(c.Forwarding.check(), c.Webhooks.check()); err != nil {
 		return err
 	}
 	return checkOrigins(c.CORSOrigins)

@@ -442,12 +442,12 @@ func TestWhatTheWaitingListBroughtIsReplayed(t *testing.T) {
 	require.NoError(t, err)
 	free, _, err := p.h.Freed(t.Context(), slot)
 	require.NoError(t, err)
-	round := commands.Round{Free: free, Cause: "first", Line: []domain.WishID{"first", "second"}}
+	round := commands.Round{Free: free, Cause: domain.Recorded{ID: "first"}, Line: []domain.WishID{"first", "second"}}
 	declined, err := p.h.OfferRound(t.Context(), round)
 	require.NoError(t, err)
 	_, err = p.h.DeclineOffer(t.Context(), p.request(), declined)
 	require.NoError(t, err)
-	round.Cause = "second"
+	round.Cause = domain.Recorded{ID: "second"}
 	swapped, err := p.h.OfferRound(t.Context(), round)
 	require.NoError(t, err)
 	p.now = p.now.Add(time.Minute)
