@@ -49,6 +49,9 @@ type Consumer struct {
 	// FromZero has a new consumer begin with the first event of the log. Else it
 	// begins with what is recorded after it was first run.
 	FromZero bool
+	// Idle, when not nil, reports whether the consumer wants nothing at all for
+	// now. What was recorded before it is asked is passed over then, unread.
+	Idle func(ctx context.Context) (bool, error)
 	// Lanes is how many streams it handles at once; 0 = 1, strictly in the order
 	// of the log.
 	Lanes int

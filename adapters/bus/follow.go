@@ -81,7 +81,7 @@ func (f *follower) read(ctx context.Context) {
 	for at := f.hold.position; ctx.Err() == nil; {
 		began := f.config.Now()
 		pause := gather
-		page, err := f.config.Log.ReadStored(ctx, at, math.MaxInt64, f.consumer.wants(), atOnce)
+		page, err := f.next(ctx, at)
 		if err != nil {
 			f.failed(ctx, "log not read; it is read again", err)
 			rest(ctx, time.Second)
@@ -111,6 +111,21 @@ func (f *follower) read(ctx context.Context) {
 			rest(ctx, pause-since)
 		}
 	}
+}
+
+// next returns what comes after a position: nothing, up to the head of the log,
+// while the consumer wants nothing.
+func (f *follower) next(ctx context.Context, at domain.Position) (eventcodec.StoredPage, error) {
+	if f.consumer.Idle != nil {
+		head, err := f.config.Log.Head(ctx) // first: what is wanted from now on comes after it
+		if err != nil {
+			return eventcodec.StoredPage{}, err
+		}
+		if idle, err := f.consumer.Idle(ctx); err != nil || idle {
+			return eventcodec.StoredPage{Next: max(at, head)}, err
+		}
+	}
+	return f.config.Log.ReadStored(ctx, at, math.MaxInt64, f.consumer.wants(), atOnce)
 }
 
 // dispatch hands an event to the lane of its stream, and reports whether it

@@ -85,6 +85,11 @@ func (w *Webhooks) subscriptions(ctx context.Context, p domain.Position) ([]subs
 	if err != nil {
 		return nil, err
 	}
+	if p > 0 { // one whose maker has died begins here
+		if err := w.begin(ctx, p-1); err != nil {
+			return nil, unavailable(err)
+		}
+	}
 	rows, _ := w.config.Pool.Query(ctx, `
 		select id::text, types, coalesce(clinic, ''), after_position
 		from slotbook.webhook

@@ -3,6 +3,7 @@ package webhooks
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -55,22 +56,46 @@ func (w *Webhooks) Create(ctx context.Context, wish reactions.WebhookWish) (reac
 	secret, sealed := w.newSecret(id)
 	var made reactions.Webhook
 	err := w.do(ctx, func(ctx context.Context) error {
-		head, err := w.config.Log.Head(ctx)
-		if err != nil {
-			return err
-		}
 		now := w.config.Now()
-		_, err = w.config.Pool.Exec(ctx, `
+		_, err := w.config.Pool.Exec(ctx, `
 			insert into slotbook.webhook (id, url, types, clinic, description, secret, after_position, disabled_at, disabled_reason, created_at, changed_at)
 			values ($1, $2, $3, nullif($4, ''), $5, $6, $7, case when $8 then $9::timestamptz end, case when $8 then $10 end, $9, $9)`,
-			id, wish.URL, typesOf(wish), string(wish.Clinic), wish.Description, sealed, head, wish.Disabled, now, reactions.DisabledByOperator)
+			id, wish.URL, typesOf(wish), string(wish.Clinic), wish.Description, sealed, notBegun, wish.Disabled, now, reactions.DisabledByOperator)
 		if err != nil {
 			return err
 		}
-		made, err = w.find(ctx, id)
+		// Whoever looks for subscriptions after this position finds this one.
+		head, err := w.config.Log.Head(ctx)
+		if err == nil {
+			err = w.begin(ctx, head)
+		}
+		if err == nil {
+			made, err = w.find(ctx, id)
+		}
 		return err
 	})
 	return made, secret, err
+}
+
+// notBegun is after which position a subscription is told that is being made.
+const notBegun = domain.Position(math.MaxInt64)
+
+// begin lets subscriptions that are being made begin after a position.
+func (w *Webhooks) begin(ctx context.Context, after domain.Position) error {
+	_, err := w.config.Pool.Exec(ctx, `
+		update slotbook.webhook
+		set after_position = $1
+		where after_position = $2`, int64(after), int64(notBegun)) //nolint:gosec // positions are bigint
+	return err
+}
+
+// Idle reports whether nobody is to be told of anything. Errors:
+// [commands.ErrUnavailable].
+func (w *Webhooks) Idle(ctx context.Context) (idle bool, err error) {
+	err = w.do(ctx, func(ctx context.Context) error {
+		return w.config.Pool.QueryRow(ctx, "select not exists (select from slotbook.webhook where disabled_at is null)").Scan(&idle)
+	})
+	return idle, err
 }
 
 // typesOf returns the types of a wish, each once.

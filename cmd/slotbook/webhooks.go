@@ -67,7 +67,7 @@ func (a *app) webhooks(c appConfig, registry *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
-	a.router.Add(bus.Consumer{Name: tellsWebhooks, Lanes: 8, Handle: a.hooks.React})
+	a.router.Add(bus.Consumer{Name: tellsWebhooks, Lanes: 8, Idle: a.hooks.Idle, Handle: a.hooks.React})
 	return nil
 }
 
