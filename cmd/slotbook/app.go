@@ -173,7 +173,7 @@ func (a *app) react(c appConfig, registry *prometheus.Registry) error {
 		Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Metrics: registry, Logger: a.logger,
 	})
 	a.reactions = bus.Desk{Pool: a.pool, Log: a.store, Epoch: a.identity.Epoch}
-	registry.MustRegister(reactionStandings{a.reactions})
+	registry.MustRegister(reactionStandings{a.reactions, a.counted()})
 	waiting := reactions.Waitlist{Handler: a.handler, Line: projections.NewWaitlist(a.engine)}
 	finisher, displaced := reactions.Finisher{Handler: a.handler}, reactions.Displaced{Handler: a.handler}
 	a.router.Add(bus.Consumer{Name: "opener", Types: a.opener.Wants(), Lanes: 4, Handle: bus.Decoded(a.codec, a.opener.React)})

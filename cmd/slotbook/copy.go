@@ -162,10 +162,10 @@ func (s twoStores) turn(ctx context.Context, back bool, there, url string, repor
 	if back {
 		there = ""
 	}
-	if err := postgres.Belong(ctx, s.pool, there); err != nil {
+	if _, _, err := postgres.Renew(ctx, url, max(report.From, report.To)); err != nil { // first: who dies in between says it again
 		return err
 	}
-	if _, _, err := postgres.Renew(ctx, url, max(report.From, report.To)); err != nil {
+	if err := postgres.Belong(ctx, s.pool, there); err != nil {
 		return err
 	}
 	head, err := from.Head(ctx)

@@ -130,7 +130,10 @@ func collect(s engine.Status, tell func(d *prometheus.Desc, value float64, label
 }
 
 // reactionStandings collects how the reactions are doing, when it is asked.
-type reactionStandings struct{ desk bus.Desk }
+type reactionStandings struct {
+	desk    bus.Desk
+	counted bool // positions count events
+}
 
 var (
 	reactionLag     = prometheus.NewDesc("slotbook_reaction_lag_events", "Positions between where a reaction is and the last event.", []string{"reaction"}, nil)
@@ -154,6 +157,9 @@ func (c reactionStandings) Collect(ch chan<- prometheus.Metric) {
 		for d, value := range map[*prometheus.Desc]float64{
 			reactionLag: float64(s.Head - min(s.Head, s.Position)), reactionParked: float64(s.Parked), reactionRunning: gauge(s.Owner != ""),
 		} {
+			if d == reactionLag && !c.counted {
+				continue
+			}
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Name)
 		}
 	}
