@@ -59,7 +59,7 @@ type AreaParams struct {
 
 type practitionersInput struct {
 	SearchParams
-	Query         string    `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
+	Query         string    `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
 	ClinicID      string    `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
 	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
 	Qualification string    `query:"qualification" maxLength:"200" doc:"Only those with this one: a code of /v1/qualifications, or the name of one without" example:"md"`
@@ -75,7 +75,7 @@ type practitionersInput struct {
 
 type clinicsInput struct {
 	SearchParams
-	Query      string    `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case, accents and one typing error in a word do not matter; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
+	Query      string    `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
 	Specialty  string    `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty" example:"cardiology"`
 	StateOwned string    `query:"stateOwned" enum:"true,false" doc:"true: only those of the state; false: only private ones"`
 	Open24h    string    `query:"open24h" enum:"true,false" doc:"true: only those open round the clock; false: only the others"`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -235,7 +236,7 @@ func (c *projectionsRebuildCmd) Run(ctx context.Context, out output) error {
 		}
 		answer := map[string]any{"rebuilt": models, "seconds": time.Since(began).Seconds()}
 		return c.say(out.out, answer, func(w io.Writer) {
-			line(w, "rebuilt %v in %v", models, time.Since(began).Round(time.Millisecond))
+			line(w, "rebuilt %s in %v", strings.Join(models, ", "), time.Since(began).Round(time.Millisecond))
 		})
 	})
 }

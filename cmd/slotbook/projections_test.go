@@ -47,7 +47,7 @@ func TestReadModelsAreOperatedFromTheCommandLine(t *testing.T) {
 
 	rebuilt := on(t, url, "projections", "rebuild", "availability", "policies")
 	require.Zero(t, rebuilt.status, rebuilt.err)
-	require.Contains(t, rebuilt.out, "rebuilt [availability policies]")
+	require.Contains(t, rebuilt.out, "rebuilt availability, policies in")
 	require.Contains(t, rebuilt.err, "100.0 %")
 	back := on(t, url, "projections", "rollback", "policies")
 	require.Zero(t, back.status, back.err)

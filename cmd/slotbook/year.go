@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +42,16 @@ func (a *app) loadYear(ctx context.Context, seed uint64) error {
 		},
 	})
 	if err == nil {
-		a.logger.InfoContext(ctx, "a year was made up", "done", report.Done, "refused", report.Refused)
+		a.logger.LogAttrs(ctx, slog.LevelInfo, "a year was made up", counts("done", report.Done), counts("refused", report.Refused))
 	}
 	return err
+}
+
+// counts logs how often each of some things was.
+func counts(name string, of map[string]int) slog.Attr {
+	var all []slog.Attr
+	for _, what := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, slog.Int(what, of[what]))
+	}
+	return slog.Attr{Key: name, Value: slog.GroupValue(all...)}
 }
