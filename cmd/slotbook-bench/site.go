@@ -65,7 +65,7 @@ func (a *asking) handler() (http.Handler, error) {
 		Codec:    a.codec, Slots: slots, Appointments: projections.NewAppointments(a.engine),
 		Days: projections.NewDaySheets(a.engine), Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: postgres.NewReference(a.pool),
-		Waits: projections.NewWaits(a.engine), KPIs: projections.NewKPIs(a.engine), Projections: operations.New(operations.Config{Engine: a.engine, Now: time.Now}),
+		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine), Projections: operations.New(operations.Config{Engine: a.engine, Now: time.Now}),
 		Live:     projections.NewLive(projections.LiveConfig{Log: a.store, Streams: a.store, Slots: slots, Now: loadedAt}),
 		Streams:  httpapi.StreamConfig{Now: time.Now},
 		Pictures: noPictures{}, Reactions: bus.Desk{Pool: a.pool, Log: a.store}, Webhooks: hooks, Events: a.store, Head: a.store.Head, Past: a.store, Now: loadedAt, NewID: newID, HashKey: masterKey(), Metrics: prometheus.NewRegistry(),

@@ -102,7 +102,7 @@ func slotsOf(s *server, practitioners int) []string {
 func TestAKilledServerLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t)
-	first := serve(t, "--database-url", url)
+	first := watched(t, "--database-url", url)
 	slots, patients := slotsOf(first, 4), first.patients(8)
 	var current atomic.Pointer[server]
 	current.Store(first)

@@ -39,19 +39,9 @@ var key = strings.Repeat("0123456789abcdef", 4)
 // built names the program as it is shipped, where it has been built already.
 const built = "SLOTBOOK_TEST_PROGRAM"
 
-// program prepares a process of the program: a server with the race detector, if
-// these tests have it, and other commands, which work long and alone, as they
-// are shipped.
+// program prepares a process of the program as it is shipped: with the race
+// detector it takes five times as long.
 func program(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	if args[0] == "serve" {
-		return process(t, os.Args[0], args...)
-	}
-	return shipped(t, args...)
-}
-
-// shipped prepares a process of the program as it is shipped.
-func shipped(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	return process(t, cmp.Or(os.Getenv(built), os.Args[0]), args...)
 }
@@ -103,6 +93,13 @@ func serveWith(t *testing.T, env []string, args ...string) *server {
 	cmd := program(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Env = append(cmd.Env, env...)
 	return started(t, cmd)
+}
+
+// watched is serve with the race detector, if these tests have it: for servers
+// whose requests race.
+func watched(t *testing.T, args ...string) *server {
+	t.Helper()
+	return started(t, process(t, os.Args[0], append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...))
 }
 
 // started starts a server and waits until it says where it listens.

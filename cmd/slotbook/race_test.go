@@ -22,7 +22,7 @@ import (
 func twoServers(t *testing.T) (url string, servers []*server) {
 	t.Helper()
 	url = postgrestest.Database(t)
-	return url, []*server{serve(t, "--database-url", url), serve(t, "--database-url", url)}
+	return url, []*server{watched(t, "--database-url", url), watched(t, "--database-url", url)}
 }
 
 // race sends 64 requests at once, half to each process, and counts the answers.

@@ -13,7 +13,7 @@ import (
 func TestAYearIsMadeUpAndItsClockMovedByHand(t *testing.T) {
 	t.Parallel()
 	folder := dataDir(t)
-	s := started(t, shipped(t, "serve", "--listen", "127.0.0.1:0", "--demo", "--seed", "42", "--clock", "manual", "--data-dir", folder))
+	s := serve(t, "--demo", "--seed", "42", "--clock", "manual", "--data-dir", folder)
 	until(t, "the lists", func() bool { return s.get("/readyz").status == http.StatusOK })
 	require.Contains(t, s.logs.String(), "a year was made up")
 	require.Contains(t, s.get("/v1/appointments?status=fulfilled&limit=1").text, `"fulfilled"`)
