@@ -57,7 +57,7 @@ func (b *builder) runTo(ctx context.Context, to domain.Position) error {
 // book do not notice.
 func (b *builder) pagesPerWrite() int {
 	if b.engine.gentle(b.how) {
-		return 2
+		return 1
 	}
 	return 20
 }

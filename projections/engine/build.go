@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -84,7 +85,7 @@ func (b *builder) fold(ctx context.Context, page domain.Page) error {
 			continue
 		}
 		at, b.seen = r.Position, r.RecordedAt
-		if b.takes(r) {
+		if b.cares(r) && b.takes(r) {
 			b.batch = append(b.batch, r)
 			b.touch(len(b.batch)-1, r)
 		}
@@ -104,6 +105,13 @@ func (b *builder) fold(ctx context.Context, page domain.Page) error {
 	}
 	b.position = page.Next
 	return nil
+}
+
+// cares reports whether the event is of a category that can matter to the model:
+// pages that models share hold those of all.
+func (b *builder) cares(r domain.Recorded) bool {
+	categories := b.model.Interest.Categories
+	return len(categories) == 0 || slices.Contains(categories, r.Stream.Category())
 }
 
 // takes reports whether the folds get the event. An event that cannot be read

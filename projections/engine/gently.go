@@ -57,9 +57,9 @@ func (e *Engine) behind(ctx context.Context) (uint64, error) {
 }
 
 // gently does a piece of a build's work. While a process keeps the live models,
-// which is to say while people book, builds take turns, and each rests as long
-// as it has worked before the next goes on: all of them together then leave
-// others more than half of the processors and of the disk.
+// which is to say while people book, builds take turns, and each rests twice as
+// long as it has worked before the next goes on: all of them together then leave
+// others most of the processors and of the disk.
 func (b *builder) gently(ctx context.Context, work func() error) error {
 	if !b.engine.gentle(b.how) {
 		return work()
@@ -88,7 +88,8 @@ func (e *Engine) inTurn(ctx context.Context, work func() error) error {
 	began := e.config.Now()
 	err := work()
 	if err == nil {
-		sleep(ctx, min(e.config.Now().Sub(began), e.config.Lease/3)) // nobody renews a lease meanwhile
+		const rests = 2                                                    // times as long as it has worked
+		sleep(ctx, min(rests*e.config.Now().Sub(began), e.config.Lease/3)) // nobody renews a lease meanwhile
 	}
 	return err
 }
