@@ -118,7 +118,8 @@ func (h *Handler) judge(ctx context.Context, c claim.Claim, owner []domain.Recor
 		case err != nil:
 			return owner, err
 		default:
-			fate = claim.Dead
+			state = domain.Fold(appointment.Evolve, state, events...)
+			fate = state.Fate(c.Set)
 			if owner, err = h.help(ctx, c, owner, events); err != nil {
 				return owner, err
 			}

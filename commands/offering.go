@@ -190,14 +190,19 @@ func (h *Handler) offerUnlessUndecided(ctx context.Context, r Round, w waitlist.
 	ctx, cancel := context.WithTimeout(ctx, h.Patience)
 	defer cancel()
 	req := CausedBy(r.Cause, "waitlist", "offer", string(w.ID), string(start))
-	for {
+	for waited := false; ; waited = true {
 		done, err := h.Offer(ctx, req, w.ID, start)
 		if err == nil {
 			return offerIn(done.State, w.ID), nil
 		}
 		undecided, failed := h.undecided(ctx, err)
-		if failed != nil || !undecided {
-			return "", errors.Join(failed, err)
+		switch {
+		case waited && ctx.Err() != nil: // whatever this try was interrupted at
+			return "", ErrBusy
+		case failed != nil:
+			return "", failed // and not the refusal, which may be of what is undecided
+		case !undecided:
+			return "", err
 		}
 		if pause(ctx) != nil {
 			return "", ErrBusy
@@ -313,31 +318,39 @@ func (h *Handler) kept(ctx context.Context, id domain.PatientID) (domain.Patient
 // OfferState is what is offered, and what has become of it.
 type OfferState string
 
-// What may have become of it.
+// What may have become of it. How it ended its wish says, too.
 const (
 	OfferOpen      OfferState = "open"
 	OfferAccepted  OfferState = "accepted"
-	OfferDeclined  OfferState = "declined"
-	OfferLapsed    OfferState = "lapsed"
-	OfferRefused   OfferState = "not-approved"
-	OfferWithdrawn OfferState = "withdrawn" // its appointment has ended otherwise
+	OfferDeclined  OfferState = waitlist.Declined
+	OfferLapsed    OfferState = waitlist.Lapsed
+	OfferRefused   OfferState = waitlist.NotApproved
+	OfferWithdrawn OfferState = waitlist.Withdrawn
+	OfferDisplaced OfferState = waitlist.Displaced
 )
+
+// WhatBecameOf returns what has become of an offer at an instant: how it ended, if
+// it has, as [waitlist.HasPassed] says; else whether it was accepted, and until when
+// it may be.
+func WhatBecameOf(ended string, accepted bool, until, at time.Time) OfferState {
+	switch {
+	case ended != "":
+		return OfferState(ended)
+	case accepted:
+		return OfferAccepted
+	case !at.Before(until):
+		return OfferLapsed
+	}
+	return OfferOpen
+}
 
 // StateOfOffer returns what has become of a set that was offered, at an instant.
 func StateOfOffer(s appointment.Set, at time.Time) OfferState {
-	switch {
-	case s.WasLive || s.Phase == appointment.OnRequest && s.Fate == claim.Pending:
-		return OfferAccepted
-	case s.Released:
-		return OfferDeclined
-	case s.Phase == appointment.OnRequest:
-		return OfferRefused
-	case s.Lapsed || s.Fate == claim.Pending && !at.Before(s.Deadline):
-		return OfferLapsed
-	case s.Fate == claim.Pending:
-		return OfferOpen
+	ended := ""
+	if s.Fate != claim.Pending && !s.WasLive {
+		ended = endOf(s)
 	}
-	return OfferWithdrawn
+	return WhatBecameOf(ended, s.WasLive || s.Phase == appointment.OnRequest, s.Deadline, at)
 }
 
 // OfferNow returns the appointment of an offer, and which of its sets it is.
@@ -398,8 +411,18 @@ func (h *Handler) planAcceptance(ctx context.Context, s appointment.State, n int
 // [appointment.ErrNoOffer], [appointment.ErrOfferTaken],
 // [appointment.ErrOfferOver], and those of every command.
 func (h *Handler) DeclineOffer(ctx context.Context, req Request, id domain.OfferID) (Answer[appointment.State], error) {
+	return h.endOffer(ctx, req, id, "")
+}
+
+// DisplaceOffer ends an offer of time that the clinic has withdrawn. Errors: as of
+// [Handler.DeclineOffer].
+func (h *Handler) DisplaceOffer(ctx context.Context, req Request, id domain.OfferID) (Answer[appointment.State], error) {
+	return h.endOffer(ctx, req, id, appointment.Displaced)
+}
+
+func (h *Handler) endOffer(ctx context.Context, req Request, id domain.OfferID, code appointment.Code) (Answer[appointment.State], error) {
 	of, n := offered(id)
 	return h.ending(ctx, req, of, func(h *Handler, _ appointment.State) (appointment.Command, error) {
-		return appointment.DeclineOffer{Set: n, At: h.now()}, nil
+		return appointment.EndOffer{Set: n, Code: code, At: h.now()}, nil
 	})
 }

@@ -96,8 +96,10 @@ func endOf(s appointment.Set) string {
 		return waitlist.NotApproved
 	case s.Lapsed:
 		return waitlist.Lapsed
-	case s.Released:
+	case s.Released && s.Code == "":
 		return waitlist.Declined
+	case s.Code == appointment.Displaced:
+		return waitlist.Displaced
 	}
 	return waitlist.Withdrawn
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/claim"
 	"github.com/slotbook/slotbook/domain/occupancy"
 	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/policy"
@@ -72,6 +73,17 @@ func (w *world) fullDay() []schedule.Slot {
 	return slots
 }
 
+// offeredEarlier is a full day on which Ana has a late appointment and is offered
+// the first slot in its place.
+func (w *world) offeredEarlier() (slots []schedule.Slot, has domain.AppointmentID, wish domain.WishID, offer domain.OfferID) {
+	slots = w.fullDay()
+	_, err := w.book(w.ana, slots[4].ID)
+	require.NoError(w.t, err)
+	has = w.booking(w.ana, slots[4].ID).Appointment
+	wish = w.waits(w.ana, func(x *waitlist.Wish) { x.Appointment = has })
+	return slots, has, wish, w.freed(w.cancels(slots[0].ID))
+}
+
 // cancels has carlos give his slot back.
 func (w *world) cancels(s domain.SlotID) domain.SlotID {
 	_, err := w.cancel(w.booking(w.carlos, s).Appointment)
@@ -91,6 +103,23 @@ func (w *world) accept(id domain.OfferID) (commands.Answer[appointment.State], e
 
 func (w *world) decline(id domain.OfferID) (commands.Answer[appointment.State], error) {
 	return w.h.DeclineOffer(w.ctx, w.request(), id)
+}
+
+// passed are how the offers for a wish ended that were not accepted.
+func (w *world) passed(id domain.WishID) (why []string) {
+	for _, r := range w.log() {
+		if e, ok := r.Event.(waitlist.HasPassed); ok && e.Wish == id {
+			why = append(why, e.Why)
+		}
+	}
+	return why
+}
+
+// offerNow is what has become of an offer, as its appointment says.
+func (w *world) offerNow(id domain.OfferID) commands.OfferState {
+	answer, n, err := w.h.OfferNow(w.ctx, id)
+	require.NoError(w.t, err)
+	return commands.StateOfOffer(answer.State.Sets[n-1], w.clock.now())
 }
 
 func (w *world) policy(t policy.Terms) {
@@ -192,6 +221,21 @@ func TestAnOverdueOfferHindersNobody(t *testing.T) {
 		id, err := w.h.OfferRound(w.ctx, commands.Round{Free: w.round(other.ID).Free, Cause: domain.Recorded{ID: "x"}, Line: []domain.WishID{later}})
 		require.NoError(t, err)
 		require.NotEmpty(t, id, "an offer that is over is no other offer")
+		w.audit()
+	})
+}
+
+func TestAnOverdueOfferOfTheSameWishHasLapsed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.fullDay()[0].ID
+		wish := w.waits(w.ana, func(x *waitlist.Wish) { x.Practitioners = append(x.Practitioners, w.souza) })
+		w.freed(w.cancels(s))
+		w.clock.advance(2*time.Hour + 2*time.Second)
+		other := w.set(w.souza, w.weekdays("13:00", "15:00", 30, 1, 1)).Opened[0]
+		_, err := w.h.Offer(w.ctx, w.request(), wish, other.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{waitlist.Lapsed}, w.passed(wish))
 		w.audit()
 	})
 }
@@ -314,13 +358,8 @@ func TestAnEarlierSlotIsSwappedForTheOneThatTheyHave(t *testing.T) {
 func TestADeclinedEarlierSlotLeavesWhatTheyHave(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.fullDay()
-		_, err := w.book(w.ana, slots[4].ID)
-		require.NoError(t, err)
-		has := w.booking(w.ana, slots[4].ID).Appointment
-		wish := w.waits(w.ana, func(x *waitlist.Wish) { x.Appointment = has })
-		offer := w.freed(w.cancels(slots[0].ID))
-		_, err = w.decline(offer)
+		_, has, wish, offer := w.offeredEarlier()
+		_, err := w.decline(offer)
 		require.NoError(t, err)
 		now, err := w.h.Appointment(w.ctx, has)
 		require.NoError(t, err)
@@ -333,21 +372,56 @@ func TestADeclinedEarlierSlotLeavesWhatTheyHave(t *testing.T) {
 func TestMovingTheAppointmentGivesTheOfferBack(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		slots := w.fullDay()
-		_, err := w.book(w.ana, slots[4].ID)
-		require.NoError(t, err)
-		has := w.booking(w.ana, slots[4].ID).Appointment
-		wish := w.waits(w.ana, func(x *waitlist.Wish) { x.Appointment = has })
-		offer := w.freed(w.cancels(slots[0].ID))
-		_, err = w.h.Reschedule(w.ctx, w.request(), commands.Move{Booking: commands.Booking{
+		slots, has, wish, offer := w.offeredEarlier()
+		_, err := w.h.Reschedule(w.ctx, w.request(), commands.Move{Booking: commands.Booking{
 			Appointment: has, Slots: []domain.SlotID{slots[2].ID}, By: appointment.ByPatient,
 		}})
 		require.NoError(t, err)
 		_, err = w.accept(offer)
 		require.ErrorIs(t, err, appointment.ErrOfferOver)
+		_, err = w.decline(offer)
+		require.ErrorIs(t, err, appointment.ErrOfferOver)
 		require.Equal(t, waitlist.Waiting, w.wish(wish).Status)
+		require.Equal(t, []string{waitlist.Withdrawn}, w.passed(wish), "nobody has declined it")
+		require.Equal(t, commands.OfferWithdrawn, w.offerNow(offer))
 		_, err = w.book(w.boris, slots[0].ID)
 		require.NoError(t, err)
+		w.audit()
+	})
+}
+
+func TestAnOfferOfWithdrawnTimeMakesRoomForAnother(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots := w.fullDay()
+		wish := w.waits(w.ana, nil)
+		_, err := w.book(w.carlos, slots[4].ID)
+		require.NoError(t, err)
+		offer := w.freed(w.cancels(slots[0].ID))
+		_, err = w.block(w.h, 9, 10)
+		require.NoError(t, err)
+		_, err = w.accept(offer)
+		require.ErrorIs(t, err, slot.ErrWithdrawn)
+		for range 2 { // twice is once
+			_, err = w.h.DisplaceOffer(w.ctx, w.request(), offer)
+			require.NoError(t, err)
+		}
+		require.Equal(t, []string{waitlist.Displaced}, w.passed(wish))
+		require.Equal(t, commands.OfferDisplaced, w.offerNow(offer))
+		require.NotEmpty(t, w.freed(w.cancels(slots[4].ID)))
+		require.Equal(t, slots[4].ID, w.wish(wish).Offer.Slot)
+		w.audit()
+	})
+}
+
+func TestCancellingTheAppointmentWithdrawsTheOffer(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		_, has, wish, offer := w.offeredEarlier()
+		_, err := w.cancel(has)
+		require.NoError(t, err)
+		require.Equal(t, []string{waitlist.Withdrawn}, w.passed(wish))
+		require.Equal(t, commands.OfferWithdrawn, w.offerNow(offer))
 		w.audit()
 	})
 }
@@ -510,6 +584,43 @@ func TestWhatAWishMayName(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.h.JoinWaitlist(w.ctx, w.request(), waitlist.Wish{ID: "w", Patient: w.ana, VisitType: other})
 	require.ErrorIs(t, err, visittype.ErrRetired)
+}
+
+// Streams and read models tell the same of an offer.
+func TestWhatBecomesOfAnOffer(t *testing.T) {
+	t.Parallel()
+	until := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	before := until.Add(-time.Second)
+	offered := func(change func(*appointment.Set)) appointment.Set {
+		s := appointment.Set{Phase: appointment.OnOffer, Fate: claim.Dead, Deadline: until, Wish: "w"}
+		change(&s)
+		return s
+	}
+	live := func(s *appointment.Set) { s.Fate, s.WasLive = claim.Live, true }
+	wasLive := func(s *appointment.Set) { s.WasLive = true }
+	pending := func(s *appointment.Set) { s.Fate = claim.Pending }
+	requested := func(s *appointment.Set) { s.Fate, s.Phase = claim.Pending, appointment.OnRequest }
+	refused := func(s *appointment.Set) { s.Phase = appointment.OnRequest }
+	for name, c := range map[string]struct {
+		set      appointment.Set
+		ended    string
+		accepted bool
+		at       time.Time
+		want     commands.OfferState
+	}{
+		"it is open until its time is up":          {offered(pending), "", false, before, commands.OfferOpen},
+		"it has lapsed though nobody has ended it": {offered(pending), "", false, until, commands.OfferLapsed},
+		"it was ended in time":                     {offered(func(s *appointment.Set) { s.Lapsed = true }), waitlist.Lapsed, false, before, commands.OfferLapsed},
+		"it was given back":                        {offered(func(s *appointment.Set) { s.Released = true }), waitlist.Declined, false, until, commands.OfferDeclined},
+		"its appointment has ended":                {offered(func(*appointment.Set) {}), waitlist.Withdrawn, false, before, commands.OfferWithdrawn},
+		"it is booked":                             {offered(live), "", true, until, commands.OfferAccepted},
+		"it was booked, whatever came of that":     {offered(wasLive), "", true, until, commands.OfferAccepted},
+		"it waits for approval":                    {offered(requested), "", true, until, commands.OfferAccepted},
+		"it was not approved":                      {offered(refused), waitlist.NotApproved, true, until, commands.OfferRefused},
+	} {
+		require.Equal(t, c.want, commands.StateOfOffer(c.set, c.at), "%s, says the appointment", name)
+		require.Equal(t, c.want, commands.WhatBecameOf(c.ended, c.accepted, until, c.at), "%s, says the wish", name)
+	}
 }
 
 func TestThereIsNoSuchOffer(t *testing.T) {

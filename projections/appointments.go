@@ -447,9 +447,7 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 		return List[Appointment]{}, fmt.Errorf("list appointments: %w", err)
 	}
 	var visits []Appointment
-	models := []string{"appointments", "directory", "patients"}
-	at, err := a.views.View(ctx, least, models, func(r engine.Reader) (err error) {
-		r = was.over(r, models)
+	at, err := was.view(ctx, a.views, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
 		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
@@ -459,9 +457,6 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	}
 	for i := range visits {
 		visits[i] = visits[i].utc()
-	}
-	if was != nil {
-		at = was.position
 	}
 	return list(visits, limit, at), nil
 }

@@ -21,7 +21,7 @@ import (
 func AvailabilityModel() engine.Model {
 	return engine.Model{
 		Name:    "availability",
-		Version: 5,
+		Version: 6,
 		Interest: domain.Filter{
 			Categories: []string{appointment.Category, schedule.Category, series.Category, slot.Category},
 			Types: []string{
@@ -51,7 +51,14 @@ create table slot (
 	withdrawn    boolean          not null,
 	taken_by     text[] collate "C",
 	taken_until  timestamptz[],
-	full_until   timestamptz
+	full_until   timestamptz,
+	booked       bigint           not null,
+	changed      timestamptz[],
+	free         text[] collate "C",
+	full_since   timestamptz,
+	freed        bigint           not null,
+	filled       bigint           not null,
+	unfilled     text[] collate "C"
 ) with (fillfactor = 55);
 create index slot_practitioner on slot (practitioner, start, slot);
 create index slot_clinic on slot (clinic, start, slot);
@@ -60,6 +67,10 @@ create index slot_start on slot (start, slot)`
 // slotRow is a slot with its claims: taken_by says whose, and taken_until, in
 // the same order, until when a claim can be live. full_until is what follows
 // from them: until when every place is taken unless something happens.
+//
+// The rest is the slot through time, of which key figures are made: how many of
+// its places were free when, and what became of places that cancellations gave
+// back.
 type slotRow struct {
 	Slot         domain.SlotID         `db:"slot"`
 	Practitioner domain.PractitionerID `db:"practitioner"`
@@ -70,12 +81,23 @@ type slotRow struct {
 	Wanted       int                   `db:"wanted"` // fewer than Places while more are taken; 0 = Places
 	Withdrawn    bool                  `db:"withdrawn"`
 	TakenBy      []string              `db:"taken_by"`    // owner/set
-	TakenUntil   []time.Time           `db:"taken_until"` // a pending set's deadline; forever or never when its fate is known
+	TakenUntil   []time.Time           `db:"taken_until"` // a pending set's deadline; forever or never when its fate is known; unheard
 	FullUntil    time.Time             `db:"full_until"`  // zero when a place is free at any time
+	Booked       int                   `db:"booked"`      // appointments
+	Changed      []time.Time           `db:"changed"`     // when it became so, up to the start
+	Free         []string              `db:"free"`        // in the same order: how many places, notOffered while it is withdrawn
+	FullSince    time.Time             `db:"full_since"`  // of Changed, when no place is free in the end; else zero
+	Freed        int                   `db:"freed"`       // places that cancellations gave back before the start
+	Filled       int                   `db:"filled"`      // those of them that were booked again
+	Unfilled     []string              `db:"unfilled"`    // whose cancellations gave back those that were not, the oldest first
 }
 
-// forever ends a claim whose set is live, or of which nothing else is known.
+// forever ends a claim whose set is live.
 func forever() time.Time { return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }
+
+// unheard ends a claim of whose set nothing is known: it takes its place, and
+// is not yet part of the slot's history, which is that of the sets.
+func unheard() time.Time { return forever().Add(time.Microsecond) }
 
 // never ends a claim whose set is dead. It is kept until it is released: the
 // claim itself may be recorded after its set has died, and is worth nothing
@@ -145,23 +167,23 @@ func slotsOf(e appointment.Event) []string {
 // come in either order.
 func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 	if !exists {
-		return openedSlot(s.Slot, r)
+		opened, ok := openedSlot(s.Slot, r)
+		return opened.noted(r.RecordedAt), ok
 	}
 	switch e := r.Event.(type) {
 	case slot.Booked:
-		s.Places = e.Places
-		if !slices.Contains(s.TakenBy, claimText(e.Claim)) {
-			s = s.taken(e.Claim, forever())
-		}
+		return s.claimed(e.Claim, e.Places), true
 	case slot.Held:
-		s.Places = e.Places
-		if !slices.Contains(s.TakenBy, claimText(e.Claim)) {
-			s = s.taken(e.Claim, forever())
-		}
-	case slot.Overbooked:
-		s.Wanted, s.Places = cmp.Or(s.Wanted, s.Places), e.Places
+		return s.claimed(e.Claim, e.Places), true
 	case slot.Released:
 		s = s.released(e.Claim)
+		s.FullUntil = s.fullUntil()
+		return s, true
+	}
+	before := s.Booked
+	switch e := r.Event.(type) {
+	case slot.Overbooked:
+		s.Wanted, s.Places = cmp.Or(s.Wanted, s.Places), e.Places
 	case slot.Withdrawn:
 		s.Withdrawn = true
 	case slot.Reinstated:
@@ -177,8 +199,19 @@ func evolveSlot(s slotRow, exists bool, r domain.Recorded) (slotRow, bool) {
 	case series.HasLapsed:
 		s = s.settled(e.Visits, never())
 	}
+	s.FullUntil, s.Booked = s.fullUntil(), s.booked()
+	return s.filled(before, r).noted(r.RecordedAt), true
+}
+
+// claimed notes a claim of the slot's own stream. What becomes of it, its set
+// says.
+func (s slotRow) claimed(c claim.Claim, places int) slotRow {
+	s.Places = places
+	if !slices.Contains(s.TakenBy, claimText(c)) {
+		s = s.taken(c, unheard())
+	}
 	s.FullUntil = s.fullUntil()
-	return s, true
+	return s
 }
 
 // limit returns how many places newcomers count on, as the write path does:

@@ -93,58 +93,6 @@ func bookings(slots int) history {
 	return h
 }
 
-// BenchmarkBuild measures how fast the read models are made: catching up in
-// batches of 5,000, and rebuilding, against COPY of the resulting rows.
-func BenchmarkBuild(b *testing.B) {
-	const events = 200_000
-	h := bookings(events / 4)
-	open := func(domain.Sealed) string { return "pat avila 5550100" }
-	for b.Loop() {
-		pool := projectionstest.Pool(b)
-		e := engine.New(engine.Config{Pool: pool, Log: h, Models: projections.All(open, nil), Owner: "bench", Now: time.Now})
-		require.NoError(b, e.Prepare(b.Context()))
-		began := time.Now()
-		require.NoError(b, e.CatchUp(b.Context()))
-		caught := float64(len(h)) / time.Since(began).Seconds()
-		began = time.Now()
-		for _, m := range projections.All(open, nil) {
-			require.NoError(b, e.Rebuild(b.Context(), engine.Build{}, m.Name))
-		}
-		rebuilt := float64(len(h)) / time.Since(began).Seconds()
-		rows := copyRate(b, pool)
-		b.ReportMetric(caught, "caught-up/s")
-		b.ReportMetric(rebuilt, "rebuilt/s")
-		b.ReportMetric(rows, "copied/s")
-		b.ReportMetric(caught/rows, "catch-up-ratio")
-		b.ReportMetric(rebuilt/rows, "rebuild-ratio")
-	}
-}
-
-// copyRate returns how many rows a second COPY puts into tables equal to those
-// of the read models, with their indexes.
-func copyRate(b *testing.B, pool *pgxpool.Pool) float64 {
-	b.Helper()
-	var took time.Duration
-	copied := 0
-	for table, schema := range map[string]string{"slot": "availability_v1", "appointment": "appointments_v1", "patient": "patients_v3"} {
-		rows, err := pool.Query(b.Context(), "select * from "+schema+"."+table)
-		require.NoError(b, err)
-		values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
-		require.NoError(b, err)
-		columns := make([]string, len(rows.FieldDescriptions()))
-		for i, f := range rows.FieldDescriptions() {
-			columns[i] = f.Name
-		}
-		_, err = pool.Exec(b.Context(), "create table public."+table+" (like "+schema+"."+table+" including all)")
-		require.NoError(b, err)
-		began := time.Now()
-		_, err = pool.CopyFrom(b.Context(), pgx.Identifier{"public", table}, columns, pgx.CopyFromRows(values))
-		require.NoError(b, err)
-		took, copied = took+time.Since(began), copied+len(values)
-	}
-	return float64(copied) / took.Seconds()
-}
-
 // BenchmarkLive measures what the read models cost while bookings come in
 // steadily: the processor time of this process and of its connections'
 // backends in PostgreSQL, and how far the models lie behind.

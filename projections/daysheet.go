@@ -59,14 +59,26 @@ type DayFilter struct {
 	Practitioner domain.PractitionerID
 	Clinic       domain.ClinicID // "" = every clinic
 	Day          domain.Day      // of the calendar of each clinic
+	// AsOf, when not nil, is where the log ended: the day is as it was then.
+	AsOf *domain.Position
 }
 
 // DaySheets answers what a practitioner's day looks like.
-type DaySheets struct{ views Viewer }
+type DaySheets struct {
+	views   Viewer
+	streams Streams // nil = nobody asks for days as they were
+}
 
 // NewDaySheets returns the queries over the models availability, appointments
 // and directory.
-func NewDaySheets(v Viewer) DaySheets { return DaySheets{v} }
+func NewDaySheets(v Viewer) DaySheets { return DaySheets{views: v} }
+
+// WithPast returns the queries with days as they were, too, which are folded out
+// of the streams.
+func (d DaySheets) WithPast(streams Streams) DaySheets {
+	d.streams = streams
+	return d
+}
 
 // dayRow is a slot of the day with one of the appointments in it, if there is any.
 type dayRow struct {
@@ -125,7 +137,11 @@ func (d DaySheets) Day(ctx context.Context, f DayFilter, now time.Time, least do
 	args["practitioner"], args["clinic"], args["category"] = f.Practitioner, f.Clinic, appointment.Category
 	args["from"], args["to"] = f.Day.Start().Add(-widest), f.Day.Add(1).Start().Add(widest)
 	var found []dayRow
-	at, err := d.views.View(ctx, least, []string{"availability", "appointments", "directory"}, func(r engine.Reader) error {
+	was, err := d.past(ctx, f.AsOf, args, least)
+	if err != nil {
+		return DaySheet{}, fmt.Errorf("day sheet: %w", err)
+	}
+	at, err := was.view(ctx, d.views, least, []string{"availability", "appointments", "directory"}, func(r engine.Reader) error {
 		rows, err := r.Last(ctx, dayQuery, args)
 		if err != nil {
 			return err

@@ -21,14 +21,15 @@ func DueModel() engine.Model {
 		Version:  2,
 		Interest: domain.Filter{Categories: []string{appointment.Category, waitlist.Category}},
 		Tables: []engine.Table{
-			engine.NewStreamTable("due", dueDDL, appointment.Category, dueKeys, evolveDue),
-			engine.NewStreamTable("due_wish", dueWishDDL, waitlist.Category, dueWishKeys, evolveDueWish),
+			engine.NewStreamTable("due", dueDDL("due"), appointment.Category, dueKeys, evolveDue),
+			engine.NewStreamTable("due_wish", dueDDL("due_wish"), waitlist.Category, dueWishKeys, evolveDueWish),
 		},
 	}
 }
 
-const dueDDL = `
-create table due (
+func dueDDL(table string) string {
+	return `
+create table ` + table + ` (
 	due       text collate "C" not null primary key,
 	deadline  text collate "C" not null,
 	kind      text collate "C" not null,
@@ -37,7 +38,8 @@ create table due (
 	due_at    timestamptz      not null,
 	suspended boolean          not null
 );
-create index due_at on due (due_at, due) where not suspended`
+create index ` + table + `_at on ` + table + ` (due_at, due) where not suspended`
+}
 
 // dueRow is a deadline. An appointment has at most one of each sort: of the
 // set that is in decision, of the one that is held or requested, and of a
@@ -127,18 +129,6 @@ func (row dueRow) at(kind string, set int, at time.Time) dueRow {
 func (row dueRow) deadline() domain.Deadline {
 	return domain.Deadline{Kind: row.Kind, Owner: row.Owner, Set: row.Set, At: row.DueAt.UTC()}
 }
-
-const dueWishDDL = `
-create table due_wish (
-	due       text collate "C" not null primary key,
-	deadline  text collate "C" not null,
-	kind      text collate "C" not null,
-	owner     text collate "C" not null,
-	set       bigint           not null,
-	due_at    timestamptz      not null,
-	suspended boolean          not null
-);
-create index due_wish_at on due_wish (due_at, due) where not suspended`
 
 func dueWishKeys(r domain.Recorded) []string {
 	switch r.Event.(type) {

@@ -15,7 +15,7 @@ import (
 
 // ListFreeSlots is the query of the list of free slots, and ListedModels the
 // models that it is over.
-var ListFreeSlots = judgedSlots("") + free + `
+var ListFreeSlots = freeSlots("") + `
 	and s.start >= @now
 order by s.start, s.slot
 limit 50`

@@ -137,7 +137,7 @@ func (k KPIs) Figures(ctx context.Context, f KPIFilter, now time.Time, least dom
 		return nil, 0, err
 	}
 	figures := figures{}
-	at, err := k.views.View(ctx, least, []string{"kpis", "appointments"}, func(r engine.Reader) error {
+	at, err := k.views.View(ctx, least, []string{"kpis", "appointments", "availability"}, func(r engine.Reader) error {
 		args, err := f.arguments(ctx, r, now)
 		if err != nil {
 			return err

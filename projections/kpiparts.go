@@ -119,7 +119,7 @@ func accessPart() kpiPart {
 		from: `join practised f on f.clinics @> array[d.clinic]
 left join lateral (
 	select (o.start at time zone d.zone)::date - d.day::date as third
-	from offered o
+	from slot o
 	cross join lateral generate_series(1, ` + free + `)` + open + `
 		and (o.full_since is null or o.full_since > d.starts)
 	order by o.start, o.slot
@@ -128,7 +128,7 @@ left join lateral (
 ) t on true`,
 		where: `d.starts <= @now
 	and exists (
-		select from offered o` + open + `
+		select from slot o` + open + `
 		and ` + free + ` >= 0
 	)`,
 		instant: `d.starts`,
@@ -147,7 +147,7 @@ left join lateral (
 func offeredPart() kpiPart {
 	const seconds = `extract(epoch from f."end" - f.start)`
 	return kpiPart{
-		from:    `join offered f on f.clinic = d.clinic and f.start >= d.starts and f.start < d.ends`,
+		from:    `join slot f on f.clinic = d.clinic and f.start >= d.starts and f.start < d.ends`,
 		where:   `not f.withdrawn`,
 		instant: `f.start`,
 		columns: `sum(` + seconds + `)::bigint, round(sum(` + seconds + ` * f.booked / coalesce(nullif(f.wanted, 0), f.places)))::bigint,

@@ -10,28 +10,24 @@ import (
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/practitioner"
 	"github.com/slotbook/slotbook/domain/queue"
-	"github.com/slotbook/slotbook/domain/schedule"
-	"github.com/slotbook/slotbook/domain/series"
-	"github.com/slotbook/slotbook/domain/slot"
 	"github.com/slotbook/slotbook/projections/engine"
 )
 
 // KPIsModel returns the read model of the facts that key figures are counted
-// from, besides those that the model appointments has: what was offered and
-// free when, who waited, what was requested, and what clinics and practitioners
-// were at the time. [KPIs] has the figures and their definitions.
+// from, besides those that the models of slots and appointments have: who
+// waited, what was requested, and what clinics and practitioners were at the
+// time. [KPIs] has the figures and their definitions.
 func KPIsModel() engine.Model {
 	return engine.Model{
 		Name:    "kpis",
-		Version: 1,
+		Version: 2,
 		Interest: domain.Filter{
 			Categories: []string{
-				appointment.Category, clinic.Category, practitioner.Category, queue.Category, schedule.Category, series.Category, slot.Category,
+				appointment.Category, clinic.Category, practitioner.Category, queue.Category,
 			},
 			Types: kpiTypes(),
 		},
 		Tables: []engine.Table{
-			engine.NewTable("offered", offeredDDL, offeredKeys, evolveOffered),
 			engine.NewTable("waited", waitedDDL, waitedKeys, evolveWaited),
 			engine.NewStreamTable("requested", requestedDDL, appointment.Category, requestedKeys, evolveRequested),
 			engine.NewTable("zoned", zonedDDL, zonedKeys, evolveZoned),
@@ -43,27 +39,14 @@ func KPIsModel() engine.Model {
 func kpiTypes() []string {
 	var types []string
 	for _, e := range []domain.Event{
-		schedule.DayOpened{},
-		slot.Overbooked{},
-		slot.Withdrawn{},
-		slot.Reinstated{},
-		slot.Resized{},
-		appointment.WasProposed{},
-		appointment.WasHeld{},
-		appointment.WasRenewed{},
-		appointment.WasReleased{},
 		appointment.WasRequested{},
 		appointment.WasDeclined{},
 		appointment.WasBooked{},
-		appointment.WasRefused{},
 		appointment.HasLapsed{},
 		appointment.WasCancelled{},
 		appointment.HasArrived{},
 		appointment.WasCheckedIn{},
 		appointment.WasReverted{},
-		series.WasBooked{},
-		series.WasRefused{},
-		series.HasLapsed{},
 		queue.HasJoined{},
 		queue.WasCalled{},
 		queue.HasReturned{},

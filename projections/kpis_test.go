@@ -23,7 +23,7 @@ import (
 )
 
 func kpiModels(func(domain.Sealed) string) []engine.Model {
-	return []engine.Model{projections.KPIsModel(), projections.AppointmentsModel()}
+	return []engine.Model{projections.KPIsModel(), projections.AppointmentsModel(), projections.AvailabilityModel()}
 }
 
 func moment(text string) time.Time {
@@ -501,7 +501,7 @@ func TestARowIsShortHoweverOftenASlotIsHeld(t *testing.T) {
 	}
 	e := engineOf(t, kpiModels(nil), facts...)
 	var changes []int
-	require.NoError(t, e.Rows(t.Context(), projections.KPIsModel().Schema(), "offered", "slot", func(row json.RawMessage) error {
+	require.NoError(t, e.Rows(t.Context(), projections.AvailabilityModel().Schema(), "slot", "slot", func(row json.RawMessage) error {
 		var r struct{ Changed []time.Time }
 		require.NoError(t, json.Unmarshal(row, &r))
 		changes = append(changes, len(r.Changed))

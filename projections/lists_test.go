@@ -322,8 +322,8 @@ func TestTheReadModelsHaveAFixedOrder(t *testing.T) {
 		names = append(names, m.Schema())
 	}
 	require.Equal(t, []string{
-		"availability_v5", "appointments_v7", "directory_v4", "patients_v3", "catalogue_v1", "reviews_v1", "standing_v1", "due_v2", "policies_v2",
-		"waits_v1", "hours_v1", "kpis_v1", "waitlist_v1",
+		"availability_v6", "appointments_v7", "directory_v4", "patients_v3", "catalogue_v1", "reviews_v1", "standing_v1", "due_v2", "policies_v2",
+		"waits_v2", "hours_v1", "kpis_v2", "waitlist_v1",
 	}, names)
 }
 

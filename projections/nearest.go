@@ -59,10 +59,10 @@ func (a Availability) first(ctx context.Context, sql string, args pgx.NamedArgs)
 		if err != nil {
 			return err
 		}
-		slots, err = pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
+		slots, err = collectSlots(rows)
 		return err
 	})
-	return inUTC(slots), err
+	return slots, err
 }
 
 // The groups of Nearest, in their order.

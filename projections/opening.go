@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -157,8 +156,8 @@ func (q *query) asked(now time.Time, visitType domain.VisitTypeID, s Starting) {
 // firstFree returns the query of the first slot of practitioner p that can be
 // booked and starts when it is to.
 func (q *query) firstFree() string {
-	return judgedSlots(q.visitType) + `
-	and s.practitioner = p.practitioner` + q.starts() + q.here() + free + `
+	return freeSlots(q.visitType) + `
+	and s.practitioner = p.practitioner` + q.starts() + q.here() + `
 	order by s.start, s.slot
 	limit 1`
 }
@@ -249,8 +248,7 @@ func walked[T any](ctx context.Context, r engine.Reader, q *query, with effort, 
 	many := q.many(with.few)
 	walk := many == ""
 	if !walk {
-		plain := strings.ReplaceAll(sql(false), limits, "")
-		rows, otherwise, err := r.LastUnless(ctx, limitsSet+" or "+many, plain, q.args)
+		rows, otherwise, err := plainly(ctx, r, many, sql(false), q.args)
 		if err == nil && !otherwise {
 			return pgx.CollectRows(rows, pgx.RowToStructByName[T])
 		}

@@ -53,6 +53,16 @@ func (p *past) whole() error {
 	return nil
 }
 
+// view runs read over the models; over how the rows were, when there is a past, and
+// its position is then the past's.
+func (p *past) view(ctx context.Context, v Viewer, least domain.Position, models []string, read func(engine.Reader) error) (domain.Position, error) {
+	at, err := v.View(ctx, least, models, func(r engine.Reader) error { return read(p.over(r, models)) })
+	if p != nil {
+		at = p.position
+	}
+	return at, err
+}
+
 // over returns a reader whose queries find the rows as they were, in place of the
 // tables of these models.
 func (p *past) over(r engine.Reader, models []string) engine.Reader {
@@ -158,12 +168,46 @@ func (a Availability) past(ctx context.Context, f SlotFilter, least domain.Posit
 	if err := g.slots(ctx, slots, f.VisitType); err != nil {
 		return nil, err
 	}
+	p.rows, err = g.fold(only(slots), AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PoliciesModel(), HoursModel())
+	return p, err
+}
+
+// only wants the rows of some slots, and every row of other tables.
+func only(slots []pastSlot) func(table, key string) bool {
 	wanted := make(map[string]bool, len(slots))
 	for _, s := range slots {
 		wanted[string(s.Slot)] = true
 	}
-	p.rows, err = g.fold(func(table, key string) bool { return table != "slot" || wanted[key] },
-		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PoliciesModel(), HoursModel())
+	return func(table, key string) bool { return table != "slot" || wanted[key] }
+}
+
+// past returns how a practitioner's day was, nil when it is about the present: the
+// arguments are those of [dayQuery]. The other slots of its visits are looked at,
+// too, since the clinic may have withdrawn them.
+func (d DaySheets) past(ctx context.Context, asOf *domain.Position, args pgx.NamedArgs, least domain.Position) (*past, error) {
+	if asOf == nil {
+		return nil, nil //nolint:nilnil // the present
+	}
+	if d.streams == nil {
+		return nil, errNoPast
+	}
+	args["most"] = MostPast + 1
+	slots, err := pastRows[pastSlot](ctx, d.views, max(least, *asOf), "availability",
+		"select s.slot, s.practitioner, s.clinic, s.start\nfrom slot s\nwhere true"+ofDay+"\nlimit @most", args)
+	if err == nil && len(slots) > MostPast {
+		err = ErrPastTooBroad
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, g := &past{position: *asOf}, &gathering{streams: d.streams, position: *asOf, loaded: map[domain.StreamName][]domain.Recorded{}}
+	if err := g.slots(ctx, slots, ""); err != nil {
+		return nil, err
+	}
+	if err := g.load(ctx, g.places()); err != nil {
+		return nil, err
+	}
+	p.rows, err = g.fold(only(slots), AvailabilityModel(), AppointmentsModel(), DirectoryModel())
 	return p, err
 }
 

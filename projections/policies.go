@@ -164,13 +164,17 @@ const limits = `
 // limitsSet is whether anybody has set limits.
 const limitsSet = "exists (select from policy where practitioner_day > 0 or practitioner_week > 0)"
 
-// unlimited returns a query of judged slots without limits when nobody has set
-// any, and else as it is.
-func unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
-	return (&query{}).unlimited(ctx, r, sql)
+// plainly runs the last query of a view, of judged slots without limits, where a
+// condition does not hold and nobody has set any.
+func plainly(ctx context.Context, r engine.Reader, unless, sql string, args pgx.NamedArgs) (rows pgx.Rows, otherwise bool, err error) {
+	if strings.Contains(sql, limits) {
+		sql, unless = strings.ReplaceAll(sql, limits, ""), limitsSet+" or "+unless
+	}
+	return r.LastUnless(ctx, unless, sql, args)
 }
 
-// unlimited is the same for several queries of one view, which asks once.
+// unlimited returns a query of judged slots without limits when nobody has set
+// any, and else as it is. Several queries of one view ask once.
 func (q *query) unlimited(ctx context.Context, r engine.Reader, sql string) (string, error) {
 	if !strings.Contains(sql, limits) {
 		return sql, nil
@@ -198,7 +202,7 @@ func (q *query) last(ctx context.Context, r engine.Reader, sql string, args pgx.
 		}
 		return r.Last(ctx, sql, args)
 	}
-	rows, limited, err := r.LastUnless(ctx, limitsSet, strings.ReplaceAll(sql, limits, ""), args)
+	rows, limited, err := plainly(ctx, r, "false", sql, args)
 	if limited {
 		return r.Last(ctx, sql, args)
 	}

@@ -251,10 +251,7 @@ func (s PractitionerSearch) atOnce(ctx context.Context, r engine.Reader, limit i
 	q, chord := s.query(meaning{area: []string{}, table: `select c.clinic collate "default" as clinic, ` + chord + " as chord" + clinics}, limit)
 	sql, near := q.practitioners(q.ranked(s, chord, limit)), s.effort.orUsual().near
 	unless := fmt.Sprintf("(select count(*) > %d from (select%s%s) a)", near, clinics, first(near+1))
-	if strings.Contains(sql, limits) {
-		sql, unless = strings.ReplaceAll(sql, limits, ""), limitsSet+" or "+unless
-	}
-	found, wide, err := r.LastUnless(ctx, unless, sql, q.args)
+	found, wide, err := plainly(ctx, r, unless, sql, q.args)
 	if err == nil && !wide {
 		rows, err = pgx.CollectRows(found, pgx.RowToStructByName[practitionerFoundRow])
 	}
@@ -337,7 +334,7 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	area, _, nearest := q.area(s.Area, "c")
 	switch wide := len(m.area) > s.effort.orUsual().near; {
 	case m.table != "" && s.Sort == ByDistance:
-		q.with = m.table
+		q.with, chord = m.table, "n.chord"
 		q.among()
 	case m.table != "":
 		q.with = m.table
@@ -351,11 +348,7 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	default:
 		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
 	}
-	switch {
-	case s.Area.Near == nil:
-	case m.table != "" && s.Sort == ByDistance:
-		chord = "n.chord"
-	default:
+	if s.Area.Near != nil && chord != "n.chord" {
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}

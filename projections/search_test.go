@@ -519,7 +519,7 @@ func TestASearchReadsNoTableFromEndToEnd(t *testing.T) {
 	})
 	require.NoError(t, e.Prepare(t.Context()))
 	for _, sql := range []string{
-		"set search_path to directory_v4, standing_v1, availability_v5, hours_v1, public;" + `
+		"set search_path to directory_v4, standing_v1, availability_v6, hours_v1, public;" + `
 		insert into clinic (clinic, name, zone, latitude, longitude, town, ownership, closed, open24h, in_name, search)
 		select 'c' || n, 'Clinic ' || n, 'UTC', -60 + n % 120, -180 + n % 360, 'town' || n % 300, case n % 50 when 0 then 'state' end, false, n % 500 = 0,
 			' clinic ' || md5(n::text) || ' ', ' clinic ' || md5(n::text) || ' '
@@ -537,9 +537,9 @@ func TestASearchReadsNoTableFromEndToEnd(t *testing.T) {
 		insert into popular (subject, weight, day, rank)
 		select 'p' || n, 0, 0, -(n * 37 % 5000)
 		from generate_series(1, 8000) n;
-		insert into slot (slot, practitioner, clinic, start, "end", places, wanted, withdrawn)
+		insert into slot (slot, practitioner, clinic, start, "end", places, wanted, withdrawn, booked, freed, filled)
 		select 's' || n, 'p' || n % 8000, 'c' || n % 4000 + 1, timestamptz '2026-03-02' + n * interval '1 minute', timestamptz '2026-03-02' + n * interval '2 minutes',
-			1, 0, false
+			1, 0, false, 0, 0, 0
 		from generate_series(1, 20000) n;
 		insert into working_week (week, practitioner, clinic, weekdays)
 		select 'p' || n, 'p' || n, 'c' || n % 4000 + 1, n % 128

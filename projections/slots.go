@@ -87,17 +87,36 @@ where true`
 // unavailable.
 func judgedSlots(v domain.VisitTypeID) string { return slotColumns + judgedFor(v) + "\nwhere true" }
 
-const slotColumns = `
+// freeSlots returns the query of the slots that anybody can have: those of
+// judgedSlots that are free. What judges them is asked for once, and need not be
+// worked out before the rest.
+func freeSlots(v domain.VisitTypeID) string {
+	return freeColumns + strings.Replace(judgedFor(v), "\n\toffset 0", "", 1) + "\nwhere true" + free
+}
+
+const (
+	slotTerms = `
 select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.start, s."end", s.places,
-	case
-		when s.withdrawn or r.refusal <> '' then 0
+	case`
+
+	slotPlaces = `
 		when s.taken_by is null then coalesce(nullif(s.wanted, 0), s.places)
 		else greatest(coalesce(nullif(s.wanted, 0), s.places) - (
 			select count(distinct split_part(claim.owner, '/', 1))
 			from unnest(s.taken_by, s.taken_until) as claim (owner, until)
 			where claim.until > @expired
 		), 0)
-	end as free,
+	end as free,`
+
+	fromSlots = `
+from slot s
+left join clinic c on c.clinic = s.clinic`
+
+	freeColumns = slotTerms + slotPlaces + ` 'free' as status, '' as reason, null::timestamptz as held_until` + fromSlots
+)
+
+const slotColumns = slotTerms + `
+		when s.withdrawn or r.refusal <> '' then 0` + slotPlaces + `
 	case
 		when s.withdrawn then 'busy-unavailable'
 		when s.full_until > @expired and s.full_until < @forever then 'busy-tentative'
@@ -110,9 +129,7 @@ select s.slot as id, s.practitioner, s.clinic, coalesce(c.zone, '') as zone, s.s
 		when s.full_until > @expired then ''
 		else r.refusal
 	end as reason,
-	case when not s.withdrawn and s.full_until > @expired and s.full_until < @forever then s.full_until end as held_until
-from slot s
-left join clinic c on c.clinic = s.clinic`
+	case when not s.withdrawn and s.full_until > @expired and s.full_until < @forever then s.full_until end as held_until` + fromSlots
 
 const (
 	untaken = `
@@ -169,8 +186,7 @@ func (a Availability) List(ctx context.Context, f SlotFilter, now time.Time, lea
 		if err != nil {
 			return err
 		}
-		slots, err = pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
-		slots = inUTC(slots)
+		slots, err = collectSlots(rows)
 		return err
 	})
 	if err == nil && len(slots) <= limit {
@@ -189,11 +205,7 @@ func (a Availability) looked(
 	if err := f.Area.Check(); err != nil {
 		return 0, err
 	}
-	at, err := a.views.View(ctx, least, models, func(r engine.Reader) error { return read(was.over(r, models)) })
-	if was != nil {
-		at = was.position
-	}
-	return at, err
+	return was.view(ctx, a.views, least, models, read)
 }
 
 // view is looked with the clinics of the filter's area, nil for everywhere.
@@ -222,7 +234,15 @@ func (f SlotFilter) elsewhere() Area {
 func (f SlotFilter) sql(area []string, now time.Time) (string, pgx.NamedArgs) {
 	args := slotArguments(now)
 	args["visit_type"] = string(f.VisitType)
-	return judgedSlots(f.VisitType) + ofStatus(f.Status) + f.where(area, args), args
+	return f.ofStatus() + f.where(area, args), args
+}
+
+// ofStatus returns the query of the slots that have the status of the filter.
+func (f SlotFilter) ofStatus() string {
+	if f.Status == "" || f.Status == Free {
+		return freeSlots(f.VisitType)
+	}
+	return judgedSlots(f.VisitType) + ofStatus(f.Status)
 }
 
 // where returns the conditions of the filter on slots s, but for the status.
@@ -281,11 +301,9 @@ func (f SlotFilter) clinicByClinic(ctx context.Context, r engine.Reader, now tim
 	area, box, _ := q.area(f.Area, "a")
 	clinics := "\nfrom clinic a\nwhere not a.closed" + area + box
 	next := `
-select s.slot, s.start
-from slot s
-left join clinic c on c.clinic = s.clinic` + judgedFor(f.VisitType) + `
+select s.slot, s.start` + fromSlots + judgedFor(f.VisitType) + `
 where s.clinic = a.clinic` + ofStatus(f.Status) + f.where(nil, q.args) + "\norder by s.start, s.slot" + first(limit)
-	sql := judgedSlots(f.VisitType) + `
+	sql := f.ofStatus() + `
 	and s.slot = any(array(
 		select n.slot
 		from (select a.clinic` + clinics + `) a
@@ -293,8 +311,7 @@ where s.clinic = a.clinic` + ofStatus(f.Status) + f.where(nil, q.args) + "\norde
 		order by n.start, n.slot` + first(limit) + `
 	))
 order by s.start, s.slot`
-	unless := fmt.Sprintf("%s or (select count(*) > %d from (select%s%s) a)", limitsSet, few, clinics, first(few+1))
-	return r.LastUnless(ctx, unless, strings.ReplaceAll(sql, limits, ""), q.args)
+	return plainly(ctx, r, fmt.Sprintf("(select count(*) > %d from (select%s%s) a)", few, clinics, first(few+1)), sql, q.args)
 }
 
 // Next returns the first slot of each practitioner that somebody can book, of
@@ -341,11 +358,15 @@ from (` + q.soonest(walk, f.After, "") + "\n) f\norder by f.start, f.slot"
 }
 
 func querySlots(ctx context.Context, r engine.Reader, sql string, args pgx.NamedArgs) ([]Slot, error) {
-	sql, err := unlimited(ctx, r, sql)
+	sql, err := (&query{}).unlimited(ctx, r, sql)
 	if err != nil {
 		return nil, err
 	}
 	rows, _ := r.Query(ctx, sql, args)
+	return collectSlots(rows)
+}
+
+func collectSlots(rows pgx.Rows) ([]Slot, error) {
 	slots, err := pgx.CollectRows(rows, pgx.RowToStructByName[Slot])
 	return inUTC(slots), err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -20,7 +21,7 @@ import (
 func WaitsModel() engine.Model {
 	return engine.Model{
 		Name:     "waits",
-		Version:  1,
+		Version:  2,
 		Interest: domain.Filter{Categories: []string{queue.Category}},
 		Tables: []engine.Table{
 			engine.NewSource("line", lineDDL, lineKeys, evolveLine, "wait"),
@@ -179,15 +180,20 @@ type Waits struct{ views Viewer }
 func NewWaits(v Viewer) Waits { return Waits{v} }
 
 // Latest returns the latest forecast of everybody who has a ticket in the queues
-// of a day: what was said of who does not wait any more, too.
-func (w Waits) Latest(ctx context.Context, lines []string, day domain.Day, least domain.Position) ([]Wait, error) {
+// of a day: what was said of who does not wait any more, too. With asOf it is the
+// latest that had been made when the log ended there.
+func (w Waits) Latest(ctx context.Context, lines []string, day domain.Day, asOf *domain.Position, least domain.Position) ([]Wait, error) {
 	var found []Wait
+	last := domain.Position(math.MaxInt64)
+	if asOf != nil {
+		last, least = *asOf, max(least, *asOf)
+	}
 	_, err := w.views.View(ctx, least, []string{"waits"}, func(r engine.Reader) (err error) {
 		rows, _ := r.Query(ctx, `
 select distinct on (line, ticket) line, ticket, made_at, p50, p90, basis
 from wait
-where line = any(@lines) and day = @day
-order by line, ticket, position desc`, pgx.NamedArgs{"lines": lines, "day": day})
+where line = any(@lines) and day = @day and position <= @last
+order by line, ticket, position desc`, pgx.NamedArgs{"lines": lines, "day": day, "last": int64(last)}) //nolint:gosec // positions are below 2^63
 		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[Wait])
 		return err
 	})

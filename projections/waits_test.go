@@ -38,13 +38,13 @@ func aMorning() []fact {
 func TestWaits(t *testing.T) {
 	t.Parallel()
 	t.Run("are forecast for who waits", given(aMorning()...).Then(func(t *testing.T, e *engine.Engine) {
-		waits, err := projections.NewWaits(e).Latest(t.Context(), []string{string(ana)}, "2026-03-02", 9)
+		waits, err := projections.NewWaits(e).Latest(t.Context(), []string{string(ana)}, "2026-03-02", nil, 9)
 		require.NoError(t, err)
 		require.Len(t, waits, 4)
 		require.Equal(t, projections.Wait{
 			Line: string(ana), Ticket: 4, MadeAt: at(9, 50), P50: at(10, 3), P90: at(10, 15), Basis: queue.BySchedule,
 		}, waits[3])
-		none, err := projections.NewWaits(e).Latest(t.Context(), []string{string(bo)}, "2026-03-02", 0)
+		none, err := projections.NewWaits(e).Latest(t.Context(), []string{string(bo)}, "2026-03-02", nil, 0)
 		require.NoError(t, err)
 		require.Empty(t, none)
 	}))

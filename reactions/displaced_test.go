@@ -13,6 +13,8 @@ import (
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/policy"
 	"github.com/slotbook/slotbook/domain/schedule"
+	"github.com/slotbook/slotbook/domain/slot"
+	"github.com/slotbook/slotbook/domain/waitlist"
 	"github.com/slotbook/slotbook/reactions"
 )
 
@@ -85,5 +87,69 @@ func TestARequestForTimeThatIsOpenAgainWaitsForItsAnswer(t *testing.T) {
 		visit, err := h.Appointment(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, appointment.Pending, visit.State.Status)
+	})
+}
+
+// An offer of time that nobody can have any more keeps its patient from every other.
+func TestAnOfferOfTimeThatIsWithdrawnEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), newStore()
+		h := staffed(t, commands.New(commands.Config{Store: store, Now: time.Now, NewID: uuid.NewString}), "UTC", 60)
+		boris, carlos := registers(t, h, "Boris"), registers(t, h, "Carlos")
+		slots := opened(t, store)
+		book := func(s schedule.Slot, who domain.PatientID) domain.AppointmentID {
+			id := domain.AppointmentID(domain.NewID("visit", string(s.ID)))
+			_, err := h.Book(ctx, request(), commands.Booking{Appointment: id, Slots: []domain.SlotID{s.ID}, Patient: who})
+			require.NoError(t, err)
+			return id
+		}
+		react := func() {
+			for range 2 { // twice is once
+				for _, r := range events(t, store, slot.Withdrawn{}.EventType()) {
+					require.NoError(t, reactions.Displaced{Handler: h}.React(ctx, r))
+				}
+				for _, r := range events(t, store, slot.Released{}.EventType()) {
+					require.NoError(t, waiting(store, h).React(ctx, r))
+				}
+			}
+		}
+		wish := func(id domain.WishID) waitlist.State {
+			now, err := h.Wish(ctx, id)
+			require.NoError(t, err)
+			return now.State
+		}
+		freed, other, has := book(slots[0], ana), book(slots[3], ana), book(slots[4], boris)
+		_, err := h.JoinWaitlist(ctx, request(), waitlist.Wish{ID: "first", Patient: boris, Appointment: has})
+		require.NoError(t, err)
+		joins(t, h, "second", carlos)
+		cancel := func(id domain.AppointmentID) {
+			_, err := h.Cancel(ctx, request(), commands.Cancellation{Appointment: id, Initiator: appointment.ByPatient})
+			require.NoError(t, err)
+			react()
+		}
+		cancel(freed)
+		offer := wish("first").Offer
+		require.Equal(t, slots[0].ID, offer.Slot)
+
+		_, _, err = h.Block(ctx, request(), schedule.BlockTime{Practitioner: silva, Block: schedule.Block{ID: "b", Reason: "a fire drill", Period: domain.Period{Start: slots[0].Start, End: slots[0].End}}})
+		require.NoError(t, err)
+		react()
+		require.Equal(t, waitlist.Waiting, wish("first").Status)
+		require.Equal(t, waitlist.Waiting, wish("second").Status, "nobody is offered what is withdrawn")
+		passed := events(t, store, waitlist.HasPassed{}.EventType())
+		require.Len(t, passed, 1)
+		require.Equal(t, waitlist.Displaced, passed[0].Event.(waitlist.HasPassed).Why)
+		require.Equal(t, "system", passed[0].Metadata.Actor)
+		answer, n, err := h.OfferNow(ctx, commands.OfferOf(offer.Appointment, offer.Set))
+		require.NoError(t, err)
+		require.Equal(t, commands.OfferDisplaced, commands.StateOfOffer(answer.State.Sets[n-1], time.Now()))
+		require.Equal(t, appointment.Booked, answer.State.Status, "what they have they keep")
+		now, err := h.Slot(ctx, slots[0].ID)
+		require.NoError(t, err)
+		require.Zero(t, now.State.Taken)
+
+		cancel(other)
+		require.Equal(t, slots[3].ID, wish("first").Offer.Slot, "the next one is theirs again")
 	})
 }

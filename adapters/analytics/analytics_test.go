@@ -322,7 +322,7 @@ func compared(t *testing.T, b base, e *engine.Engine) {
 		model := strings.Replace(columns, "cancelled_by", "initiator", 1)
 		require.Zero(t, one[int](t, b.conn, "select count(*) from (select "+model+" from "+visits+" where listed except select "+columns+" from analytics.appointments) d"))
 		require.Equal(t, one[int](t, b.conn, "select count(*) from "+visits+" where listed"), one[int](t, b.conn, "select count(*) from analytics.appointments"))
-		offered := projections.KPIsModel().Schema() + ".offered"
+		offered := projections.AvailabilityModel().Schema() + ".slot"
 		columns = `slot, practitioner, clinic, start, "end", places, withdrawn, booked`
 		require.Zero(t, one[int](t, b.conn, "select count(*) from (select "+columns+" from "+offered+" except select "+columns+" from analytics.slots) d"))
 		require.Equal(t, one[int](t, b.conn, "select count(*) from "+offered), one[int](t, b.conn, "select count(*) from analytics.slots"))

@@ -216,6 +216,9 @@ func grown() map[string]domain.Event {
 			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}},
 			Set:   1, Deadline: start, Ceiling: start, Wish: "w1",
 		},
+		"appointment.released+code": appointment.WasReleased{
+			Visit: appointment.Visit{Appointment: "a1", Period: domain.Period{Start: start, End: start.Add(time.Hour)}}, Set: 2, Code: appointment.Moved,
+		},
 		"policy.set+offers": policy.WasSet{
 			Scope: policy.Scope{Kind: policy.OfClinic, ID: "c1"},
 			Terms: policy.Terms{OfferTime: new(120), OffersFrom: new(480), OffersUntil: new(1200)},

@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -385,6 +386,38 @@ func equal(want, got any) bool {
 		return text == want || strings.Contains(want, "p1")
 	}
 	return want == got
+}
+
+// TestInstantsOfFactsAreWrittenAsThoseOfEvents compares the text of both in CSV,
+// and that of facts in lines.
+func TestInstantsOfFactsAreWrittenAsThoseOfEvents(t *testing.T) {
+	t.Parallel()
+	one := regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$`)
+	w := newWorld(t)
+	c := w.config(t, export.CSV, export.ByType)
+	_, err := export.Run(t.Context(), c)
+	require.NoError(t, err)
+	for name, text := range files(t, c.Folder) {
+		if !strings.HasSuffix(name, ".csv") {
+			continue
+		}
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		require.NoError(t, err)
+		for _, cell := range slices.Concat(rows[1:]...) {
+			if _, err := time.Parse(time.RFC3339, cell); err == nil {
+				require.Regexp(t, one, cell, name)
+			}
+		}
+	}
+	for f, want := range map[export.Format]string{
+		export.CSV:    `2026-03-02T08:00:00.123456Z,"[""x"",""y""]","[""2026-03-02T08:00:00.000000Z""]"`,
+		export.NDJSON: `"at":"2026-03-02T08:00:00.123456Z","tags":["x","y"],"times":["2026-03-02T08:00:00.000000Z"]`,
+	} {
+		facts := export.Facts{Model: "some", Folder: t.TempDir(), Format: f, Position: 7, Tables: []export.FactTable{someFacts()}}
+		_, err := export.RunFacts(facts)
+		require.NoError(t, err)
+		require.Contains(t, files(t, facts.Folder)["fact."+string(f)], want)
+	}
 }
 
 func TestTheVersionOfATypeIsInItsName(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -157,14 +158,29 @@ func (p persons) cell(of reflect.Type, v json.RawMessage) (json.RawMessage, bool
 		return nil, false
 	}
 	into, ok := p.read(of, v)
-	if of.Kind() == reflect.Struct || !ok {
-		return v, true // an instant as the database writes it
+	if !ok {
+		return v, true
 	}
-	masked, err := json.Marshal(into.Interface())
+	masked, err := json.Marshal(written(into.Interface()))
 	if err != nil {
 		return json.RawMessage("null"), true
 	}
 	return masked, true
+}
+
+// written returns a column's value with instants as files of text have them.
+func written(v any) any {
+	switch v := v.(type) {
+	case time.Time:
+		return formatTime(v)
+	case []time.Time:
+		texts := make([]string, len(v))
+		for i, t := range v {
+			texts[i] = formatTime(t)
+		}
+		return texts
+	}
+	return v
 }
 
 // read returns a column's value without persons; false = it is null, or not such

@@ -22,6 +22,7 @@ type ReadModels interface {
 	Start(ctx context.Context, o operations.Order) (operations.Job, error)
 	Job(id string) (operations.Job, <-chan struct{}, error)
 	Jobs() []operations.Job
+	Abandon(ctx context.Context, models ...string) error
 	Pause(ctx context.Context, models ...string) error
 	Resume(ctx context.Context, models ...string) error
 	Parked(ctx context.Context, model string) ([]engine.Parked, error)
@@ -42,6 +43,13 @@ type ReadModel struct {
 	Rollback   bool       `json:"rollbackPossible" doc:"What the last rebuild has replaced is there still"`
 	Rebuild    string     `json:"rebuild,omitempty" doc:"Why it has to be rebuilt before anybody moves or reads it: it is of another epoch of the store, or beyond the end of the log"`
 	Stopped    string     `json:"stopped,omitempty" doc:"Why this process has let go of it: a newer version is running"`
+	Begun      *Begun     `json:"rebuildBegun,omitempty" doc:"A rebuild that has begun beside the live tables and has not taken their place; absent when there is none"`
+}
+
+// Begun is a rebuild that has begun and has not ended.
+type Begun struct {
+	Position uint64 `json:"position" doc:"Its tables hold every event up to here"`
+	Running  bool   `json:"running" doc:"A process is at it; if not, it was interrupted: another rebuild goes on from there, and POST /v1/admin/projections/{name}/rebuild/abandon drops it"`
 }
 
 // ReadModelList is how all read models are doing.
@@ -170,18 +178,10 @@ func (a *api) adminRoutes() {
 	a.order("rollBackProjection", base+"/{name}/rollback", operations.Rollback,
 		"Put the tables that the last rebuild has replaced in place again, after they have caught up", engine.ErrNoPrevious)
 	a.order("retryParked", base+"/{name}/parked/retry", operations.Retry, "Fold what is parked again from the beginning of the log")
-	ask(a, operation{
-		id: "pauseProjection", method: http.MethodPost, path: base + "/{name}/pause", tag: "Operations", summary: "Keep a read model where it is",
-		refusals: []*domain.Error{operations.ErrUnknown},
-	}, func(ctx context.Context, in *modelInput) (ReadModelList, error) {
-		return a.afterwards(ctx, a.Projections.Pause(ctx, in.Name))
-	})
-	ask(a, operation{
-		id: "resumeProjection", method: http.MethodPost, path: base + "/{name}/resume", tag: "Operations", summary: "Let a read model move again",
-		refusals: []*domain.Error{operations.ErrUnknown},
-	}, func(ctx context.Context, in *modelInput) (ReadModelList, error) {
-		return a.afterwards(ctx, a.Projections.Resume(ctx, in.Name))
-	})
+	a.changeModel("abandonRebuild", base+"/{name}/rebuild/abandon", "Drop what an interrupted rebuild has made so far; the live tables stay",
+		a.Projections.Abandon, engine.ErrNotBegun, engine.ErrGoesOn)
+	a.changeModel("pauseProjection", base+"/{name}/pause", "Keep a read model where it is", a.Projections.Pause)
+	a.changeModel("resumeProjection", base+"/{name}/resume", "Let a read model move again", a.Projections.Resume)
 	ask(a, operation{
 		id: "listParked", method: http.MethodGet, path: base + "/{name}/parked", tag: "Operations", summary: "List what could not be folded",
 		refusals: []*domain.Error{operations.ErrUnknown},
@@ -288,6 +288,19 @@ func ask[I, T any](a *api, op operation, do func(context.Context, *I) (T, error)
 	})
 }
 
+// changeModel declares a route that changes a read model at once, and answers how all
+// of them are doing then.
+func (a *api) changeModel(id, path, summary string, do func(ctx context.Context, models ...string) error, refusals ...*domain.Error) {
+	ask(a, operation{
+		id: id, method: http.MethodPost, path: path, tag: "Operations", summary: summary, refusals: append(refusals, operations.ErrUnknown),
+	}, func(ctx context.Context, in *modelInput) (ReadModelList, error) {
+		if err := do(ctx, in.Name); err != nil {
+			return ReadModelList{}, err
+		}
+		return a.readModels(ctx)
+	})
+}
+
 // order declares a route that starts a job.
 func (a *api) order(id, path string, kind operations.Kind, summary string, refusals ...*domain.Error) {
 	h := a.operation(operation{
@@ -331,19 +344,15 @@ func (a *api) readModels(ctx context.Context) (ReadModelList, error) {
 	return ReadModelList{mapped(statuses, readModelOf)}, err
 }
 
-// afterwards answers how the read models are doing after a change.
-func (a *api) afterwards(ctx context.Context, err error) (ReadModelList, error) {
-	if err != nil {
-		return ReadModelList{}, err
-	}
-	return a.readModels(ctx)
-}
-
 func readModelOf(s engine.Status) ReadModel {
-	return ReadModel{
+	shown := ReadModel{
 		Name: s.Model, Version: s.Version, Position: uint64(s.Position), Head: uint64(s.Head), Behind: s.Behind,
 		LagSeconds: s.Lag.Seconds(), Owner: s.Owner, Parked: s.Parked, PausedAt: present(s.Paused), Rollback: s.Previous, Rebuild: s.Rebuild, Stopped: s.Stopped,
 	}
+	if s.Next != nil {
+		shown.Begun = &Begun{uint64(s.Next.Position), s.Next.Running}
+	}
+	return shown
 }
 
 // present returns nil for the zero time.

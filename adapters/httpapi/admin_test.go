@@ -30,6 +30,8 @@ func (idle) Job(string) (operations.Job, <-chan struct{}, error) {
 
 func (idle) Jobs() []operations.Job { return nil }
 
+func (idle) Abandon(context.Context, ...string) error { return operations.ErrUnknown }
+
 func (idle) Pause(context.Context, ...string) error { return operations.ErrUnknown }
 
 func (idle) Resume(context.Context, ...string) error { return operations.ErrUnknown }
@@ -67,6 +69,7 @@ func TestReadModelsAreOperatedOverHTTP(t *testing.T) {
 	require.Equal(t, "projection.no-previous", rule(t, w.call(t, http.MethodPost, base+"/availability/rollback", "")))
 	rebuilt := finished("/availability/rebuild", `{"keepParked": true}`)
 	require.Equal(t, "done", rebuilt.State)
+	require.Equal(t, "projection.not-begun", rule(t, w.call(t, http.MethodPost, base+"/availability/rebuild/abandon", "")))
 	require.InDelta(t, 100, rebuilt.Percent, 0)
 	require.Equal(t, "done", finished("/availability/rollback", "").State)
 	server := httptest.NewServer(w.handler)
@@ -104,4 +107,20 @@ func TestReadModelsAreOperatedOverHTTP(t *testing.T) {
 	require.NoError(t, json.Unmarshal(w.call(t, http.MethodGet, "/v1/admin/jobs", "").Body.Bytes(), &jobs))
 	require.Len(t, jobs.Items, 4)
 	require.Equal(t, "retry", jobs.Items[0].Kind)
+}
+
+// interrupted has a read model whose rebuild was interrupted.
+type interrupted struct{ idle }
+
+func (interrupted) Status(context.Context) ([]engine.Status, error) {
+	return []engine.Status{{Model: "due", Version: 2, Head: 9, Position: 9, Next: &engine.Next{Position: 4}}, {Model: "days", Position: 9, Head: 9}}, nil
+}
+
+func TestARebuildThatHasBegunIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *httpapi.Config) { c.Projections = interrupted{} })
+	var models httpapi.ReadModelList
+	require.NoError(t, json.Unmarshal(w.call(t, http.MethodGet, "/v1/admin/projections", "").Body.Bytes(), &models))
+	require.Equal(t, &httpapi.Begun{Position: 4}, models.Items[0].Begun)
+	require.Nil(t, models.Items[1].Begun)
 }

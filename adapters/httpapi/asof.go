@@ -46,7 +46,7 @@ func (a *api) asOf(ctx context.Context, p AsOfParams) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	was := &api{Config: a.Config, metrics: a.metrics, rules: a.rules, cursors: a.cursors, was: &last}
+	was := &api{Config: a.Config, metrics: a.metrics, rules: a.rules, cursors: a.cursors, codes: a.codes, was: &last}
 	was.Now, was.Commands = func() time.Time { return now }, a.Commands.AsOf(last, now)
 	return was, nil
 }

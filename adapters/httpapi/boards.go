@@ -41,6 +41,7 @@ type BoardShown[T any] struct {
 
 type clinicBoardInput struct {
 	ReadParams
+	AsOfParams
 	ID   string `path:"id" doc:"The clinic" example:"018f6b1e-0000-7000-8000-000000000001"`
 	Date string `query:"date" maxLength:"10" doc:"YYYY-MM-DD at the clinic; absent = today" example:"2026-03-30"`
 }
@@ -63,7 +64,8 @@ func (a *api) boardRoutes() {
 	const detail = "Ticket numbers only: no personal data."
 	one(a, operation{
 		id: "getClinicBoard", method: http.MethodGet, path: "/v1/clinics/{id}/board", tag: "Queues",
-		summary: "Get what a display in the waiting room of a clinic shows", detail: detail, refusals: refusals,
+		summary: "Get what a display in the waiting room of a clinic shows", detail: detail + " With asOf: of those practitioners of then who still work there.",
+		refusals: asOfRefusals(refusals...),
 	}, a.clinicBoard)
 	stream(a, operation{
 		id: "streamClinicBoard", method: http.MethodGet, path: "/v1/clinics/{id}/board/stream", tag: "Queues",
@@ -99,12 +101,52 @@ func boardOf(day domain.Day, s queue.State, wanted func(queue.Ticket) bool) Queu
 }
 
 func (a *api) clinicBoard(ctx context.Context, in *clinicBoardInput) (single[ClinicBoard], error) {
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return single[ClinicBoard]{}, err
+	}
+	if a.was != nil {
+		body, err := a.pastBoard(ctx, domain.ClinicID(in.ID), domain.Day(in.Date), in.atLeast())
+		return single[ClinicBoard]{body: body, position: *a.was}, err
+	}
 	view, err := a.viewClinic(ctx, domain.ClinicID(in.ID), domain.Day(in.Date), in.atLeast())
 	if err != nil {
 		return single[ClinicBoard]{}, err
 	}
 	body, err := view.show(ctx)
 	return single[ClinicBoard]{body: body, position: view.position}, err
+}
+
+// pastBoard returns the board of a clinic's day as it was.
+func (a *api) pastBoard(ctx context.Context, id domain.ClinicID, day domain.Day, least domain.Position) (ClinicBoard, error) {
+	of, _, err := a.linesOf(ctx, id, least)
+	if err != nil {
+		return ClinicBoard{}, err
+	}
+	states, day, err := a.Commands.ClinicQueues(ctx, id, day, of)
+	board := ClinicBoard{ClinicID: string(id), Date: string(day), Queues: []PractitionerBoard{}}
+	if err != nil {
+		return board, err
+	}
+	for _, who := range of {
+		l, now := boardLine{who: who}, states[who].State
+		q := commands.Queue{Practitioner: who}
+		if _, _, service := queue.ParseLine(string(who)); service != "" {
+			q.Service, l.service = service, service
+		}
+		if l.service != "" && len(now.Tickets) == 0 {
+			continue
+		}
+		if l.name, err = a.queueName(ctx, q); err != nil {
+			return board, err
+		}
+		part, err := a.partOf(ctx, l, id, day, now)
+		if err != nil {
+			return board, err
+		}
+		board.Queues = append(board.Queues, part)
+	}
+	return board, nil
 }
 
 // boardView is a board with what it shows.

@@ -34,3 +34,32 @@ func TestABoardShowsInitialsOnlyWhereThePolicySaysSo(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.call(t, http.MethodPut, policy, `{"boardShows": "ticket"}`).Code)
 	require.Empty(t, board().Initials)
 }
+
+// TestTheBoardOfAClinicAsItWasHasWhatItHasGivenUpSince looks back after a service
+// is offered no more and a practitioner has another name.
+func TestTheBoardOfAClinicAsItWasHasWhatItHasGivenUpSince(t *testing.T) {
+	t.Parallel()
+	w := newRealWorld(t)
+	d := w.open(t)
+	id, path := d.service(t, w)
+	joined := w.call(t, http.MethodPost, path+"/tickets", "")
+	require.Equal(t, http.StatusCreated, joined.Code, joined.Body.String())
+	date := decoded[httpapi.QueueTicket](t, joined.Body.Bytes()).Date
+	board := func(query string) httpapi.ClinicBoard {
+		answer := w.call(t, http.MethodGet, "/v1/clinics/"+d.clinic+"/board?date="+date+query, "")
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body.String())
+		return decoded[httpapi.ClinicBoard](t, answer.Body.Bytes())
+	}
+	then := board("&minPosition=" + joined.Header().Get("Slotbook-Position"))
+	require.Len(t, then.Queues, 2)
+	require.Equal(t, []int{1}, then.Queues[1].Waiting)
+
+	require.Less(t, w.call(t, http.MethodPost, "/v1/visit-types/"+id+"/retire", "").Code, 300)
+	renamed := w.call(t, http.MethodPut, "/v1/practitioners/"+d.practitioner, `{"name": "Dr. Else", "clinicIds": ["`+d.clinic+`"]}`)
+	require.Equal(t, http.StatusOK, renamed.Code, renamed.Body.String())
+	seen := "&minPosition=" + renamed.Header().Get("Slotbook-Position")
+	now := board(seen)
+	require.Len(t, now.Queues, 1)
+	require.Equal(t, "Dr. Else", now.Queues[0].Name)
+	require.Equal(t, then, board(seen+"&asOf="+joined.Header().Get("Slotbook-Position")))
+}

@@ -57,6 +57,7 @@ type Days interface {
 
 type daySheetInput struct {
 	ReadParams
+	AsOfParams
 	ID       string `path:"id" doc:"The practitioner" example:"018f6b1e-0000-7000-8000-000000000002"`
 	Date     string `query:"date" maxLength:"10" doc:"YYYY-MM-DD, a day of the calendar of each clinic; absent = today at clinicId, or at the practitioner's first clinic" example:"2026-03-02"`
 	ClinicID string `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
@@ -72,7 +73,7 @@ type daySheetOutput struct {
 }
 
 func (a *api) daySheetRoutes() {
-	refusals := append(readRefusals(), engine.ErrAway, practitioner.ErrNotFound, clinic.ErrNotFound, domain.ErrBadDay)
+	refusals := append(readRefusals(), pastListRefusals(engine.ErrAway, practitioner.ErrNotFound, clinic.ErrNotFound, domain.ErrBadDay)...)
 	h := a.operation(operation{
 		id: "getDaySheet", method: http.MethodGet, path: "/v1/practitioners/{id}/day", tag: "Practitioners",
 		summary: "Get a practitioner's day as one list",
@@ -113,8 +114,11 @@ func prefers(accept, wanted, usual string) bool {
 }
 
 func (a *api) daySheet(ctx context.Context, in *daySheetInput) (DaySheet, error) {
-	f := projections.DayFilter{Practitioner: domain.PractitionerID(in.ID), Clinic: domain.ClinicID(in.ClinicID)}
-	var err error
+	a, err := a.asOf(ctx, in.AsOfParams)
+	if err != nil {
+		return DaySheet{}, err
+	}
+	f := projections.DayFilter{Practitioner: domain.PractitionerID(in.ID), Clinic: domain.ClinicID(in.ClinicID), AsOf: a.was}
 	if f.Day, err = a.dayOf(ctx, in); err != nil {
 		return DaySheet{}, err
 	}

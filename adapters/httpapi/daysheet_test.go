@@ -45,8 +45,8 @@ func newFoldedWorld(t *testing.T) *world {
 	v := &views{}
 	w := newWorld(t, func(c *httpapi.Config) {
 		streams := c.Past.(projections.Streams)
-		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v), projections.NewAvailability(v).WithPast(streams), projections.NewAppointments(v).WithPast(streams)
-		c.Reviews, c.Directory, c.KPIs = projections.NewReviews(v), projections.NewDirectory(v), projections.NewKPIs(v)
+		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v).WithPast(streams), projections.NewAvailability(v).WithPast(streams), projections.NewAppointments(v).WithPast(streams)
+		c.Reviews, c.Directory, c.KPIs, c.Waits = projections.NewReviews(v), projections.NewDirectory(v), projections.NewKPIs(v), projections.NewWaits(v)
 	})
 	v.Engine = engine.New(engine.Config{
 		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,

@@ -95,6 +95,7 @@ type api struct {
 	open    chan struct{}                       // has one for each stream that is open
 	zones   zones
 	names   names
+	codes   *knownCodes
 	cursors cursors
 	was     *domain.Position // as of which everything is read; nil = as it is
 }
@@ -110,7 +111,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	strictNames()
-	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]func(*http.Request) bool{}}
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true), codes: &knownCodes{}, rules: map[string]rule{}, uploads: map[string]bool{}, streams: map[string]func(*http.Request) bool{}}
 	a.open = make(chan struct{}, a.Streams.Most)
 	var err error
 	if a.metrics, err = newMetrics(c.Metrics, c.Streams.Most); err != nil {

@@ -21,10 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -64,7 +61,7 @@ type world struct {
 	log      *bytes.Buffer
 	pool     *pgxpool.Pool // of a real world
 	endLive  func()        // what a process does to its streams when it ends
-	contract routers.Router
+	contract *document
 }
 
 // events is a store that tests append to behind the API's back.
@@ -126,18 +123,6 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	return w
 }
 
-// contract reads the committed OpenAPI document with a second library.
-var contract = sync.OnceValues(func() (routers.Router, error) {
-	document, err := openapi3.NewLoader().LoadFromFile("openapi.json")
-	if err != nil {
-		return nil, err
-	}
-	if err := document.Validate(context.Background()); err != nil {
-		return nil, err
-	}
-	return gorillamux.NewRouter(document)
-})
-
 // locked lets a buffer be written by several requests.
 type locked struct {
 	mu sync.Mutex
@@ -176,21 +161,7 @@ func (w *world) send(t testing.TB, method, target string, header http.Header, bo
 	}
 	answer := httptest.NewRecorder()
 	w.handler.ServeHTTP(answer, request())
-	route, params, err := w.contract.FindRoute(request())
-	if err != nil {
-		require.NotEqual(t, http.StatusInternalServerError, answer.Code)
-		return answer
-	}
-	asked := &openapi3filter.RequestValidationInput{
-		Request: request(), Route: route, PathParams: params, Options: &openapi3filter.Options{IncludeResponseStatus: true},
-	}
-	if answer.Code < 300 || answer.Code == http.StatusConflict {
-		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), asked), "%s %s", method, target)
-	}
-	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: asked, Status: answer.Code, Header: answer.Header(), Options: asked.Options,
-		Body: io.NopCloser(bytes.NewReader(answer.Body.Bytes())),
-	}), "%s %s: %s", method, target, answer.Body)
+	w.contract.check(t, request, answer)
 	return answer
 }
 

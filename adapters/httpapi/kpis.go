@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/reference"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -112,7 +113,7 @@ type kpisOutput struct {
 }
 
 func (a *api) kpiRoutes() {
-	refusals := append(readRefusals(), engine.ErrAway, projections.ErrKPIRange, projections.ErrKPIGroups, projections.ErrBadWeek, domain.ErrBadDay)
+	refusals := append(readRefusals(), engine.ErrAway, errUnknownCode, projections.ErrKPIRange, projections.ErrKPIGroups, projections.ErrBadWeek, domain.ErrBadDay)
 	h := a.operation(operation{
 		id: "getKPIs", method: http.MethodGet, path: "/v1/kpis", tag: "Key figures",
 		summary: "Get the key figures of clinics and practitioners",
@@ -121,6 +122,9 @@ func (a *api) kpiRoutes() {
 	}, refusals, nil)
 	huma.Register(a.huma, h, func(ctx context.Context, in *kpisInput) (*kpisOutput, error) {
 		f, err := in.filter()
+		if err == nil {
+			err = a.knows(ctx, "specialty", reference.Specialty, in.Specialty)
+		}
 		if err != nil {
 			return nil, refused(ctx, err)
 		}

@@ -25,10 +25,10 @@ func TestKeyFiguresOfTooManyGroupsAreRefused(t *testing.T) {
 	t.Parallel()
 	figures := &tooMany{}
 	w := newWorld(t, func(c *httpapi.Config) { c.KPIs = figures })
-	answer := w.call(t, http.MethodGet, "/v1/kpis?from=2026-W01&to=2026-W53&clinicId=c&practitionerId=p&specialty=s&by=week,practitioner", "")
+	answer := w.call(t, http.MethodGet, "/v1/kpis?from=2026-W01&to=2026-W53&clinicId=c&practitionerId=p&specialty=cardiology&by=week,practitioner", "")
 	require.Equal(t, "kpis.groups", rule(t, answer))
 	require.Equal(t, projections.KPIFilter{
-		First: "2025-12-29", Last: "2027-01-03", Clinic: "c", Practitioner: "p", Specialty: "s",
+		First: "2025-12-29", Last: "2027-01-03", Clinic: "c", Practitioner: "p", Specialty: "cardiology",
 		By: projections.KPIDimensions{Week: true, Practitioner: true},
 	}, figures.asked)
 }

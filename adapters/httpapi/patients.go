@@ -78,7 +78,7 @@ type byIDCommand struct {
 
 type patientsInput struct {
 	ListParams
-	Q          string `query:"q" maxLength:"200" doc:"Part of a name, or of a phone number. Case, accents and punctuation do not matter" example:"silva"`
+	Q          string `query:"q" maxLength:"200" doc:"Part of a name, or of a phone number. Case, accents and punctuation do not matter. Blank = no filter; without a letter or digit it is refused" example:"silva"`
 	GuardianID string `query:"guardianId" maxLength:"64" doc:"Only the dependents of this patient"`
 	Merged     bool   `query:"merged" doc:"Those too who were merged into others"`
 }
@@ -102,6 +102,7 @@ func (a *api) patientRoutes() {
 	}, a.patient)
 	list(a, operation{
 		id: "listPatients", method: http.MethodGet, path: "/v1/patients", tag: "Patients", summary: "Find patients by part of a name or phone number",
+		refusals: []*domain.Error{errNoWord},
 	}, a.patients)
 }
 
@@ -187,6 +188,13 @@ func (a *api) patient(ctx context.Context, in *byIDInput) (single[Patient], erro
 }
 
 func (a *api) patients(ctx context.Context, in *patientsInput, p page[projections.NameCursor]) (found[Patient, projections.NameCursor], error) {
+	words, err := wordsOf(in.Q)
+	if err != nil {
+		return found[Patient, projections.NameCursor]{}, err
+	}
+	if len(words) == 0 {
+		in.Q = ""
+	}
 	f := projections.PatientFilter{Query: in.Q, Guardian: domain.PatientID(in.GuardianID), Merged: in.Merged, After: p.after, Limit: p.limit}
 	rows, err := a.Patients.Search(ctx, f, in.atLeast())
 	return shown(rows, err, func(p projections.Patient) (Patient, error) {

@@ -51,7 +51,7 @@ func newRealWorld(t *testing.T) *world {
 		c.Codec, c.Head, c.Past, c.NewID = codec, store.Head, store, newID
 		c.Slots, c.Appointments = projections.NewAvailability(read).WithPast(store), projections.NewAppointments(read).WithPast(store)
 		c.Directory, c.Patients, c.Reviews = projections.NewDirectory(read), projections.NewPatients(read), projections.NewReviews(read)
-		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read)
+		c.Catalogue, c.Days = projections.NewCatalogue(read), projections.NewDaySheets(read).WithPast(store)
 		c.Waits, c.Waitlist = projections.NewWaits(read), projections.NewWaitlist(read)
 		c.Live = projections.NewLive(projections.LiveConfig{
 			Log: store, Streams: store, Slots: projections.NewAvailability(read), Now: c.Now,

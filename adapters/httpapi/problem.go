@@ -26,7 +26,7 @@ type Problem struct {
 	Status       int        `json:"status" doc:"The HTTP status" example:"409"`
 	Detail       string     `json:"detail" doc:"One sentence for people" example:"every place of the slot is taken"`
 	Rule         string     `json:"rule" doc:"The rule that said no; stable" example:"slot.taken"`
-	Errors       []Fault    `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong, for request.invalid"`
+	Errors       []Fault    `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong, for request.invalid and filter.unknown-code"`
 	Conflict     *Resource  `json:"conflict,omitempty" doc:"What stands in the way"`
 	Revision     *int64     `json:"revision,omitempty" doc:"The revision of what stands in the way; -1 when nothing ever happened to it"`
 	HeldUntil    *time.Time `json:"heldUntil,omitempty" doc:"What stands in the way is held or requested, and lapses then unless it is confirmed"`

@@ -46,7 +46,7 @@ type QueueTicket struct {
 	AppointmentID  string    `json:"appointmentId,omitempty" doc:"Absent = a walk-in" example:"018f6b1e-0000-7000-8000-000000000004"`
 	PatientID      string    `json:"patientId,omitempty" doc:"Absent = nobody has said" example:"018f6b1e-0000-7000-8000-000000000003"`
 
-	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows, and as of an earlier time"`
+	Expected *ExpectedWait `json:"expected,omitempty" doc:"By when who waits is called; absent while nobody knows, and once P90 has passed: it has turned out wrong, and nothing has happened since to go by"`
 }
 
 // QueueSheet is the queue of a practitioner's day.
@@ -350,9 +350,6 @@ func (a *api) queue(ctx context.Context, in *queueInput) (single[QueueSheet], er
 		return single[QueueSheet]{}, err
 	}
 	a.withWaits(body.Tickets, of[q.Line()])
-	if a.was != nil {
-		return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, nil
-	}
 	body.Summary, err = a.summary(ctx, q, answer.State, of[q.Line()], in.Spoken)
 	return single[QueueSheet]{body, etag(answer.Revision), answer.Position}, err
 }
@@ -396,20 +393,10 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		return single[ClinicQueues]{}, err
 	}
 	id := domain.ClinicID(in.ID)
-	f := projections.PractitionerSearch{Area: projections.Area{Clinic: id}, Limit: 1000}
-	rows, err := a.Directory.FindPractitioners(ctx, f, in.atLeast())
+	of, at, err := a.linesOf(ctx, id, in.atLeast())
 	if err != nil {
 		return single[ClinicQueues]{}, err
 	}
-	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
-	if of, err = a.workedThere(ctx, id, of); err != nil {
-		return single[ClinicQueues]{}, err
-	}
-	services, err := a.serviceLines(ctx, id)
-	if err != nil {
-		return single[ClinicQueues]{}, err
-	}
-	of = append(of, services...)
 	states, day, err := a.Commands.ClinicQueues(ctx, id, domain.Day(in.Date), of)
 	if err != nil {
 		return single[ClinicQueues]{}, err
@@ -435,10 +422,26 @@ func (a *api) clinicQueues(ctx context.Context, in *clinicQueuesInput) (single[C
 		body.Waiting += sheet.Waiting
 		body.Queues = append(body.Queues, sheet)
 	}
+	return single[ClinicQueues]{body: body, position: at}, nil
+}
+
+// linesOf returns whose queues a clinic has: the practitioners who work there, by
+// name, and then its services.
+func (a *api) linesOf(ctx context.Context, id domain.ClinicID, least domain.Position) ([]domain.PractitionerID, domain.Position, error) {
+	f := projections.PractitionerSearch{Area: projections.Area{Clinic: id}, Limit: 1000}
+	rows, err := a.Directory.FindPractitioners(ctx, f, least)
+	if err != nil {
+		return nil, 0, err
+	}
+	of := mapped(rows.Items, func(p projections.PractitionerFound) domain.PractitionerID { return p.ID })
 	if a.was != nil {
 		rows.Position = *a.was
 	}
-	return single[ClinicQueues]{body: body, position: rows.Position}, nil
+	if of, err = a.workedThere(ctx, id, of); err != nil {
+		return nil, 0, err
+	}
+	services, err := a.serviceLines(ctx, id)
+	return append(of, services...), rows.Position, err
 }
 
 // workedThere returns those practitioners who worked at a clinic then.

@@ -13,6 +13,7 @@ import (
 type Reference interface {
 	List(ctx context.Context, f reference.Filter) (entries []reference.Entry, more bool, err error)
 	Districts(ctx context.Context, towns []string) ([]reference.Entry, error)
+	Entries(ctx context.Context, kind reference.Kind, codes ...string) (map[string]reference.Entry, error)
 }
 
 // Coded is a specialty or a qualification as the API shows it.

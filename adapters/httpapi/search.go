@@ -51,17 +51,17 @@ type SearchParams struct {
 
 // AreaParams say where something is to be.
 type AreaParams struct {
-	Town     string `query:"town" maxLength:"64" doc:"Only in this town: a code of /v1/towns" example:"pt-lisboa"`
-	District string `query:"district" maxLength:"64" doc:"Only in this district: a code of /v1/towns" example:"pt-lisboa-belem"`
+	Town     string `query:"town" maxLength:"64" doc:"Only in this town: a code of /v1/towns, and refused when it is none" example:"pt-lisboa"`
+	District string `query:"district" maxLength:"64" doc:"Only in this district: a code of /v1/towns, and refused when it is none" example:"pt-lisboa-belem"`
 	Near     string `query:"near" maxLength:"64" doc:"Only within radius of this place: its latitude and longitude in degrees" example:"38.7,-9.1"`
 	Radius   int    `query:"radius" doc:"How far away from near, in metres, 1 to 20100000; absent = 50000" example:"5000"`
 }
 
 type practitionersInput struct {
 	SearchParams
-	Query         string    `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants" example:"cardio"`
+	Query         string    `query:"q" maxLength:"200" doc:"Only those who have every one of these words, 8 at most, in their name, a specialty in any language, a clinic's name, a treatment or a qualification. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants. Blank = no filter; without a letter or digit it is refused" example:"cardio"`
 	ClinicID      string    `query:"clinicId" maxLength:"64" doc:"Only those who work at this clinic"`
-	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only those with this specialty" example:"cardiology"`
+	Specialty     string    `query:"specialty" maxLength:"100" doc:"Only those with this specialty: a code of /v1/specialties, and refused when it is none" example:"cardiology"`
 	Qualification string    `query:"qualification" maxLength:"200" doc:"Only those with this one: a code of /v1/qualifications, or the name of one without" example:"md"`
 	Treatment     string    `query:"treatment" maxLength:"200" doc:"Only those with this one" example:"Laser"`
 	Language      string    `query:"language" pattern:"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" maxLength:"35" doc:"Only those who speak it: BCP 47; pt finds pt-BR, too" example:"pt"`
@@ -75,22 +75,45 @@ type practitionersInput struct {
 
 type clinicsInput struct {
 	SearchParams
-	Query      string    `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants" example:"central"`
-	Specialty  string    `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty" example:"cardiology"`
+	Query      string    `query:"q" maxLength:"200" doc:"Only those that have every one of these words, 8 at most, in their name, their address or a specialty on offer in any language. Case and accents do not matter, nor does one typing error in most words of five letters or more; the beginning of a word will do, and of Hangul the initial consonants. Blank = no filter; without a letter or digit it is refused" example:"central"`
+	Specialty  string    `query:"specialty" maxLength:"100" doc:"Only those with somebody of this specialty: a code of /v1/specialties, and refused when it is none" example:"cardiology"`
 	StateOwned string    `query:"stateOwned" enum:"true,false" doc:"true: only those of the state; false: only private ones"`
 	Open24h    string    `query:"open24h" enum:"true,false" doc:"true: only those open round the clock; false: only the others"`
 	OpenAt     time.Time `query:"openAt" doc:"Only those open at this instant by their calendar, or, where that says neither round the clock nor hours, by a slot of anybody there that covers it" example:"2026-03-30T10:00:00+01:00"`
 	Sort       string    `query:"sort" enum:"relevance,distance,rating" default:"relevance" doc:"relevance: what q fits best first, and then by name; distance: the nearest first, with near; rating: the best average first. Then by id"`
 }
 
+// errNoWord refuses a question that nothing could be found by.
+var errNoWord = domain.Refusal(domain.Invalid, "search.no-word", "q has no letter and no digit to look for: leave it out for no filter")
+
+// areaRefusals are those of whatever is looked for in an area and by specialty.
+func areaRefusals(more ...*domain.Error) []*domain.Error {
+	return append(more, projections.ErrNear, projections.ErrRadius, errUnknownCode)
+}
+
 // searchRefusals are the refusals of every search.
 func searchRefusals() []*domain.Error {
-	return []*domain.Error{projections.ErrNear, projections.ErrRadius, projections.ErrSort, projections.ErrWords}
+	return areaRefusals(projections.ErrSort, projections.ErrWords, errNoWord)
 }
 
 // searchesOverTime are the refusals of a search for practitioners.
 func searchesOverTime() []*domain.Error {
 	return append(searchRefusals(), projections.ErrOpenAt, domain.ErrBadPeriod)
+}
+
+// searched reads where a search is to look, once there are such places and
+// specialties.
+func (a *api) searched(ctx context.Context, p AreaParams, specialties ...string) (projections.Area, error) {
+	if err := a.knows(ctx, "specialty", reference.Specialty, specialties...); err != nil {
+		return projections.Area{}, err
+	}
+	if err := a.knows(ctx, "town", reference.Town, p.Town); err != nil {
+		return projections.Area{}, err
+	}
+	if err := a.knows(ctx, "district", reference.District, p.District); err != nil {
+		return projections.Area{}, err
+	}
+	return p.area(ctx)
 }
 
 // area reads where a search is to look.
@@ -116,11 +139,20 @@ func (p AreaParams) area(ctx context.Context) (projections.Area, error) {
 	return area, nil
 }
 
-// words returns the words of q, and what they may be part of the names of. A q
-// of which nothing is left, such as a question mark, narrows nothing.
+// wordsOf returns the words of q: none when it is blank. One of which nothing is
+// left, such as a question mark, is refused.
+func wordsOf(q string) ([]string, error) {
+	words := projections.Words(q)
+	if len(words) == 0 && strings.TrimSpace(q) != "" {
+		return nil, errNoWord
+	}
+	return words, nil
+}
+
+// words returns the words of q, and what they may be part of the names of.
 func (a *api) words(ctx context.Context, q string) (words []string, names *projections.Names, err error) {
-	if words = projections.Words(q); len(words) == 0 {
-		return nil, nil, nil
+	if words, err = wordsOf(q); len(words) == 0 {
+		return nil, nil, err
 	}
 	names, err = a.names.get(ctx, a.Reference, a.Now())
 	return words, names, err
@@ -167,7 +199,7 @@ func (a *api) practitioners(
 	ctx context.Context, in *practitionersInput, p page[projections.SearchCursor],
 ) (found[FoundPractitioner, projections.SearchCursor], error) {
 	var none found[FoundPractitioner, projections.SearchCursor]
-	area, err := in.area(ctx)
+	area, err := a.searched(ctx, in.AreaParams, in.Specialty)
 	if err != nil {
 		return none, err
 	}
@@ -217,7 +249,7 @@ func (a *api) clinics(
 	ctx context.Context, in *clinicsInput, p page[projections.SearchCursor],
 ) (found[FoundClinic, projections.SearchCursor], error) {
 	var none found[FoundClinic, projections.SearchCursor]
-	area, err := in.area(ctx)
+	area, err := a.searched(ctx, in.AreaParams, in.Specialty)
 	if err != nil {
 		return none, err
 	}

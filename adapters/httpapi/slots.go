@@ -47,7 +47,7 @@ type SlotParams struct {
 	AreaParams
 	Practitioners []string `query:"practitionerId,explode" maxItems:"50" nullable:"false" doc:"Only of this practitioner; given several times, of any of them"`
 	ClinicID      string   `query:"clinicId" maxLength:"64" doc:"Only at this clinic"`
-	Specialties   []string `query:"specialty,explode" maxItems:"50" nullable:"false" doc:"Only of practitioners with this specialty; given several times, with any of them" example:"[\"cardiology\"]"`
+	Specialties   []string `query:"specialty,explode" maxItems:"50" nullable:"false" doc:"Only of practitioners with this specialty, a code of /v1/specialties, and refused when it is none; given several times, with any of them" example:"[\"cardiology\"]"`
 	VisitTypeID   string   `query:"visitTypeId" maxLength:"64" doc:"What sort of visit is wanted: its policy counts, too. That there are as many slots in a row as it takes is not looked at"`
 }
 
@@ -124,7 +124,7 @@ func (a *api) slotRoutes() {
 		summary: "List slots by date, the free ones unless told otherwise",
 		detail: "Every date from the first on, as many as limit says, those without slots included, so that a calendar can be drawn. A slot is " +
 			"on the date on which it starts where its clinic is: at one instant it may be two dates. Goes on while a later date has a slot.",
-		refusals: pastListRefusals(projections.ErrNear, projections.ErrRadius, domain.ErrBadDay),
+		refusals: pastListRefusals(areaRefusals(domain.ErrBadDay)...),
 	}, a.slotDays)
 	one(a, operation{
 		id: "getSlot", method: http.MethodGet, path: "/v1/slots/{id}", tag: "Slots",
@@ -133,7 +133,7 @@ func (a *api) slotRoutes() {
 }
 
 func slotsRefusals() []*domain.Error {
-	return pastListRefusals(domain.ErrBadPeriod, projections.ErrNear, projections.ErrRadius)
+	return pastListRefusals(areaRefusals(domain.ErrBadPeriod)...)
 }
 
 func (a *api) slots(ctx context.Context, in *slotsInput, p page[projections.TimeCursor]) (found[Slot, projections.TimeCursor], error) {
@@ -141,7 +141,7 @@ func (a *api) slots(ctx context.Context, in *slotsInput, p page[projections.Time
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
-	f, err := in.filter(ctx, in.FromParams, a.Now())
+	f, err := in.filter(ctx, a, in.FromParams, a.Now())
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
@@ -155,7 +155,7 @@ func (a *api) nextSlots(ctx context.Context, in *nextSlotsInput, p page[projecti
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
-	f, err := in.filter(ctx, in.FromParams, a.Now())
+	f, err := in.filter(ctx, a, in.FromParams, a.Now())
 	if err != nil {
 		return found[Slot, projections.TimeCursor]{}, err
 	}
@@ -181,7 +181,7 @@ func (a *api) slotDays(ctx context.Context, in *slotDaysInput, p page[domain.Day
 	default:
 		from.From = now
 	}
-	f, err := in.filter(ctx, from, time.Time{})
+	f, err := in.filter(ctx, a, from, time.Time{})
 	if err != nil {
 		return found[SlotDay, domain.Day]{}, err
 	}
@@ -200,8 +200,8 @@ func (a *api) slotDays(ctx context.Context, in *slotDaysInput, p page[domain.Day
 
 // filter returns what is asked for; slots start at usual or later when nothing
 // else is said.
-func (in SlotParams) filter(ctx context.Context, when FromParams, usual time.Time) (projections.SlotFilter, error) {
-	area, err := in.area(ctx)
+func (in SlotParams) filter(ctx context.Context, a *api, when FromParams, usual time.Time) (projections.SlotFilter, error) {
+	area, err := a.searched(ctx, in.AreaParams, in.Specialties...)
 	area.Clinic = domain.ClinicID(in.ClinicID)
 	f := projections.SlotFilter{
 		Practitioners: mapped(in.Practitioners, func(id string) domain.PractitionerID { return domain.PractitionerID(id) }),

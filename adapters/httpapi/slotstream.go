@@ -36,7 +36,7 @@ func (a *api) streamRoutes() {
 		detail: "The same slots as GET /v1/slots lists, at most 2,000: first all of them in one snapshot, then each one that has changed. What is told of a " +
 			"slot replaces what was told before, and may be told twice. Time passes without a message: a slot's heldUntil and start say when it " +
 			"is free again, or past.",
-		refusals: []*domain.Error{domain.ErrBadPeriod, projections.ErrTooBroad, projections.ErrNear, projections.ErrRadius},
+		refusals: areaRefusals(domain.ErrBadPeriod, projections.ErrTooBroad),
 	}, []eventKind{
 		{"snapshot", reflect.TypeFor[SlotsSnapshot](), "All slots; the first message, and again when too much has changed to be told one by one"},
 		{"change", reflect.TypeFor[SlotChanged](), "One slot has changed"},
@@ -45,7 +45,7 @@ func (a *api) streamRoutes() {
 }
 
 func (a *api) slotStream(ctx context.Context, in *slotStreamInput, seen domain.Position) (feed, error) {
-	f, err := in.filter(ctx, in.FromParams, a.Now())
+	f, err := in.filter(ctx, a, in.FromParams, a.Now())
 	if err != nil {
 		return nil, err
 	}

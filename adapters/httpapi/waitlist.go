@@ -61,7 +61,7 @@ type Offer struct {
 	ID             string    `json:"id" doc:"Opaque" example:"018f6b1e-0000-7000-8000-000000000004.1"`
 	WaitingID      string    `json:"waitingId" doc:"Their wish" example:"018f6b1e-0000-7000-8000-000000000006"`
 	PatientID      string    `json:"patientId" example:"018f6b1e-0000-7000-8000-000000000003"`
-	Status         string    `json:"status" enum:"open,accepted,declined,lapsed,not-approved,withdrawn" doc:"withdrawn: the appointment that it was for was cancelled" example:"open"`
+	Status         string    `json:"status" enum:"open,accepted,declined,lapsed,not-approved,withdrawn,displaced" doc:"withdrawn: the appointment that it was for was cancelled or moved; displaced: the clinic has withdrawn the time" example:"open"`
 	Until          time.Time `json:"until" doc:"UTC: it may be accepted before" example:"2026-03-02T10:00:00Z"`
 	AppointmentID  string    `json:"appointmentId" doc:"What it becomes; where they have it already, and want it earlier, it is at its time until the offer is accepted" example:"018f6b1e-0000-7000-8000-000000000004"`
 	SlotID         string    `json:"slotId" doc:"The first slot" example:"018f6b1e-0000-7000-8000-000000000002.20260303.0"`
@@ -83,7 +83,7 @@ type AskedFor struct {
 	Start          time.Time `json:"start" doc:"UTC" example:"2026-03-03T09:00:00Z"`
 	At             time.Time `json:"at" doc:"UTC: when they were asked, or passed over" example:"2026-03-02T08:00:00Z"`
 	OfferID        string    `json:"offerId,omitempty" doc:"What they were offered; absent = they were passed over"`
-	Outcome        string    `json:"outcome" enum:"open,accepted,declined,lapsed,not-approved,withdrawn,passed-over" example:"passed-over"`
+	Outcome        string    `json:"outcome" enum:"open,accepted,declined,lapsed,not-approved,withdrawn,displaced,passed-over" example:"passed-over"`
 	Rule           string    `json:"rule,omitempty" doc:"By which they were passed over: see /problems" example:"occupancy.taken"`
 }
 
@@ -288,7 +288,7 @@ func (a *api) asked(ctx context.Context, in *askedInput, p page[projections.Plac
 			ClinicID: string(x.Clinic), Start: x.Start, At: x.At, Outcome: "passed-over", Rule: x.Rule,
 		}
 		if x.OfferOf != "" {
-			to.OfferID, to.Outcome = string(commands.OfferOf(x.OfferOf, x.OfferSet)), string(outcomeOf(x, a.Now()))
+			to.OfferID, to.Outcome = string(commands.OfferOf(x.OfferOf, x.OfferSet)), a.outcomeOf(x)
 		}
 		return to, nil
 	})
@@ -301,16 +301,8 @@ func (in askedInput) filter(p page[projections.PlaceCursor]) projections.AskedFi
 }
 
 // outcomeOf returns what has become of an offer by now.
-func outcomeOf(x projections.Asked, now time.Time) commands.OfferState {
-	switch {
-	case x.Ended != "":
-		return commands.OfferState(x.Ended)
-	case x.Accepted:
-		return commands.OfferAccepted
-	case !now.Before(x.Until):
-		return commands.OfferLapsed
-	}
-	return commands.OfferOpen
+func (a *api) outcomeOf(x projections.Asked) string {
+	return string(commands.WhatBecameOf(x.Ended, x.Accepted, x.Until, a.Now()))
 }
 
 func (a *api) offers(ctx context.Context, in *askedInput, p page[projections.PlaceCursor]) (found[Offer, projections.PlaceCursor], error) {
@@ -324,7 +316,7 @@ func (a *api) offers(ctx context.Context, in *askedInput, p page[projections.Pla
 		}
 		return Offer{
 			ID: string(commands.OfferOf(x.OfferOf, x.OfferSet)), WaitingID: string(x.Wish), PatientID: string(x.Patient),
-			Status: string(outcomeOf(x, a.Now())), Until: x.Until, AppointmentID: string(x.OfferOf), SlotID: string(x.Slot),
+			Status: a.outcomeOf(x), Until: x.Until, AppointmentID: string(x.OfferOf), SlotID: string(x.Slot),
 			PractitionerID: string(x.Practitioner), ClinicID: string(x.Clinic), Start: x.Start, End: x.End,
 			LocalStart: x.Start.In(zone), Zone: zone.String(),
 		}, nil

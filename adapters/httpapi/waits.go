@@ -16,7 +16,7 @@ import (
 
 // Waits answers how long people wait: [projections.Waits].
 type Waits interface {
-	Latest(ctx context.Context, lines []string, day domain.Day, least domain.Position) ([]projections.Wait, error)
+	Latest(ctx context.Context, lines []string, day domain.Day, asOf *domain.Position, least domain.Position) ([]projections.Wait, error)
 	Accuracy(ctx context.Context, f projections.AccuracyFilter, least domain.Position) ([]projections.Accuracy, domain.Position, error)
 }
 
@@ -142,20 +142,24 @@ func shareOf(r projections.Accuracy) AccuracyShare {
 	}
 }
 
-// expected is what is shown of a forecast now.
+// expected is what is shown of a forecast now: nothing of one that has turned out
+// wrong.
 func expected(w projections.Wait, now time.Time) *ExpectedWait {
+	if refuted(w, now) {
+		return nil
+	}
 	from := func(at time.Time) string { return formatDuration(max(0, at.Sub(now)).Round(time.Minute)) }
 	return &ExpectedWait{from(w.P50), from(w.P90), w.P50, w.P90, string(w.Basis), w.MadeAt}
 }
 
+// refuted reports whether somebody waits still who was to be called by now with
+// probability 0.9.
+func refuted(w projections.Wait, now time.Time) bool { return now.After(w.P90) }
+
 // forecasts returns the forecasts of queues of a day by line and ticket; none
-// while the read models are away or behind, and of how a queue was: it is shown
-// without them.
+// while the read models are away or behind: a queue is shown without them.
 func (a *api) forecasts(ctx context.Context, lines []string, day domain.Day, least domain.Position) (map[string]map[int]projections.Wait, error) {
-	if a.was != nil {
-		return nil, nil
-	}
-	rows, err := a.Waits.Latest(ctx, lines, day, least)
+	rows, err := a.Waits.Latest(ctx, lines, day, a.was, least)
 	if rule := new(domain.Error); errors.As(err, &rule) && rule.Kind == domain.Unavailable {
 		return nil, nil
 	}
@@ -208,7 +212,7 @@ func (a *api) summary(ctx context.Context, q commands.Queue, s queue.State, of m
 	var last time.Time
 	for _, p := range queue.Order(s, a.Now()) {
 		told.Waiting++
-		if w, ok := of[p.Ticket.Ticket]; ok && w.P50.After(last) {
+		if w, ok := of[p.Ticket.Ticket]; ok && !refuted(w, a.Now()) && w.P50.After(last) {
 			last = w.P50
 		}
 	}
@@ -240,7 +244,7 @@ func (a *api) stillToCome(ctx context.Context, q commands.Queue) (int, error) {
 		return time.Date(year, month, day, 0, 0, 0, 0, zone)
 	}
 	list, err := a.Appointments.List(ctx, projections.AppointmentFilter{
-		Practitioner: q.Practitioner, From: midnight(q.Day), To: midnight(q.Day.Add(1)), Status: appointment.Booked, Limit: 1000,
+		Practitioner: q.Practitioner, From: midnight(q.Day), To: midnight(q.Day.Add(1)), Status: appointment.Booked, Limit: 1000, AsOf: a.was,
 	}, a.Now(), 0)
 	if rule := new(domain.Error); errors.As(err, &rule) && rule.Kind == domain.Unavailable {
 		return 0, nil
@@ -258,9 +262,10 @@ func (a *api) queueName(ctx context.Context, q commands.Queue) (string, error) {
 	return who.State.Name, err
 }
 
-// serviceLines returns the lines of the services that a clinic offers.
+// serviceLines returns the lines of the services that a clinic offers, and of the
+// past those too that it has given up since.
 func (a *api) serviceLines(ctx context.Context, id domain.ClinicID) ([]domain.PractitionerID, error) {
-	types, err := a.Catalogue.VisitTypes(ctx, projections.VisitTypeFilter{Clinic: id, Limit: 1000}, 0)
+	types, err := a.Catalogue.VisitTypes(ctx, projections.VisitTypeFilter{Clinic: id, Retired: a.was != nil, Limit: 1000}, 0)
 	return mapped(types.Items, func(v projections.VisitType) domain.PractitionerID {
 		return domain.PractitionerID(queue.LineOf("", id, string(v.ID)))
 	}), err

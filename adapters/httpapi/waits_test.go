@@ -17,7 +17,7 @@ import (
 // foldedWaits forecasts waits from the streams themselves; it keeps no score.
 type foldedWaits struct{ *folded }
 
-func (l foldedWaits) Latest(ctx context.Context, lines []string, day domain.Day, _ domain.Position) (waits []projections.Wait, err error) {
+func (l foldedWaits) Latest(ctx context.Context, lines []string, day domain.Day, asOf *domain.Position, _ domain.Position) (waits []projections.Wait, err error) {
 	for _, line := range lines {
 		stream := domain.Stream(queue.Category, line+"."+string(day[:4]+day[5:7]+day[8:]))
 		loaded, err := l.store.Load(ctx, stream)
@@ -26,6 +26,9 @@ func (l foldedWaits) Latest(ctx context.Context, lines []string, day domain.Day,
 		}
 		var w queue.Watch
 		for _, r := range loaded[stream] {
+			if asOf != nil && r.Position > *asOf {
+				break
+			}
 			e, _ := r.Event.(queue.Event)
 			now, at, fresh := w.After(e, r.RecordedAt)
 			w = now
@@ -81,14 +84,18 @@ func TestWhatAQueueAnswersSaysWhenSomebodyIsCalled(t *testing.T) {
 	w.call(t, http.MethodPost, path+"/tickets", "")
 	joined := decoded[httpapi.QueueTicket](t, w.call(t, http.MethodPost, path+"/tickets", "").Body.Bytes())
 	require.Equal(t, &httpapi.ExpectedWait{
-		P50: "PT15M", P90: "PT29M", P50At: at("2026-03-03T09:15:00Z"), P90At: at("2026-03-03T09:29:00Z"), Basis: "schedule", MadeAt: at("2026-03-03T09:00:00Z"),
+		P50: "PT15M", P90: "PT30M", P50At: at("2026-03-03T09:15:00Z"), P90At: at("2026-03-03T09:30:00Z"), Basis: "schedule", MadeAt: at("2026-03-03T09:00:00Z"),
 	}, joined.Expected)
 	w.setNow(at("2026-03-03T09:20:00Z"))
 	later := decoded[httpapi.QueueTicket](t, w.call(t, http.MethodGet, path+"/tickets/2", "").Body.Bytes())
-	require.Equal(t, []string{"PT0M", "PT9M"}, []string{later.Expected.P50, later.Expected.P90}, "the instants stand, and no wait is negative")
+	require.Equal(t, []string{"PT0M", "PT10M"}, []string{later.Expected.P50, later.Expected.P90}, "the instants stand, and no wait is negative")
 	require.Equal(t, joined.Expected.P50At, later.Expected.P50At)
 	whole := decoded[httpapi.ClinicQueues](t, w.call(t, http.MethodGet, "/v1/clinics/"+d.clinic+"/queue", "").Body.Bytes())
 	require.Equal(t, later.Expected, whole.Queues[0].Tickets[1].Expected)
+	w.setNow(at("2026-03-03T09:30:01Z"))
+	sheet := decoded[httpapi.QueueSheet](t, w.call(t, http.MethodGet, path, "").Body.Bytes())
+	require.Nil(t, sheet.Tickets[1].Expected, "who waits still has been told wrong")
+	require.Equal(t, "2 people are waiting for Dr. Ana Sousa.", sheet.Summary.Text)
 	w.call(t, http.MethodPost, path+"/call", `{"desk": "1"}`)
 	called := decoded[httpapi.QueueTicket](t, w.call(t, http.MethodGet, path+"/tickets/1", "").Body.Bytes())
 	require.Nil(t, called.Expected, "who is called waits no more")

@@ -188,9 +188,8 @@ func (s *Store) write(ctx context.Context, stream domain.StreamName, expected do
 		data[i] = esdb.EventData{EventID: id, EventType: e.Type, ContentType: esdb.ContentTypeJson, Data: e.Data, Metadata: e.Metadata}
 	}
 	options := esdb.AppendToStreamOptions{ExpectedRevision: state(expected), Deadline: &s.config.Answer}
-	ctx, cancel := context.WithTimeout(ctx, s.config.Answer+time.Second) // the client's own comes first
-	defer cancel()
-	return call(ctx, s.conn, func(ctx context.Context, client *esdb.Client) (*esdb.WriteResult, error) {
+	limit := s.config.Answer + time.Second // the client's own comes first
+	return call(ctx, s.conn, limit, func(ctx context.Context, client *esdb.Client) (*esdb.WriteResult, error) {
 		return client.AppendToStream(ctx, s.name(stream), options, data...)
 	})
 }

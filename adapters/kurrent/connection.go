@@ -156,16 +156,20 @@ func (c *connection) tell(err error) {
 // channel, a message that it does not know.
 var errPanic = errors.New("the event store's client panicked")
 
-// call calls f with the client. It returns when ctx ends, whatever the client is
-// doing; what f returns afterwards is lost.
-func call[R any](ctx context.Context, c *connection, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
+// errOverdue says that a call took longer than it may, which is another thing than
+// a caller who does not wait so long.
+var errOverdue = errors.New("the event store has not answered in time")
+
+// call calls f with the client. It returns when ctx ends or the limit is over,
+// whatever the client is doing; what f returns afterwards is lost.
+func call[R any](ctx context.Context, c *connection, limit time.Duration, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errOverdue)
+	defer cancel()
 	h, err := c.acquire(ctx)
 	if err != nil {
 		var none R
 		return none, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	result, err := apart(ctx, func() (R, error) {
 		defer c.release(h)
 		return f(ctx, h.client)
@@ -203,9 +207,10 @@ func apart[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	}
 }
 
-// useless reports whether a client that failed like this is to be replaced.
+// useless reports whether a client that failed like this is to be replaced. One
+// whose caller did not wait is not: others get their answers from it.
 func useless(ctx context.Context, err error) bool {
-	if errors.Is(err, errPanic) || ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(err, errPanic) || errors.Is(context.Cause(ctx), errOverdue) {
 		return true
 	}
 	e, ok := errors.AsType[*esdb.Error](err)
@@ -294,9 +299,7 @@ func reading[R any](ctx context.Context, s *Store, f func(ctx context.Context, c
 	patient, cancel := context.WithTimeout(ctx, s.config.Patience)
 	defer cancel()
 	for attempt := 0; ; attempt++ {
-		once, done := context.WithTimeout(ctx, 2*s.config.Answer)
-		result, err := call(once, s.conn, f)
-		done()
+		result, err := call(ctx, s.conn, 2*s.config.Answer, f)
 		if err == nil || lasting(err) {
 			s.conn.tell(nil)
 			return result, err

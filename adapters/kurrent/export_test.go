@@ -23,3 +23,10 @@ var (
 
 // PositionOf returns the position of an event.
 func (s *Store) PositionOf(e *esdb.RecordedEvent) (domain.Position, error) { return s.position(e) }
+
+// Held returns the client that calls are made on; another one after it was replaced.
+func (s *Store) Held() any {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.conn.current
+}

@@ -116,11 +116,9 @@ func (f *follower) once(ctx context.Context) error {
 	if f.at > 0 {
 		options.From = esdb.Position{Commit: f.at, Prepare: f.at}
 	}
-	patient, stop := context.WithTimeout(ctx, s.config.Answer)
-	sub, err := call(patient, s.conn, func(_ context.Context, client *esdb.Client) (*esdb.Subscription, error) {
+	sub, err := call(ctx, s.conn, s.config.Answer, func(_ context.Context, client *esdb.Client) (*esdb.Subscription, error) {
 		return client.SubscribeToAll(ctx, options) // it lives longer than the call
 	})
-	stop()
 	if err != nil {
 		if amiss(err) {
 			f.at = 0

@@ -60,6 +60,10 @@ func (s *Store) IdentityAbove(ctx context.Context, seen domain.Position) (Identi
 	}
 }
 
+// Floor returns what every position of the store lies above. It is known once
+// [Store.Identity] was asked.
+func (s *Store) Floor() domain.Position { return domain.Position(s.above.Load()) }
+
 // identity returns the last epoch and its revision; nothing when there is none.
 func (s *Store) identity(ctx context.Context) (Identity, domain.Revision, error) {
 	read, err := s.readStream(ctx, identityStream, esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)

@@ -222,11 +222,19 @@ const (
 
 // walk hands the store's events after a position to visit, in order, until it
 // returns false or there are no more. It returns the position of the last one that
-// visit took. A position that somebody made up, or that is of another store, is
-// looked for by reading from one before it.
+// visit took. Where the log ended once may be no place to read from any more, since
+// the server removes events of its own: it is forgotten then. A position that
+// somebody made up, or that is of another store, is looked for by reading from one
+// before it.
 func (s *Store) walk(ctx context.Context, after domain.Position, visit visitor) (domain.Position, error) {
-	from := s.tail.skip(max(after, domain.Position(s.start.Load())))
+	begin := max(after, domain.Position(s.start.Load()))
+	from := s.tail.skip(begin)
 	next, err := s.walkFrom(ctx, after, from, visit)
+	if from != begin && next == after && errors.Is(err, errNoPosition) {
+		s.tail.forget()
+		from = begin
+		next, err = s.walkFrom(ctx, after, from, visit)
+	}
 	if from != after || next != after || !errors.Is(err, errNoPosition) {
 		return next, err
 	}

@@ -261,6 +261,45 @@ func TestAnAppendThatIsNeverAnsweredHasAnUnknownOutcome(t *testing.T) {
 	require.Equal(t, []int{1}, places(t, store, name))
 }
 
+// A server that others get answers from is not left because somebody is in a hurry.
+func TestAnImpatientCallerLeavesTheConnectionToTheOthers(t *testing.T) {
+	t.Parallel()
+	server := double(t, kurrenttest.Config{})
+	store := open(t, kurrent.Config{Address: server.URL()})
+	_, err := store.Head(t.Context())
+	require.NoError(t, err)
+	was := store.Held()
+	require.NotNil(t, was)
+	server.Interfere(func(kurrenttest.Call) kurrenttest.Fault { return kurrenttest.HangAfter })
+	for name, impatient := range map[string]func(ctx context.Context) error{
+		"read": func(ctx context.Context) error { _, err := store.ReadAll(ctx, 0, domain.Filter{}, 10); return err },
+		"append": func(ctx context.Context) error {
+			_, err := store.Append(ctx, write(stream(), domain.Any, event(1)))
+			return err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		require.Error(t, impatient(ctx), name)
+		require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded, name)
+		cancel()
+		require.Same(t, was, store.Held(), name)
+	}
+}
+
+func TestAReadThatNeverEndsIsBegunAgainOnAnotherConnection(t *testing.T) {
+	t.Parallel()
+	server := double(t, kurrenttest.Config{})
+	config := quickly(server.URL())
+	config.Patience = 5 * time.Second
+	store, name := open(t, config), stream()
+	_, err := store.Append(t.Context(), write(name, domain.NoStream, event(1)))
+	require.NoError(t, err)
+	was := store.Held()
+	server.Interfere(once(kurrenttest.Read, kurrenttest.HangAfter))
+	require.Equal(t, []int{1}, places(t, store, name))
+	require.Eventually(t, func() bool { return store.Held() != was }, time.Minute, time.Millisecond)
+}
+
 func TestAnAppendThatWasNotTakenIsUnavailable(t *testing.T) {
 	t.Parallel()
 	server := double(t, kurrenttest.Config{})
@@ -378,6 +417,32 @@ func TestSystemEventsAreNotSeen(t *testing.T) {
 		_, err = store.Append(t.Context(), write(name, domain.Any, event(1)))
 		require.ErrorIs(t, err, commands.ErrUnstorable, "%q", name)
 	}
+}
+
+// Where the log ended once is no place to read from when the server has removed its
+// statistics.
+func TestReadingOnSurvivesAScavenge(t *testing.T) {
+	t.Parallel()
+	server := double(t, kurrenttest.Config{Quiet: true})
+	store := open(t, kurrent.Config{Address: server.URL()})
+	last, err := store.Append(t.Context(), write(stream(), domain.NoStream, event(1)))
+	require.NoError(t, err)
+	server.WriteSystemEvents(10)
+	head, err := store.Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, last, head)
+	server.Scavenge()
+	other := open(t, kurrent.Config{Address: server.URL()})
+	for range 2 {
+		page, err := store.ReadAll(t.Context(), last, domain.Filter{}, 10)
+		require.NoError(t, err)
+		require.Empty(t, page.Events)
+	}
+	next, err := other.Append(t.Context(), write(stream(), domain.NoStream, event(2)))
+	require.NoError(t, err)
+	page, err := store.ReadAll(t.Context(), last, domain.Filter{}, 10)
+	require.NoError(t, err)
+	require.Equal(t, next, page.Next)
 }
 
 // Trap 12: only subscriptions filter; several stores share a server by a prefix.

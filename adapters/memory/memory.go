@@ -1,8 +1,8 @@
 // Package memory is an event store in memory, for tests and demonstrations.
 //
 // It keeps bytes, not values, so that whatever passes through it has been
-// encoded and decoded. With StepByStep it takes one write per append only,
-// like a store without multi-stream appends.
+// encoded and decoded, once: readers share what was decoded. With StepByStep it
+// takes one write per append only, like a store without multi-stream appends.
 package memory
 
 import (
@@ -41,6 +41,7 @@ type record struct {
 	stream     domain.StreamName
 	revision   domain.Revision
 	recordedAt time.Time
+	decoded    *domain.Recorded // nil until it is read
 }
 
 // New returns an empty store.
@@ -183,7 +184,7 @@ func (s *Store) store(writes []commands.Write, encoded [][]eventcodec.Encoded) d
 			revision := domain.Revision(len(s.streams[w.Stream]))
 			s.streams[w.Stream] = append(s.streams[w.Stream], len(s.log))
 			s.ids[e.ID] = len(s.log)
-			s.log = append(s.log, record{e, w.Stream, revision, now})
+			s.log = append(s.log, record{e, w.Stream, revision, now, nil})
 		}
 	}
 	close(s.news)
@@ -277,8 +278,13 @@ func (s *Store) Wait(ctx context.Context, after domain.Position) error {
 	}
 }
 
+// decode decodes an event the first time that it is read. Nobody changes what
+// an event holds.
 func (s *Store) decode(i int, follower bool) (domain.Recorded, error) {
 	r := s.log[i]
+	if r.decoded != nil {
+		return *r.decoded, nil
+	}
 	recorded := domain.Recorded{
 		ID: r.ID, Stream: r.stream, Revision: r.revision, Position: domain.Position(i + 1), RecordedAt: r.recordedAt,
 	}
@@ -288,7 +294,11 @@ func (s *Store) decode(i int, follower bool) (domain.Recorded, error) {
 	}
 	recorded.Event, err = s.config.Codec.Decode(r.Type, r.Data)
 	if err != nil && follower && !errors.Is(err, commands.ErrUpgradeRunning) {
-		recorded.Event, err = domain.Undecodable{Type: r.Type, Err: err}, nil
+		recorded.Event = domain.Undecodable{Type: r.Type, Err: err}
+		return recorded, nil
+	}
+	if err == nil {
+		s.log[i].decoded = &recorded
 	}
 	return recorded, err
 }

@@ -100,7 +100,7 @@ func (s *Server) arguments(port int) []string {
 		"log_destination":         "stderr",
 		"logging_collector":       "off",
 	}
-	if roomFor(s.folder) >= 20*gibibyte {
+	if room, _ := RoomFor(s.folder); room >= 20*gibibyte {
 		settings["max_wal_size"] = "4GB"
 		settings["min_wal_size"] = "1GB"
 	}
@@ -134,13 +134,13 @@ func socketFolder(folder string) string {
 	return folder
 }
 
-// roomFor returns the bytes that are free for the folder, 0 when the system does not tell.
-func roomFor(folder string) uint64 {
+// RoomFor returns the bytes that are free for a folder of this machine; known is false where the system does not tell.
+func RoomFor(folder string) (bytes uint64, known bool) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(folder, &stat); err != nil {
-		return 0
+		return 0, false
 	}
-	return stat.Bavail * uint64(stat.Bsize)
+	return stat.Bavail * uint64(stat.Bsize), true
 }
 
 // writeDurably writes a file of mode 0600 that is still there after a power cut.

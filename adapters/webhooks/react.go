@@ -85,17 +85,12 @@ func (w *Webhooks) subscriptions(ctx context.Context, p domain.Position) ([]subs
 	if err != nil {
 		return nil, err
 	}
-	if p > 0 { // one whose maker has died begins here
-		if err := w.begin(ctx, p-1); err != nil {
-			return nil, unavailable(err)
+	all, err := w.enabled(ctx)
+	if err == nil && slices.ContainsFunc(all, func(s subscription) bool { return s.After == notBegun }) {
+		if err = w.begin(ctx, p-1); err == nil { // its maker may have died: it begins here
+			all, err = w.enabled(ctx)
 		}
 	}
-	rows, _ := w.config.Pool.Query(ctx, `
-		select id::text, types, coalesce(clinic, ''), after_position
-		from slotbook.webhook
-		where disabled_at is null
-		order by id`)
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[subscription])
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -103,6 +98,16 @@ func (w *Webhooks) subscriptions(ctx context.Context, p domain.Position) ([]subs
 	w.active = active{head, now, all}
 	w.mu.Unlock()
 	return all, nil
+}
+
+// enabled returns the subscriptions that are on now.
+func (w *Webhooks) enabled(ctx context.Context) ([]subscription, error) {
+	rows, _ := w.config.Pool.Query(ctx, `
+		select id::text, types, coalesce(clinic, ''), after_position
+		from slotbook.webhook
+		where disabled_at is null
+		order by id`)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[subscription])
 }
 
 // remembered returns the subscriptions that were loaded last, if they are good

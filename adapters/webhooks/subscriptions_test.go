@@ -2,10 +2,12 @@ package webhooks_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
@@ -66,6 +68,33 @@ func TestASubscriptionGetsWhatItAskedForAndNothingElse(t *testing.T) {
 	require.Equal(t, ids(theirs, here), received(t, bookings, 2))
 	require.Equal(t, ids(proposed, claimed, here), received(t, ours, 3), "a claim is of the clinic of its appointment")
 	require.Empty(t, len(all.got)+len(bookings.got)+len(ours.got))
+}
+
+func TestALookAtTheSubscriptionsWritesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.subscribe(newReceiver(t), "clinic.*")
+	config := s.pool.Config()
+	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	reading, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(reading.Close)
+	other := s.process(quick, func(c *webhooks.Config) { c.Pool = reading })
+	require.NoError(t, other.React(t.Context(), s.books("c1")), "which nobody wants")
+}
+
+func TestASubscriptionWhoseMakerHasDiedBeginsWithTheNextEvent(t *testing.T) {
+	t.Parallel()
+	s, r := newSite(t), newReceiver(t)
+	s.subscribe(r)
+	before := s.record(patient.Stream("p1"), patient.Registered{Patient: "p1"})[0]
+	_, err := s.pool.Exec(t.Context(), "update slotbook.webhook set after_position = $1", int64(math.MaxInt64))
+	require.NoError(t, err)
+	first := s.books("c1")
+	s.tell(before)
+	second := s.books("c1")
+	require.Equal(t, ids(first, second), received(t, r, 2))
+	require.Empty(t, r.got)
 }
 
 func ids(events ...eventcodec.Stored) map[string]int {

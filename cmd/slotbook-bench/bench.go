@@ -43,8 +43,8 @@ func (o options) sizes() sizes {
 	}
 	const enough = 1500 * time.Millisecond
 	s := sizes{
-		appending: time.Second, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, noon: 15, openers: 1000,
-		asking: enough / 6, load: loadOf(2000), crowd: crowdOf(100_000),
+		appending: 900 * time.Millisecond, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, noon: 15, openers: 1000,
+		asking: enough / 7, load: loadOf(2000), crowd: crowdOf(100_000),
 	}
 	if o.full {
 		s.asking, s.load, s.crowd, s.noon = enough, loadOf(20_000), crowdOf(1_000_000), 245 // days of noon: 1,000,000 events
@@ -200,7 +200,7 @@ func serverSettings(folder string) map[string]string {
 		"fsync": "on", "synchronous_commit": "on",
 		"shared_buffers": "512MB", "max_connections": "300", "checkpoint_timeout": "30min",
 	}
-	if free(folder) >= 20<<30 {
+	if room, _ := pgembed.RoomFor(folder); room >= 20<<30 {
 		settings["max_wal_size"], settings["min_wal_size"] = "8GB", "4GB"
 	}
 	return settings

@@ -238,7 +238,7 @@ func (a *app) api(c appConfig, registry *prometheus.Registry) (http.Handler, err
 	config := httpapi.Config{
 		Commands: a.handler, Codec: a.codec,
 		Slots: slots, Appointments: projections.NewAppointments(a.engine).WithPast(a.store),
-		Days:      projections.NewDaySheets(a.engine),
+		Days:      projections.NewDaySheets(a.engine).WithPast(a.store),
 		Directory: projections.NewDirectory(a.engine), Patients: projections.NewPatients(a.engine),
 		Catalogue: projections.NewCatalogue(a.engine), Reviews: projections.NewReviews(a.engine), Reference: a.reference,
 		Waits: projections.NewWaits(a.engine), Waitlist: projections.NewWaitlist(a.engine), KPIs: projections.NewKPIs(a.engine),

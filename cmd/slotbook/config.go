@@ -98,6 +98,20 @@ func (d database) find(ctx context.Context) (url string, done func() error, err 
 	return server.URL(databaseName), server.Close, nil
 }
 
+// prepared brings a database that is there already up to date, and hands its
+// address to use.
+func (d database) prepared(ctx context.Context, use func(url string) error) (err error) {
+	url, done, err := d.find(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if err := prepare(ctx, url); err != nil {
+		return usageError{err}
+	}
+	return use(url)
+}
+
 // embedded starts the data folder's PostgreSQL, or uses the one that runs, and
 // prepares the database in it.
 func (d database) embedded(ctx context.Context) (string, *pgembed.Server, error) {

@@ -32,7 +32,7 @@ type copied struct {
 
 // Run copies what the target lacks, proves that it is the same, and switches if it
 // is asked to.
-func (c *eventsCopyCmd) Run(ctx context.Context, out output) (err error) {
+func (c *eventsCopyCmd) Run(ctx context.Context, out output) error {
 	address, back := c.To, false
 	if c.To == inPostgres {
 		address, back = c.From, true
@@ -40,14 +40,10 @@ func (c *eventsCopyCmd) Run(ctx context.Context, out output) (err error) {
 	if (c.From == inPostgres) == (c.To == inPostgres) || !kurrent.Is(address) {
 		return usageError{errors.New("one of --from and --to is postgres, and the other the address of KurrentDB")}
 	}
-	url, done, err := c.find(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if err := prepare(ctx, url); err != nil {
-		return usageError{err}
-	}
+	return c.prepared(ctx, func(url string) error { return c.run(ctx, url, address, back, out) })
+}
+
+func (c *eventsCopyCmd) run(ctx context.Context, url, address string, back bool, out output) error {
 	pool, err := postgres.Pool(ctx, url)
 	if err != nil {
 		return err
@@ -130,16 +126,25 @@ func (s twoStores) identity(ctx context.Context) (kurrent.Identity, error) {
 	return s.there.IdentityAbove(ctx, postgres.FloorAbove(head))
 }
 
-// apart lets what comes into the database have positions above those in KurrentDB.
+// errNotAbove refuses a target in which a position of the database might be that of
+// another event.
+var errNotAbove = errors.New("positions in that event store do not lie above all of the database's, as after an earlier move: name another streamPrefix, under which nothing is")
+
+// apart lets positions in the target lie above all of the source's, or refuses a
+// target in which they do not.
 func (s twoStores) apart(ctx context.Context, back bool) error {
-	if !back {
-		return nil
+	if back {
+		head, err := s.there.Head(ctx)
+		if err != nil {
+			return err
+		}
+		return s.here.Raise(ctx, head)
 	}
-	head, err := s.there.Head(ctx)
-	if err != nil {
-		return err
+	head, err := s.here.Head(ctx)
+	if err == nil && s.there.Floor() < head {
+		err = usageError{errNotAbove}
 	}
-	return s.here.Raise(ctx, head)
+	return err
 }
 
 // fits refuses a source that the database does not belong to.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/slotbook/slotbook/commands"
+	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/patient"
@@ -59,6 +61,31 @@ func wantsDemo(ctx context.Context, store demoStore) (bool, error) {
 	begun, ended := clinic.Stream(demoLisbon), schedule.Stream(demoKim)
 	loaded, err := store.Load(ctx, begun, ended)
 	return err == nil && len(loaded[begun]) > 0 && len(loaded[ended]) == 0, err
+}
+
+// errRealStore refuses a clock that is moved by hand where the store was not begun
+// by a demonstration: what it records would stand at times that never were.
+var errRealStore = errors.New("--clock manual is for demonstrations: this store was begun without demo data, and its clock is the real one")
+
+// demonstrates refuses a store whose first event is not of demo data.
+func (a *app) demonstrates(ctx context.Context) error {
+	var after domain.Position
+	for {
+		page, err := a.store.ReadAll(ctx, after, domain.Filter{}, 1)
+		if err != nil {
+			return err
+		}
+		if len(page.Events) > 0 {
+			if first := page.Events[0].Metadata; first.Actor != demo.Actor && first.Command != demoRequest(demoLisbon).Command {
+				return usageError{errRealStore}
+			}
+			return nil
+		}
+		if page.Next <= after {
+			return nil
+		}
+		after = page.Next
+	}
 }
 
 // demoRequest is the same for the same step, so that a step is done once.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
+	"github.com/slotbook/slotbook/adapters/pgembed"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
@@ -286,5 +287,6 @@ func freeFor(ctx context.Context, pool *pgxpool.Pool) (int64, bool) {
 	if err := pool.QueryRow(ctx, "select current_setting('data_directory')").Scan(&folder); err != nil {
 		return 0, false // who may not see it is told nothing
 	}
-	return free(folder)
+	room, known := pgembed.RoomFor(folder)
+	return int64(room), known //nolint:gosec // disks are smaller
 }

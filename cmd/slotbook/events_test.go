@@ -70,6 +70,11 @@ func TestTheLogFromTheCommandLine(t *testing.T) {
 
 	require.Equal(t, "booked", stateAt(t, do, "appointment-"+booked.field("id"))["status"])
 	require.Equal(t, "proposed", stateAt(t, do, "appointment-"+booked.field("id"), "--revision", "0")["status"])
+	for revision, fate := range map[string]string{"0": "pending", "1": "live"} {
+		set := stateAt(t, do, "appointment-"+booked.field("id"), "--revision", revision)["sets"].([]any)[0].(map[string]any)
+		require.Equal(t, fate, set["fate"])
+		require.Equal(t, "in-decision", set["phase"])
+	}
 	require.Equal(t, clinic, stateAt(t, do, "clinic-"+clinic, "--at", "1")["id"])
 	require.Equal(t, "Ana", stateAt(t, do, "patient-"+ana, "--at", last["time"].(string), "--open")["name"])
 	require.Equal(t, 1, do("state", "patient-"+ana, "--at", "1").status, "there was nobody yet")

@@ -234,3 +234,29 @@ func TestALogMovesToKurrentDBAndBack(t *testing.T) {
 	require.Equal(t, http.StatusCreated, again.status, again.text)
 	audited(t, address)
 }
+
+// A second move would give the positions of what has happened in the database
+// meanwhile to other events.
+func TestASecondMoveToOneEventStoreIsRefused(t *testing.T) {
+	t.Parallel()
+	address, there := postgrestest.Database(t), kurrentAddress(t)
+	move := func(from, to string) executed {
+		return execute(t, "events", "copy", "--from", from, "--to", to, "--switch", "--database-url", address)
+	}
+	happens := func(where ...string) {
+		s := serve(t, append(where, "--database-url", address)...)
+		s.patient("Ana")
+		require.Zero(t, s.stop())
+	}
+	happens()
+	require.Zero(t, move("postgres", there).status)
+	happens("--event-store", there)
+	require.Zero(t, move(there, "postgres").status)
+
+	again := move("postgres", there)
+	require.Equal(t, 2, again.status, again.err)
+	require.Contains(t, again.err, "name another streamPrefix")
+	happens() // the database still has its own events
+	elsewhere := move("postgres", strings.TrimSuffix(there, ".")+"x.")
+	require.Zero(t, elsewhere.status, elsewhere.err)
+}

@@ -134,16 +134,18 @@ func TestAlertsAndTheDashboardAskForWhatTheProgramExposes(t *testing.T) {
 		"slotbook_ready", "slotbook_projection_lag_events", "slotbook_projection_lag_seconds", "slotbook_projection_parked", "slotbook_projection_state",
 		"slotbook_projection_rebuild_left_events", "slotbook_projection_rebuild_running", "slotbook_streams", "slotbook_append_seconds_bucket",
 		"slotbook_http_request_duration_seconds_bucket", "slotbook_holds_total",
+		"slotbook_reaction_lag_events", "slotbook_reactions_total", "slotbook_reaction_retries_total", "slotbook_reaction_parked", "slotbook_reaction_running",
+		"slotbook_reaction_latency_seconds_bucket", "slotbook_webhook_tries_total", "slotbook_webhooks", "slotbook_webhook_pending", "slotbook_webhook_oldest_seconds",
 	} {
 		require.True(t, slices.ContainsFunc(all, func(x expression) bool {
-			return slices.ContainsFunc(x.Series, func(s struct {
+			return strings.HasSuffix(x.File, ".json") && slices.ContainsFunc(x.Series, func(s struct {
 				Metric string
 				Labels []string
 			},
 			) bool {
 				return s.Metric == name
 			})
-		}), "nobody looks at %s", name)
+		}), "the dashboard does not show %s", name)
 	}
 }
 

@@ -21,6 +21,7 @@ type projectionsCmd struct {
 	Rebuild  projectionsRebuildCmd  `cmd:"" help:"Fold the whole log anew beside the live tables, then put the new ones in their place."`
 	Verify   projectionsVerifyCmd   `cmd:"" help:"Prove that tables are what the log makes of them; exit status 1 when they are not."`
 	Rollback projectionsRollbackCmd `cmd:"" help:"Put the tables that the last rebuild has replaced in place again, after they have caught up."`
+	Abandon  projectionsAbandonCmd  `cmd:"" help:"Drop what a rebuild that was interrupted has made so far; the live tables stay."`
 	Pause    projectionsPauseCmd    `cmd:"" help:"Keep read models where they are."`
 	Resume   projectionsResumeCmd   `cmd:"" help:"Let read models move again."`
 	Parked   projectionsParkedCmd   `cmd:"" help:"What could not be folded: list, show, retry, discard."`
@@ -34,15 +35,11 @@ type operating struct {
 
 // open puts the program together over the database that is there, and hands its
 // desk to use.
-func (c *operating) open(ctx context.Context, out output, use func(a *app) error) (err error) {
-	url, done, err := c.find(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if err := prepare(ctx, url); err != nil {
-		return usageError{err}
-	}
+func (c *operating) open(ctx context.Context, out output, use func(a *app) error) error {
+	return c.prepared(ctx, func(url string) error { return c.over(ctx, url, out, use) })
+}
+
+func (c *operating) over(ctx context.Context, url string, out output, use func(a *app) error) (err error) {
 	made := c.keyless()
 	master, err := c.masterKey()
 	if err != nil {
@@ -119,6 +116,13 @@ type standing struct {
 	Previous   bool       `json:"rollbackPossible"`
 	Rebuild    string     `json:"rebuild,omitempty"` // why it has to be
 	Stopped    string     `json:"stopped,omitempty"`
+	Begun      *begun     `json:"rebuildBegun,omitempty"`
+}
+
+// begun is a rebuild that has begun beside the live tables and has not ended.
+type begun struct {
+	Position uint64 `json:"position"` // its tables hold every event up to here
+	Running  bool   `json:"running"`  // a process is at it
 }
 
 func standingOf(s engine.Status) standing {
@@ -128,6 +132,9 @@ func standingOf(s engine.Status) standing {
 	}
 	if !s.Paused.IsZero() {
 		st.Paused = &s.Paused
+	}
+	if s.Next != nil {
+		st.Begun = &begun{uint64(s.Next.Position), s.Next.Running}
 	}
 	return st
 }
@@ -149,6 +156,15 @@ func (s standing) state() string {
 	return "current"
 }
 
+// unfinished says how far a rebuild is that has begun, and what to do about it.
+func (s standing) unfinished() string {
+	if s.Begun.Running {
+		return fmt.Sprintf("a rebuild of %s (version %d) is at position %d of %d", s.Model, s.Version, s.Begun.Position, s.Head)
+	}
+	return fmt.Sprintf("a rebuild of %[1]s (version %[2]d) was interrupted at position %[3]d of %[4]d: slotbook projections rebuild %[1]s goes on, slotbook projections abandon %[1]s drops it",
+		s.Model, s.Version, s.Begun.Position, s.Head)
+}
+
 // Run says how the read models are doing.
 func (c *projectionsStatusCmd) Run(ctx context.Context, out output) error {
 	return c.open(ctx, out, func(a *app) error {
@@ -165,6 +181,11 @@ func (c *projectionsStatusCmd) Run(ctx context.Context, out output) error {
 			for _, s := range all {
 				lag := time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Millisecond)
 				line(w, "%s\t%d\t%d\t%d\t%v\t%d\t%t\t%s", s.Model, s.Version, s.Position, s.Behind, lag, s.Parked, s.Previous, s.state())
+			}
+			for _, s := range all {
+				if s.Begun != nil {
+					line(w, "%s", s.unfinished())
+				}
 			}
 		})
 	})
@@ -351,6 +372,16 @@ func (c *projectionsRollbackCmd) Run(ctx context.Context, out output) error {
 			line(w, "%s is what it was before the last rebuild, and current; a second rollback undoes this one", c.Name)
 		})
 	})
+}
+
+type projectionsAbandonCmd struct {
+	operating
+	choosing
+}
+
+// Run drops rebuilds that were interrupted.
+func (c *projectionsAbandonCmd) Run(ctx context.Context, out output) error {
+	return c.change(ctx, out, c.choosing, "abandoned", func(a *app, models []string) error { return a.desk.Abandon(ctx, models...) })
 }
 
 type projectionsPauseCmd struct {

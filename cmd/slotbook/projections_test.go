@@ -80,6 +80,31 @@ func TestReadModelsAreOperatedFromTheCommandLine(t *testing.T) {
 	}
 }
 
+// TestARebuildThatWasInterruptedIsNamed kills a rebuild half-way, sees it in the
+// status, and drops it.
+func TestARebuildThatWasInterruptedIsNamed(t *testing.T) {
+	t.Parallel()
+	url := demonstration(t)
+	require.NotContains(t, on(t, url, "projections", "status").out, "a rebuild of")
+	require.Contains(t, on(t, url, "projections", "abandon", "availability").err, "has begun and not ended")
+	cmd := program(t, "projections", "rebuild", "availability", "--database-url", url)
+	cmd.Env = append(cmd.Env, "SLOTBOOK_TEST_CRASH_AT=8")
+	require.Error(t, cmd.Run())
+	require.Contains(t, on(t, url, "projections", "abandon", "availability").err, "a few seconds ago")
+	change(t, url, `update slotbook.projection_checkpoint set lease_until = clock_timestamp()`) // instead of waiting for its end
+
+	var standings []standing
+	require.NoError(t, json.Unmarshal([]byte(on(t, url, "projections", "status", "--json").out), &standings))
+	require.NotNil(t, standings[0].Begun)
+	require.False(t, standings[0].Begun.Running)
+	require.Nil(t, standings[1].Begun)
+	said := on(t, url, "projections", "status").out
+	require.Contains(t, said, "was interrupted at position "+strconv.FormatUint(standings[0].Begun.Position, 10))
+	require.Contains(t, said, "slotbook projections rebuild availability goes on, slotbook projections abandon availability drops it")
+	require.Zero(t, on(t, url, "projections", "abandon", "availability").status)
+	require.NotContains(t, on(t, url, "projections", "status").out, "a rebuild of")
+}
+
 func TestAReadModelAsItWasAtATime(t *testing.T) {
 	t.Parallel()
 	url := demonstration(t)

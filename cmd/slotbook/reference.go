@@ -25,30 +25,24 @@ type referenceLoadCmd struct {
 
 // Run loads the files, all or nothing, and says what changed. Nothing is
 // loaded when a line is wrong.
-func (c *referenceLoadCmd) Run(ctx context.Context, out output) (err error) {
+func (c *referenceLoadCmd) Run(ctx context.Context, out output) error {
 	entries, err := readReference(c.Files)
 	if err != nil {
 		_, _ = fmt.Fprintln(out.err, err)
 		return usageError{errors.New("nothing was loaded")}
 	}
-	url, done, err := c.find(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if err := prepare(ctx, url); err != nil {
-		return usageError{err}
-	}
-	pool, err := postgres.Pool(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	changes, err := postgres.NewReference(pool).Load(ctx, entries)
-	if err != nil {
-		return err
-	}
-	return tellChanges(out.out, changes, c.JSON)
+	return c.prepared(ctx, func(url string) error {
+		pool, err := postgres.Pool(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		changes, err := postgres.NewReference(pool).Load(ctx, entries)
+		if err != nil {
+			return err
+		}
+		return tellChanges(out.out, changes, c.JSON)
+	})
 }
 
 func readReference(paths []string) ([]reference.Entry, error) {

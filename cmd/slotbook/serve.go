@@ -77,6 +77,11 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 		return err
 	}
 	defer a.close()
+	if c.Clock == manualClock {
+		if err := a.demonstrates(ctx); err != nil {
+			return err
+		}
+	}
 	return a.run(ctx, listener, func(ctx context.Context) error {
 		if c.ReadOnly {
 			return c.greet(out, listener.Addr())

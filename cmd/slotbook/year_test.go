@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 )
 
 // TestAYearIsMadeUpAndItsClockMovedByHand starts a process with a generated
@@ -30,7 +32,27 @@ func TestAYearIsMadeUpAndItsClockMovedByHand(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get("/readyz").status, "the clocks of the machines agree")
 
 	require.Zero(t, s.stop(), s.logs)
+	s = serve(t, "--demo", "--seed", "42", "--clock", "manual", "--data-dir", folder)
+	require.Zero(t, s.stop(), "a year is a demonstration still")
 	audited := execute(t, "audit", "--demo", "--data-dir", folder)
 	require.Zero(t, audited.status, audited.out)
 	require.Contains(t, execute(t, "audit", "--data-dir", folder).out, "with --demo", "the year was recorded in a minute")
+}
+
+// TestAClockIsMovedByHandInDemonstrationsOnly starts a process with such a clock
+// over the small demo data, and over data of others.
+func TestAClockIsMovedByHandInDemonstrationsOnly(t *testing.T) {
+	t.Parallel()
+	manual := []string{"--demo", "--clock", "manual", "--database-url"}
+	url := demonstration(t)
+	require.Zero(t, serve(t, append(manual, url)...).stop())
+
+	url = postgrestest.EmptyDatabase(t)
+	s := serve(t, "--database-url", url)
+	s.patient("Ana")
+	require.Zero(t, s.stop())
+	require.Zero(t, serve(t, "--demo", "--database-url", url).stop(), "by the real clock it may be joined")
+	refused := execute(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, append(manual, url)...)...)
+	require.Equal(t, 2, refused.status, refused.err)
+	require.Contains(t, refused.err, "this store was begun without demo data")
 }

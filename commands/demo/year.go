@@ -33,6 +33,9 @@ func (c *Clock) Now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
 
 func (c *Clock) set(t time.Time) { c.micros.Store(t.UnixMicro()) }
 
+// Actor is who sends the commands of a year.
+const Actor = "demo"
+
 // Config says which year is made and where it goes.
 type Config struct {
 	Seed     uint64           // the same seed sends the same commands
@@ -210,7 +213,7 @@ func (y *year) plan(day domain.Day) {
 func (y *year) request() commands.Request {
 	y.commands++
 	return commands.Request{
-		Command: domain.NewID("year", strconv.FormatUint(y.Seed, 10), "command", strconv.Itoa(y.commands)), Actor: "demo",
+		Command: domain.NewID("year", strconv.FormatUint(y.Seed, 10), "command", strconv.Itoa(y.commands)), Actor: Actor,
 	}
 }
 

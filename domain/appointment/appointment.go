@@ -109,6 +109,11 @@ const (
 	OnOffer                 // it is kept for somebody of the waiting list
 )
 
+// MarshalText names the phase, for whoever prints a state.
+func (p Phase) MarshalText() ([]byte, error) {
+	return []byte([...]string{"in-decision", "on-hold", "on-request", "on-offer"}[p]), nil
+}
+
 // Set is one set of claims.
 type Set struct {
 	Visit
@@ -122,6 +127,7 @@ type Set struct {
 	Wish     domain.WishID   // of the waiting list, for which it is or was offered
 	WasLive  bool            // it is, or was once
 	Released bool            // it was given back
+	Code     Code            // why it was; "" = whoever it was for did it
 	Lapsed   bool            // nobody has decided it in time
 }
 
@@ -172,8 +178,8 @@ func Decide(s State, c Command) ([]Event, error) {
 		return renew(s, c)
 	case Release:
 		return release(s), nil
-	case DeclineOffer:
-		return declineOffer(s, c)
+	case EndOffer:
+		return endOffer(s, c)
 	case Request:
 		return request(s, c)
 	case Approve:
@@ -291,7 +297,7 @@ func Evolve(s State, e Event) State {
 	case HasLapsed:
 		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Lapsed = true })
 	case WasReleased:
-		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Released = true })
+		s = s.died(e.Set).with(e.Set, func(t *Set) { t.Released, t.Code = true, e.Code })
 	case WasDeclined:
 		s = s.kill(0)
 		s.Change, s.Ended = Change{From: Pending, At: e.At, By: e.By}, e.Set

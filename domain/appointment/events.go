@@ -40,10 +40,12 @@ type (
 		Set      int       `json:"set"`
 		Deadline time.Time `json:"deadline"`
 	}
-	// WasReleased says that a hold was given back by its owner.
+	// WasReleased says that a hold was given back by its owner, or that an offer of
+	// the waiting list has ended.
 	WasReleased struct {
 		Visit
-		Set int `json:"set"`
+		Set  int  `json:"set"`
+		Code Code `json:"code,omitempty"` // why: "moved", its appointment was rescheduled; "displaced", the clinic has withdrawn its slot; absent = whoever it was for gave it back
 	}
 	// WasRequested says that a set waits for approval.
 	WasRequested struct {

@@ -39,6 +39,10 @@ const (
 	OtherReason        Code = "other"
 )
 
+// Moved is the code of an offer that ended because its appointment was rescheduled
+// otherwise.
+const Moved Code = "moved"
+
 func codes() []Code {
 	return []Code{"", NoLongerNeeded, PatientUnavailable, StaffUnavailable, Displaced, ByMistake, OtherReason}
 }

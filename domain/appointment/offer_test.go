@@ -29,8 +29,9 @@ var (
 
 func TestAnOffer(t *testing.T) {
 	t.Parallel()
-	decline := appointment.DeclineOffer{Set: 1, At: now}
-	late := appointment.DeclineOffer{Set: 1, At: offerEnds}
+	decline := appointment.EndOffer{Set: 1, At: now}
+	late := appointment.EndOffer{Set: 1, At: offerEnds}
+	gone := appointment.WasReleased{Visit: visit, Set: 1, Code: appointment.Displaced}
 	t.Run("keeps the place until a deadline of its own", spec.Given(proposed).When(offer).Then(offered))
 	t.Run("is accepted", spec.Given(proposed, offered).When(appointment.Commit{Set: 1, At: now}).Then(booked))
 	t.Run("is not accepted too late", spec.Given(proposed, offered).When(appointment.Commit{Set: 1, At: offerEnds}).ThenRefuse(appointment.ErrLapsed))
@@ -38,6 +39,10 @@ func TestAnOffer(t *testing.T) {
 	t.Run("is not declined once it is over", spec.Given(proposed, offered).When(late).ThenRefuse(appointment.ErrOfferOver))
 	t.Run("is not declined once it has lapsed", spec.Given(proposed, offered, lapsed).When(decline).ThenRefuse(appointment.ErrOfferOver))
 	t.Run("is not declined once it is accepted", spec.Given(proposed, offered, booked).When(decline).ThenRefuse(appointment.ErrOfferTaken))
+	t.Run("ends when the clinic withdraws its slot",
+		spec.Given(proposed, offered).When(appointment.EndOffer{Set: 1, Code: appointment.Displaced, At: now}).Then(gone))
+	t.Run("ends once", spec.Given(proposed, offered, gone).When(appointment.EndOffer{Set: 1, Code: appointment.Displaced, At: now}).Then())
+	t.Run("is not declined once it has ended", spec.Given(proposed, offered, gone).When(decline).ThenRefuse(appointment.ErrOfferOver))
 	t.Run("of nothing is not declined", spec.Given().When(decline).ThenRefuse(appointment.ErrNoOffer))
 	t.Run("is no hold that a frontend gives back", spec.Given(proposed, offered).When(appointment.Release{}).Then())
 	t.Run("is no hold that a frontend renews",
@@ -51,6 +56,7 @@ func TestAnOfferOfSomethingEarlier(t *testing.T) {
 	t.Parallel()
 	offer := appointment.Hold{Set: 2, Until: offerEnds, Ceiling: offerEnds, At: now, Wish: "w"}
 	returned := appointment.WasReleased{Visit: earlier, Set: 2}
+	movedAway := appointment.WasReleased{Visit: earlier, Set: 2, Code: appointment.Moved}
 	overdue := appointment.HasLapsed{Visit: earlier, Set: 2}
 	arrived := appointment.HasArrived{Visit: visit, Set: 1, At: now, By: "desk"}
 	history := []appointment.Event{proposed, booked, proposedEarlier, sooner}
@@ -67,8 +73,11 @@ func TestAnOfferOfSomethingEarlier(t *testing.T) {
 	t.Run("swaps when it is accepted",
 		spec.Given(history...).When(appointment.Commit{Set: 2, At: now, By: appointment.ByPatient}).Then(swapped))
 	t.Run("leaves the appointment when it is declined",
-		spec.Given(history...).When(appointment.DeclineOffer{Set: 2, At: now}).Then(returned))
-	t.Run("is given back when the appointment is moved", spec.Given(history...).When(move).Then(returned, moved))
+		spec.Given(history...).When(appointment.EndOffer{Set: 2, At: now}).Then(returned))
+	t.Run("is given back when the appointment is moved", spec.Given(history...).When(move).Then(movedAway, moved))
+	t.Run("is not declined once the appointment was moved",
+		spec.Given(append(history, movedAway)...).When(appointment.EndOffer{Set: 2, At: now}).ThenRefuse(appointment.ErrOfferOver))
+	t.Run("is declined once", spec.Given(append(history, returned)...).When(appointment.EndOffer{Set: 2, At: now}).Then())
 	t.Run("has lapsed when the appointment is moved later", spec.Given(history...).When(late).Then(overdue, lateMoved))
 
 	s := domain.Fold(appointment.Evolve, appointment.State{}, history...)

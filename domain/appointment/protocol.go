@@ -77,10 +77,11 @@ type (
 	}
 	// Release gives a hold back.
 	Release struct{}
-	// DeclineOffer gives back what is offered for a wish of the waiting list.
-	DeclineOffer struct {
-		Set int
-		At  time.Time
+	// EndOffer gives back what is offered for a wish of the waiting list.
+	EndOffer struct {
+		Set  int
+		Code Code // why; "" = the patient declines it
+		At   time.Time
 	}
 	// Request leaves a proposed set for somebody to approve until a deadline.
 	Request struct {
@@ -99,18 +100,18 @@ type (
 	}
 )
 
-func (Propose) command()      {}
-func (Commit) command()       {}
-func (Refuse) command()       {}
-func (Lapse) command()        {}
-func (Settle) command()       {}
-func (Hold) command()         {}
-func (Renew) command()        {}
-func (Release) command()      {}
-func (DeclineOffer) command() {}
-func (Request) command()      {}
-func (Approve) command()      {}
-func (Decline) command()      {}
+func (Propose) command()  {}
+func (Commit) command()   {}
+func (Refuse) command()   {}
+func (Lapse) command()    {}
+func (Settle) command()   {}
+func (Hold) command()     {}
+func (Renew) command()    {}
+func (Release) command()  {}
+func (EndOffer) command() {}
+func (Request) command()  {}
+func (Approve) command()  {}
+func (Decline) command()  {}
 
 // The refusals of the protocol.
 var (
@@ -123,7 +124,7 @@ var (
 	ErrNotHeld      = domain.Refusal(domain.Conflict, "hold.not-held", "the appointment is not on hold")
 	ErrNoOffer      = domain.Refusal(domain.NotFound, "offer.not-found", "there is no such offer")
 	ErrOfferTaken   = domain.Refusal(domain.Conflict, "offer.accepted", "the offer was accepted: cancel the appointment instead")
-	ErrOfferOver    = domain.Refusal(domain.Gone, "offer.over", "the offer has lapsed, or was declined")
+	ErrOfferOver    = domain.Refusal(domain.Gone, "offer.over", "the offer has lapsed, was declined, or is for nothing any more")
 	ErrNotRequested = domain.Refusal(domain.Conflict, "appointment.not-requested", "the appointment does not wait for approval")
 	ErrChanging     = domain.Refusal(domain.Conflict, "appointment.changing", "another change of the appointment is under way")
 )
@@ -184,7 +185,7 @@ func before(s State, c Propose) (events []Event, proceed bool, err error) {
 // withdrawn ends what is offered: it was for the appointment as it was.
 func withdrawn(offered Set, n int, at time.Time) Event {
 	if at.Before(offered.Deadline) {
-		return WasReleased{offered.Visit, n}
+		return WasReleased{offered.Visit, n, Moved}
 	}
 	return HasLapsed{offered.Visit, n}
 }
@@ -343,19 +344,19 @@ func (s State) OnOffer(at time.Time) (Set, int) {
 	return last, n
 }
 
-func declineOffer(s State, c DeclineOffer) ([]Event, error) {
+func endOffer(s State, c EndOffer) ([]Event, error) {
 	set, err := s.Offered(c.Set)
 	switch {
 	case err != nil:
 		return nil, err
 	case set.WasLive || set.Phase == OnRequest:
 		return nil, ErrOfferTaken
-	case set.Released:
+	case set.Released && set.Code == c.Code:
 		return nil, nil
 	case set.Fate != claim.Pending || !c.At.Before(set.Deadline):
 		return nil, ErrOfferOver
 	}
-	return []Event{WasReleased{set.Visit, c.Set}}, nil
+	return []Event{WasReleased{set.Visit, c.Set, c.Code}}, nil
 }
 
 func request(s State, c Request) ([]Event, error) {
@@ -424,7 +425,7 @@ func release(s State) []Event {
 	if n == 0 || set.Fate != claim.Pending {
 		return nil
 	}
-	return []Event{WasReleased{set.Visit, n}}
+	return []Event{WasReleased{Visit: set.Visit, Set: n}}
 }
 
 func approve(s State, c Approve) ([]Event, error) {

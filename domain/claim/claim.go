@@ -40,6 +40,11 @@ const (
 	Dead // refused, lapsed, cancelled or replaced; never live again
 )
 
+// MarshalText names the fate, for whoever prints a state.
+func (f Fate) MarshalText() ([]byte, error) {
+	return []byte([...]string{"unknown", "pending", "live", "dead"}[f]), nil
+}
+
 // Fates holds the fate of foreign claims, as far as they were looked up.
 type Fates map[Claim]Fate
 

@@ -69,7 +69,7 @@ func Estimate(s State, l Learned, joined int, now time.Time) []Forecast {
 	if len(order) == 0 {
 		return nil
 	}
-	desks, pace := servers(s, l, now), paceOfLast(s)
+	desks, pace, unsure := servers(s, l, now), paceOfLast(s), l.unsure(s, order[0].Ticket, now)
 	forecasts := make([]Forecast, len(order))
 	for i, p := range order {
 		desk := earliest(desks)
@@ -80,23 +80,34 @@ func Estimate(s State, l Learned, joined int, now time.Time) []Forecast {
 		took, basis := l.visit(s, p.Ticket, now)
 		desks[desk] = desks[desk].Add(took)
 		like := likeness(p.Sort, p.Ticket.Ticket == joined, i)
-		forecasts[i] = l.forecast(Forecast{Ticket: p.Ticket.Ticket, Before: i, Likeness: like, Basis: basis, Clinic: p.Clinic, Band: Band(now, p.Offset)}, wait, now)
+		forecasts[i] = l.forecast(Forecast{Ticket: p.Ticket.Ticket, Before: i, Likeness: like, Basis: basis, Clinic: p.Clinic, Band: Band(now, p.Offset)}, wait, unsure, now)
 	}
 	return forecasts
 }
 
+// unsure returns how much later than half of them, at least, nine tenths are called
+// while nothing is known of how far forecasts are off. Until somebody is called
+// nobody is known to serve, so it is a visit of whoever is first.
+func (l Learned) unsure(s State, first Ticket, now time.Time) time.Duration {
+	if _, served := atLastCall(s); served {
+		return 0
+	}
+	took, _ := l.visit(s, first, now)
+	return took
+}
+
 // forecast completes f with the range for a wait by the rule.
-func (l Learned) forecast(f Forecast, wait time.Duration, now time.Time) Forecast {
+func (l Learned) forecast(f Forecast, wait, unsure time.Duration, now time.Time) Forecast {
 	half, most := usualHalf, usualMost
 	if r := l.residuals(f.Likeness); r != nil {
-		half, most = quantile(r, 5), quantile(r, 9)
+		half, most, unsure = quantile(r, 5), quantile(r, 9), 0
 		if f.Basis == ByDurations {
 			f.Basis = ByHistory
 		}
 	}
 	f.Base = now.Add(wait)
 	f.P50 = now.Add(stretched(wait, half)).Round(finest)
-	f.P90 = later(f.P50, now.Add(stretched(wait, most)).Round(finest))
+	f.P90 = later(f.P50.Add(unsure.Round(finest)), now.Add(stretched(wait, most)).Round(finest))
 	return f
 }
 

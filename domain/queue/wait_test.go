@@ -40,6 +40,19 @@ func TestBeforeTheFirstCallOneBeginsWhenTheFirstIsDue(t *testing.T) {
 	require.Equal(t, at(9, 0), f[0].Base)
 }
 
+// TestBeforeTheFirstCallTheRangeIsAVisitAtLeast forecasts for who comes first, on a
+// day on which nobody is known to serve.
+func TestBeforeTheFirstCallTheRangeIsAVisitAtLeast(t *testing.T) {
+	t.Parallel()
+	one, two := planned(walkIn(1, at(7, 0)), 20), walkIn(2, at(7, 0))
+	s := state(joined(one), joined(two))
+	f := queue.Estimate(s, queue.Learned{}, 2, at(7, 0))
+	require.Equal(t, [2]int{0, 20}, waits(f[0], at(7, 0)))
+	require.Equal(t, [2]int{20, 40}, waits(f[1], at(7, 0)))
+	served := state(joined(one), called(one, "1", at(7, 0)), queue.HasFinished{Entry: one, At: at(7, 10)}, joined(two))
+	require.Equal(t, [2]int{0, 2}, waits(queue.Estimate(served, queue.Learned{}, 0, at(7, 10))[0], at(7, 10)), "somebody serves")
+}
+
 func TestWhoeverServesAtTwoDesksHalvesTheWait(t *testing.T) {
 	t.Parallel()
 	one, two := planned(booked(1, at(10, 0), at(9, 55)), 20), planned(booked(2, at(10, 0), at(9, 56)), 20)

@@ -85,3 +85,26 @@ func TestALoadSaysWhatChanges(t *testing.T) {
 		reference.Compare(there, []reference.Entry{porto}), "towns of another country stay")
 	require.Equal(t, "A", a.Name("ru"), "a name that is missing is in English")
 }
+
+func TestWhatIsNearACodeThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	entries := []reference.Entry{
+		specialty("cardiology", "Cardiology"), specialty("pediatric-cardiology", "Pediatric cardiology"), specialty("neurology", "Neurology"),
+		specialty("ent", "Ear, nose and throat"), specialty("urology", "Urology"), specialty("uro", "Kidneys"),
+	}
+	for code, want := range map[string][]string{
+		"cardiolgy":  {"cardiology"},
+		"Cardiology": {"cardiology", "pediatric-cardiology"},
+		"cardio":     {"cardiology", "pediatric-cardiology"},
+		"nose":       {"ent"},
+		"ENT":        {"ent"},
+		"ant":        nil,
+		"urologies":  nil,
+		"urologie":   {"urology"},
+		"nonsense":   nil,
+		"":           nil,
+		"logy":       {"cardiology", "neurology", "pediatric-cardiology"},
+	} {
+		require.Equal(t, want, reference.Near(code, entries), code)
+	}
+}

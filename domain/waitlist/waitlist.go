@@ -60,6 +60,7 @@ const (
 	Lapsed      = "lapsed"
 	NotApproved = "not-approved"
 	Withdrawn   = "withdrawn" // its appointment ended, or was moved
+	Displaced   = "displaced" // the clinic has withdrawn the time
 )
 
 // Offer is what a wish is offered. An offer is one set of an appointment's
@@ -164,7 +165,7 @@ type (
 		Wish    domain.WishID    `json:"wish"`
 		Patient domain.PatientID `json:"patient"`
 		Offer
-		Why string `json:"why,omitempty"` // "declined", "lapsed", "not-approved" or "withdrawn"; absent = they never had it
+		Why string `json:"why,omitempty"` // "declined", "lapsed", "not-approved", "withdrawn" or "displaced"; absent = they never had it
 	}
 	// WasSkipped says by which rule a free slot passed the patient over.
 	WasSkipped struct {

@@ -214,6 +214,44 @@ func (b *builder) exchange(ctx context.Context, tx pgx.Tx, rate int64) error {
 	return err
 }
 
+// The refusals of [Engine.Abandon].
+var (
+	ErrNotBegun = domain.Refusal(domain.Conflict, "projection.not-begun", "no rebuild of the read model has begun and not ended")
+	ErrGoesOn   = domain.Refusal(domain.Conflict, "projection.goes-on", "a process is at the rebuild, or was a few seconds ago")
+)
+
+// Abandon drops what a rebuild that was interrupted has made so far. The live
+// tables stay, and the next rebuild begins at the beginning.
+//
+// Errors: [ErrNotBegun], [ErrGoesOn].
+func (e *Engine) Abandon(ctx context.Context, name string) error {
+	m, err := e.model(name)
+	if err != nil {
+		return err
+	}
+	schema := m.Schema() + nextSuffix
+	return pgx.BeginFunc(ctx, e.config.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local lock_timeout to '2s'"); err != nil {
+			return err
+		}
+		var running bool
+		err := tx.QueryRow(ctx, `
+			select coalesce(lease_until > clock_timestamp(), false)
+			from slotbook.projection_checkpoint
+			where schema = $1
+			for update`, schema).Scan(&running)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("abandon the rebuild of %s: %w", name, ErrNotBegun)
+		case err != nil:
+			return fmt.Errorf("abandon the rebuild of %s: %w", name, err)
+		case running:
+			return fmt.Errorf("abandon the rebuild of %s: %w", name, ErrGoesOn)
+		}
+		return dropTx(ctx, tx, schema)
+	})
+}
+
 // ErrNoPrevious says that a model has no earlier generation to go back to.
 var ErrNoPrevious = domain.Refusal(domain.Conflict, "projection.no-previous", "the read model was not rebuilt in this version, so there is nothing to roll back to")
 

@@ -194,6 +194,15 @@ func (d *Desk) Resume(ctx context.Context, models ...string) error {
 	return d.config.Engine.Resume(ctx, models...)
 }
 
+// Abandon drops what rebuilds that were interrupted have made; see
+// [engine.Engine.Abandon].
+func (d *Desk) Abandon(ctx context.Context, models ...string) error {
+	if err := d.known(models); err != nil {
+		return err
+	}
+	return each(models, func(m string) error { return d.config.Engine.Abandon(ctx, m) })
+}
+
 // Parked returns what is parked in a model's live tables.
 func (d *Desk) Parked(ctx context.Context, model string) ([]engine.Parked, error) {
 	if err := d.known([]string{model}); err != nil {

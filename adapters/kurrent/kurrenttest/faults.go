@@ -33,7 +33,7 @@ const (
 	AbortBefore
 	// AbortAfter is a time-out of the server for an append that was done.
 	AbortAfter
-	// HangAfter does an append and never answers.
+	// HangAfter does an append and never answers, and never ends a read.
 	HangAfter
 	// NotReady says that the server takes nothing now.
 	NotReady

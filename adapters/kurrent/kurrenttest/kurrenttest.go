@@ -137,6 +137,10 @@ func (c *Cluster) Calls() int { return int(c.calls.Load()) }
 // WriteSystemEvents writes events as the server writes them for itself.
 func (c *Cluster) WriteSystemEvents(n int) { c.log.noise(n) }
 
+// Scavenge removes statistics, as a server does with what has passed its age. Reads
+// from where one was are refused.
+func (c *Cluster) Scavenge() { c.log.scavenge() }
+
 func (c *Cluster) fault(call Call) Fault {
 	c.calls.Add(1)
 	if f := c.interfere.Load(); f != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,7 @@ type record struct {
 	content  string
 	custom   []byte
 	data     []byte
+	removed  bool // by a scavenge
 }
 
 // stream is what is known of a stream.
@@ -262,6 +264,15 @@ func (l *log) noiseLocked(n int) {
 	}
 }
 
+// scavenge removes the server's own events: no record begins where they were.
+func (l *log) scavenge() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range l.records {
+		l.records[i].removed = strings.HasPrefix(r.stream, "$stats")
+	}
+}
+
 // streamState is what a read of a stream finds.
 type streamState int
 
@@ -307,18 +318,18 @@ func (l *log) readAll(from uint64, backwards bool, limit uint64) ([]record, erro
 	at, exact := slices.BinarySearchFunc(l.records, from, func(r record, p uint64) int {
 		return compare(r.position, p)
 	})
-	if !exact && from != 0 && from < l.end {
+	if (!exact || l.records[at].removed) && from != 0 && from < l.end {
 		return nil, errPosition
 	}
-	var read []record
-	if backwards {
-		for i := at - 1; i >= 0 && uint64(len(read)) < limit; i-- { // a read backwards begins before its position
-			read = append(read, l.records[i])
-		}
-		return read, nil
+	step := 1
+	if backwards { // a read backwards begins before its position
+		at, step = at-1, -1
 	}
-	for i := at; i < len(l.records) && uint64(len(read)) < limit; i++ {
-		read = append(read, l.records[i])
+	var read []record
+	for ; at >= 0 && at < len(l.records) && uint64(len(read)) < limit; at += step {
+		if !l.records[at].removed {
+			read = append(read, l.records[at])
+		}
 	}
 	return read, nil
 }

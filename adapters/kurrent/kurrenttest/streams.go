@@ -277,6 +277,9 @@ func send(call streams.Streams_ReadServer, read []record, fault Fault) error {
 			return errBroken
 		}
 	}
+	if fault == HangAfter {
+		<-call.Context().Done()
+	}
 	return nil
 }
 
