@@ -190,7 +190,12 @@ func (s *Store) write(ctx context.Context, stream domain.StreamName, expected do
 	options := esdb.AppendToStreamOptions{ExpectedRevision: state(expected), Deadline: &s.config.Answer}
 	limit := s.config.Answer + time.Second // the client's own comes first
 	return call(ctx, s.conn, limit, func(ctx context.Context, client *esdb.Client) (*esdb.WriteResult, error) {
-		return client.AppendToStream(ctx, s.name(stream), options, data...)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", errUnsent, context.Cause(ctx))
+		}
+		// A client whose context ends while it sends reads what gRPC is writing. Nobody
+		// waits for it beyond ctx, and it ends by its own deadline.
+		return client.AppendToStream(context.WithoutCancel(ctx), s.name(stream), options, data...)
 	})
 }
 

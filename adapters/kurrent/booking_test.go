@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 		T: t, clock: &clock{t: time.Date(2026, 6, 1, 7, 0, 0, 0, time.UTC)}, real: os.Getenv("SLOTBOOK_TEST_KURRENTDB") != "",
 		clinic: domain.ClinicID(domain.NewID("clinic")), ana: domain.PatientID(domain.NewID("ana")), boris: domain.PatientID(domain.NewID("boris")),
 	}
-	config := kurrent.Config{Answer: time.Second, Patience: 10 * time.Second, Codec: eventcodec.New(&eventcodec.MemoryKeys{})}
+	config := kurrent.Config{Answer: time.Second, Patience: time.Minute, Codec: eventcodec.New(&eventcodec.MemoryKeys{})}
 	if w.real {
 		config.Address, config.Answer = address(t), 0
 		w.store = open(t, config)

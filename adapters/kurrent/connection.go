@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -163,8 +164,8 @@ var errOverdue = errors.New("the event store has not answered in time")
 // call calls f with the client. It returns when ctx ends or the limit is over,
 // whatever the client is doing; what f returns afterwards is lost.
 func call[R any](ctx context.Context, c *connection, limit time.Duration, f func(ctx context.Context, client *esdb.Client) (R, error)) (R, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errOverdue)
-	defer cancel()
+	ctx, done := within(ctx, limit)
+	defer done()
 	h, err := c.acquire(ctx)
 	if err != nil {
 		var none R
@@ -178,6 +179,20 @@ func call[R any](ctx context.Context, c *connection, limit time.Duration, f func
 		c.replace(h)
 	}
 	return result, err
+}
+
+// within returns a context that ends with ctx, or with [errOverdue] once the limit
+// is over. It has no deadline that the client could tell the server, whose clock
+// may come first: who was in a hurry could not be told then.
+func within(ctx context.Context, limit time.Duration) (_ context.Context, done func()) {
+	inner, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	overdue := time.AfterFunc(limit, func() { end(errOverdue) })
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	return inner, func() {
+		overdue.Stop()
+		stop()
+		end(nil)
+	}
 }
 
 // apart calls f in a goroutine of its own, turns its panic into an error, and
@@ -214,7 +229,7 @@ func useless(ctx context.Context, err error) bool {
 		return true
 	}
 	e, ok := errors.AsType[*esdb.Error](err)
-	return ok && (e.IsErrorCode(esdb.ErrorCodeConnectionClosed) || e.IsErrorCode(esdb.ErrorUnavailable))
+	return ok && slices.Contains([]esdb.ErrorCode{esdb.ErrorCodeConnectionClosed, esdb.ErrorUnavailable, esdb.ErrorCodeDeadlineExceeded}, e.Code())
 }
 
 // certainty is what an error says about an append.

@@ -189,7 +189,7 @@ func TestAnAppendWithoutAnAnswerIsStoredOnce(t *testing.T) {
 				t.Parallel()
 				server := double(t, kurrenttest.Config{})
 				config := quickly(server.URL())
-				config.Patience = 5 * time.Second
+				config.Patience = time.Minute
 				store, name := open(t, config), stream()
 				want := []int{1, 2, 3}
 				if expected == 0 {
@@ -290,7 +290,7 @@ func TestAReadThatNeverEndsIsBegunAgainOnAnotherConnection(t *testing.T) {
 	t.Parallel()
 	server := double(t, kurrenttest.Config{})
 	config := quickly(server.URL())
-	config.Patience = 5 * time.Second
+	config.Patience = time.Minute
 	store, name := open(t, config), stream()
 	_, err := store.Append(t.Context(), write(name, domain.NoStream, event(1)))
 	require.NoError(t, err)
@@ -546,7 +546,7 @@ func TestNewsComesWhateverTheSubscriptionSays(t *testing.T) {
 func TestAnElectionLosesNothing(t *testing.T) {
 	t.Parallel()
 	cluster := double(t, kurrenttest.Config{Nodes: 3})
-	store := open(t, kurrent.Config{Address: cluster.URL(), Patience: 10 * time.Second})
+	store := open(t, kurrent.Config{Address: cluster.URL(), Patience: time.Minute})
 	name := stream()
 	var elections, writing sync.WaitGroup
 	stop := make(chan struct{})
@@ -637,7 +637,7 @@ func TestCallsSurviveTheReplacementOfTheClient(t *testing.T) {
 	t.Parallel()
 	server := double(t, kurrenttest.Config{})
 	config := quickly(server.URL())
-	config.Patience = 20 * time.Second
+	config.Patience = time.Minute
 	store := open(t, config)
 	var n atomic.Int64
 	server.Interfere(func(kurrenttest.Call) kurrenttest.Fault {

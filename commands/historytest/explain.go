@@ -15,7 +15,7 @@ func explain(t *testing.T, r *Recorder, info porcupine.LinearizationInfo) {
 	const shown = 15
 	for _, found := range info.PartialLinearizationsOperations() {
 		longest := slices.MaxFunc(found, func(a, b []porcupine.Operation) int { return len(a) - len(b) })
-		m, left := model(r.config), slices.Clone(r.ops)
+		m, left := model(r.config, r.ops), slices.Clone(r.ops)
 		now := m.Init()
 		for i, o := range longest {
 			_, now = m.Step(now, o.Input, o.Output)

@@ -131,6 +131,7 @@ type record struct {
 	client         int
 	called, ended  time.Duration
 	before, after  int64 // the clocks at the call and at the return, in microseconds
+	number         int   // of one without an answer, among these
 	excused, other bool  // by another operation that was under way: a refusal; what is read of the appointment
 }
 
@@ -196,11 +197,13 @@ func (r *Recorder) check() (porcupine.CheckResult, porcupine.LinearizationInfo) 
 			o.excused = slices.ContainsFunc(r.ops, func(p *record) bool { return r.hinders(p, o) })
 			o.other = slices.ContainsFunc(r.ops, func(p *record) bool { return r.near(p, o) && p.Op.Appointment == o.Op.Appointment })
 		}
-		history = append(history, porcupine.Operation{
-			ClientId: o.client, Input: o, Output: o.Answer, Call: int64(o.called), Return: int64(o.ended),
-		})
+		told := o.ended
+		if o.Outcome == Unknown {
+			told = o.called // when it takes effect is the model's to find out
+		}
+		history = append(history, porcupine.Operation{ClientId: o.client, Input: o, Output: o.Answer, Call: int64(o.called), Return: int64(told)})
 	}
-	return porcupine.CheckOperationsVerbose(model(r.config), history, time.Minute)
+	return porcupine.CheckOperationsVerbose(model(r.config, r.ops), history, 5*time.Minute)
 }
 
 // near reports whether p may have left an undecided set behind that o met.

@@ -22,11 +22,14 @@ func at(second int) time.Time { return began.Add(time.Duration(second) * time.Se
 
 // judge checks a history of two slots that start at once, of one place and of two.
 func judge(stepByStep bool, history ...told) porcupine.CheckResult {
+	return judgeWith(Config{StepByStep: stepByStep, Decision: 10 * time.Second}, history...)
+}
+
+func judgeWith(c Config, history ...told) porcupine.CheckResult {
 	now := began
-	r := New(Config{
-		Slots: []Slot{{Capacity: 1}, {Capacity: 2, Approval: true}}, Undo: time.Minute, StepByStep: stepByStep, Decision: 10 * time.Second,
-		Now: func() (least, most time.Time) { return now, now },
-	})
+	c.Slots, c.Undo = []Slot{{Capacity: 1}, {Capacity: 2, Approval: true}}, time.Minute
+	c.Now = func() (least, most time.Time) { return now, now }
+	r := New(c)
 	for _, h := range history {
 		now = at(h.second)
 		r.do(0, h.op, func(Op) Answer { return h.answer })
@@ -100,6 +103,40 @@ func TestWhatNoOrderExplains(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, c.want, judge(c.stepByStep, c.history...))
+		})
+	}
+}
+
+func TestWhatTakesEffectAfterNobodyWaitsForIt(t *testing.T) {
+	t.Parallel()
+	one, other := Op{Kind: Book, Appointment: "a", Patient: "p"}, Op{Kind: Book, Appointment: "b", Patient: "q"}
+	there, gone := Answer{Status: Booked}, Answer{Status: Gone}
+	history := func(last ...told) []told {
+		return append([]told{
+			{0, one, Answer{Outcome: Unknown}}, {0, other, Answer{}}, {0, Op{Kind: Look, Appointment: "a"}, gone}, {0, Op{Kind: Cancel, Appointment: "b"}, Answer{}},
+		}, last...)
+	}
+	comes := told{0, Op{Kind: Look, Appointment: "a"}, there}
+	goes := told{0, Op{Kind: Look, Appointment: "a"}, gone}
+	cases := map[string]struct {
+		late    time.Duration
+		history []told
+		want    porcupine.CheckResult
+	}{
+		"it comes late":             {time.Hour, history(comes), porcupine.Ok},
+		"it never comes":            {time.Hour, history(goes), porcupine.Ok},
+		"it comes and goes":         {time.Hour, history(comes, goes), porcupine.Illegal},
+		"it comes too late":         {0, history(comes), porcupine.Illegal},
+		"it comes twice":            {time.Hour, history(comes, told{0, Op{Kind: Cancel, Appointment: "a"}, Answer{}}, comes), porcupine.Illegal},
+		"it comes where another is": {time.Hour, []told{{0, one, Answer{Outcome: Unknown}}, {0, other, Answer{}}, comes}, porcupine.Illegal},
+		"two come, and one finds room": {time.Hour, []told{
+			{0, one, Answer{Outcome: Unknown}}, {0, other, Answer{Outcome: Unknown}}, comes, {0, Op{Kind: Look, Appointment: "b"}, gone},
+		}, porcupine.Ok},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, judgeWith(Config{Late: c.late}, c.history...))
 		})
 	}
 }

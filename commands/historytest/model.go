@@ -1,6 +1,7 @@
 package historytest
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -54,6 +55,11 @@ func (s state) with(v visit) state {
 	return s
 }
 
+func (v visit) compare(w visit) int {
+	return cmp.Or(strings.Compare(v.id, w.id), cmp.Compare(v.phase, w.phase), cmp.Compare(v.was, w.was), cmp.Compare(v.slot, w.slot),
+		strings.Compare(v.patient, w.patient), cmp.Compare(v.from, w.from), cmp.Compare(v.to, w.to))
+}
+
 func (v visit) pending() bool { return v.phase == held || v.phase == requested }
 
 // overdue reports whether others may count the visit as ended, by some clock that
@@ -68,27 +74,134 @@ func (v visit) lapsed(o *record) bool { return v.pending() && o.before >= v.to+s
 func (v visit) inTime(o *record) bool  { return o.before < v.to }
 func (v visit) tooLate(o *record) bool { return o.after >= v.from }
 
-// rules is the model.
-type rules struct{ Config }
-
-func model(c Config) porcupine.Model {
-	m := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{state{}} },
-		Step: func(s, in, _ any) []any {
-			return rules{c}.step(s.(state), in.(*record)) //nolint:forcetypeassert // the model's own values
-		},
-		Equal: func(a, b any) bool {
-			return slices.Equal(a.(state), b.(state)) //nolint:forcetypeassert // the model's own values
-		},
-	}
-	return m.ToModel()
+// world is a state, and which operations without an answer may still take effect:
+// their numbers, in order.
+//
+// That an operation without an answer takes effect some time, or never, is kept
+// here and not left to porcupine: to try each of many at each place among the
+// others takes for ever.
+type world struct {
+	visits state
+	latent []int
 }
 
-func (r rules) step(s state, o *record) []any {
-	var next []any
-	for _, s := range endings(s, o) {
-		for _, then := range r.after(s, o) {
-			next = append(next, then)
+func (w world) compare(v world) int {
+	return cmp.Or(slices.CompareFunc(w.visits, v.visits, visit.compare), slices.Compare(w.latent, v.latent))
+}
+
+func (w world) equal(v world) bool {
+	return slices.Equal(w.visits, v.visits) && slices.Equal(w.latent, v.latent)
+}
+
+// worlds is all that may be the case, sorted. Of those in which the same is so
+// there are none whose latent operations are among those of another: whatever
+// becomes of these becomes of that one.
+type worlds []world
+
+func (w worlds) equal(v worlds) bool { return slices.EqualFunc(w, v, world.equal) }
+
+func (w worlds) sorted() worlds {
+	slices.SortFunc(w, world.compare)
+	w = slices.CompactFunc(w, world.equal)
+	var left worlds
+	for len(w) > 0 {
+		same := 1
+		for same < len(w) && slices.Equal(w[same].visits, w[0].visits) {
+			same++
+		}
+		for i, a := range w[:same] {
+			if !slices.ContainsFunc(w[:same], func(b world) bool { return len(b.latent) > len(a.latent) && within(a.latent, b.latent) }) {
+				left = append(left, w[i])
+			}
+		}
+		w = w[same:]
+	}
+	return left
+}
+
+// within reports whether all of a, which is sorted, are among b, which is, too.
+func within(a, b []int) bool {
+	for _, n := range a {
+		i, found := slices.BinarySearch(b, n)
+		if !found {
+			return false
+		}
+		b = b[i+1:]
+	}
+	return true
+}
+
+// rules is the model of a history.
+type rules struct {
+	Config
+	unanswered []*record
+}
+
+func model(c Config, history []*record) porcupine.Model {
+	r := rules{Config: c}
+	for _, o := range history {
+		if o.Outcome == Unknown {
+			o.number = len(r.unanswered)
+			r.unanswered = append(r.unanswered, o)
+		}
+	}
+	return porcupine.Model{
+		Init: func() any { return worlds{{}} },
+		Step: func(w, in, _ any) (bool, any) {
+			next := r.step(w.(worlds), in.(*record)) //nolint:forcetypeassert // the model's own values
+			return len(next) > 0, next
+		},
+		Equal: func(a, b any) bool {
+			return a.(worlds).equal(b.(worlds)) //nolint:forcetypeassert // the model's own values
+		},
+	}
+}
+
+// step returns what may be the case after an operation.
+func (r rules) step(now worlds, o *record) worlds {
+	var next worlds
+	if o.Outcome == Unknown {
+		for _, w := range now {
+			at, _ := slices.BinarySearch(w.latent, o.number)
+			next = append(next, world{visits: w.visits, latent: slices.Insert(slices.Clone(w.latent), at, o.number)})
+		}
+		return next.sorted()
+	}
+	for _, w := range r.before(now, o) {
+		latent := slices.DeleteFunc(slices.Clone(w.latent), func(n int) bool { return r.unanswered[n].ended < o.called })
+		for _, s := range endings(w.visits, o) {
+			for _, then := range r.after(s, o) {
+				next = append(next, world{visits: then, latent: latent})
+			}
+		}
+	}
+	return next.sorted()
+}
+
+// before returns what may be the case right before an operation, whichever of
+// those without an answer have taken effect by then.
+func (r rules) before(now worlds, o *record) worlds {
+	all := slices.Clone(now)
+	for len(now) > 0 {
+		var next worlds
+		for _, w := range now {
+			next = append(next, r.one(w, o)...)
+		}
+		now = next.sorted()
+		all = append(all, now...)
+	}
+	return all.sorted()
+}
+
+// one returns what may be the case when one of the operations without an answer
+// takes effect before o.
+func (r rules) one(w world, o *record) worlds {
+	var next worlds
+	for i, n := range w.latent {
+		for _, s := range endings(w.visits, o) { // it is not later than o
+			if done, can := r.effect(s, r.unanswered[n]); can && !slices.Equal(done, s) {
+				next = append(next, world{visits: done, latent: slices.Delete(slices.Clone(w.latent), i, i+1)})
+			}
 		}
 	}
 	return next
@@ -119,15 +232,14 @@ func (r rules) after(s state, o *record) []state {
 	default:
 	}
 	done, can := r.effect(s, o)
-	switch {
-	case o.Outcome == Done:
+	switch o.Outcome {
+	case Done:
 		return only(done, can)
-	case o.Outcome == Unknown && can:
-		return []state{s, done}
-	case o.Outcome == Taken:
+	case Taken:
 		return only(s, o.excused || r.blocked(s, o))
-	case o.Outcome == Refused:
+	case Refused:
 		return only(s, o.other || refusable(s, o))
+	case Unknown: // takes effect before another, or never
 	}
 	return []state{s}
 }

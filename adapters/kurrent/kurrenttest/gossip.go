@@ -34,7 +34,7 @@ func (s *gossipServer) Read(context.Context, *shared.Empty) (*gossip.ClusterInfo
 }
 
 func (n *Node) endpoint() (host string, port uint32) {
-	host, text, err := net.SplitHostPort(n.address)
+	host, text, err := net.SplitHostPort(n.listensAt())
 	if err != nil {
 		return "", 0
 	}

@@ -97,7 +97,7 @@ func (c *Cluster) Close() error {
 func (c *Cluster) URL() string {
 	addresses := make([]string, len(c.nodes))
 	for i, n := range c.nodes {
-		addresses[i] = n.address
+		addresses[i] = n.listensAt()
 	}
 	return "esdb://" + strings.Join(addresses, ",") + "?tls=false"
 }
@@ -204,6 +204,12 @@ func (n *Node) Stop() {
 		server.Stop()
 		<-served
 	}
+}
+
+func (n *Node) listensAt() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.address
 }
 
 func (n *Node) leads() bool { return n.cluster.Leader() == n.index }
