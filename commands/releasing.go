@@ -92,7 +92,7 @@ func endOf(s appointment.Set) string {
 	switch {
 	case s.Phase == appointment.InDecision:
 		return ""
-	case s.Phase == appointment.OnRequest:
+	case s.Phase == appointment.OnRequest && !s.Released && s.Code == "":
 		return waitlist.NotApproved
 	case s.Lapsed:
 		return waitlist.Lapsed

@@ -476,6 +476,42 @@ func TestWhereVisitsWaitForApprovalAnAcceptedOfferIsARequest(t *testing.T) {
 	})
 }
 
+func TestAnAcceptedOfferThatIsCancelledBeforeItsApprovalSaysBy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		by   appointment.Initiator
+		code appointment.Code
+		want string
+	}{
+		"the patient":                    {appointment.ByPatient, "", waitlist.Declined},
+		"the clinic":                     {appointment.ByClinic, "", waitlist.NotApproved},
+		"the clinic, which took it back": {appointment.ByClinic, appointment.Displaced, waitlist.Displaced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *world) {
+				s := w.fullDay()[0].ID
+				w.policy(policy.Terms{Approval: new(true)})
+				wish := w.waits(w.ana, nil)
+				offer := w.freed(w.cancels(s))
+				asked, err := w.accept(offer)
+				require.NoError(t, err)
+				visit, _ := asked.State.Latest()
+				_, err = w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: visit.Appointment, Initiator: c.by, Code: c.code})
+				require.NoError(t, err)
+				now, n, err := w.h.OfferNow(w.ctx, offer)
+				require.NoError(t, err)
+				require.Equal(t, commands.OfferState(c.want), commands.StateOfOffer(now.State.Sets[n-1], w.clock.now()))
+				passed := slices.IndexFunc(w.log(), func(r domain.Recorded) bool { _, is := r.Event.(waitlist.HasPassed); return is })
+				require.Positive(t, passed)
+				require.Equal(t, c.want, w.log()[passed].Event.(waitlist.HasPassed).Why) //nolint:forcetypeassert // it was found as one
+				require.Equal(t, waitlist.Waiting, w.wish(wish).Status)
+				w.audit()
+			})
+		})
+	}
+}
+
 func TestAnApprovedOfferFulfilsItsWish(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {

@@ -126,8 +126,8 @@ type Set struct {
 	Series   domain.SeriesID // whose stream decides the set; "" = the appointment's own
 	Wish     domain.WishID   // of the waiting list, for which it is or was offered
 	WasLive  bool            // it is, or was once
-	Released bool            // it was given back
-	Code     Code            // why it was; "" = whoever it was for did it
+	Released bool            // it was given back, or what was requested was cancelled by the patient
+	Code     Code            // why it was, or why others cancelled the request; "" = whoever it was for did it
 	Lapsed   bool            // nobody has decided it in time
 }
 
@@ -358,7 +358,14 @@ func (s State) cancelled(e WasCancelled) State {
 		s.Change = Change{From: s.Status, At: e.At, By: e.By}
 	}
 	s.Status, s.Decided, s.Ended = Cancelled, true, e.Set
-	return s.kill(0)
+	s = s.kill(0)
+	if e.Set == 0 || s.Sets[e.Set-1].Phase != OnRequest || s.Sets[e.Set-1].WasLive {
+		return s
+	}
+	if e.Initiator == ByPatient {
+		return s.with(e.Set, func(t *Set) { t.Released = true })
+	}
+	return s.with(e.Set, func(t *Set) { t.Code = e.Code })
 }
 
 func (s State) changed(to Status, at time.Time, by string) State {
