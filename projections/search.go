@@ -271,7 +271,13 @@ func (s PractitionerSearch) found(ctx context.Context, r engine.Reader, m meanin
 		}
 		m.area = area[:near]
 		q, chord := s.query(m, limit)
-		found, err := q.ask(ctx, r, all, q.practitioners(q.ranked(s, chord, limit)))
+		sql := ""
+		if s.Sort == ByRating {
+			sql = q.inOrder(s, chord, limit)
+		} else {
+			sql = q.practitioners(q.ranked(s, chord, limit))
+		}
+		found, err := q.ask(ctx, r, all, sql)
 		if err != nil {
 			return nil, err
 		}
@@ -388,21 +394,42 @@ func (q *query) ranked(s PractitionerSearch, chord string, limit int) (found, or
 		q.joins + q.conditions() + "\norder by " + columns + first(limit), outside(columns)
 }
 
+// shownPractitioner are the columns of what is shown of a practitioner.
+const shownPractitioner = `p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
+	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture`
+
 // practitioners returns the query of what is shown of those who are found.
 func (q *query) practitioners(found, order string) string {
-	with := ""
-	if q.with != "" {
-		with = "area as materialized (\n" + q.with + "\n),\n"
-	}
-	return "with " + with + "found as (\n" + found + "\n)" + `
-select p.practitioner, p.name, p.specialties, p.clinics, coalesce(p.introduction, '') as introduction, p.treatments, p.languages,
-	coalesce(p.council, '') as council, coalesce(p.state, '') as state, p.details, coalesce(p.picture, '') as picture,
-	` + q.matched("name", "specialty", "clinic", "treatment", "qualification") + ` as matched,
-	` + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank` + q.shown + `
+	return "with " + q.before() + "found as (\n" + found + "\n)\nselect " + shownPractitioner + ",\n\t" + q.matchedPractitioner() +
+		" as matched, " + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank` + q.shown + `
 from found f
 cross join lateral (select * from practitioner p where p.practitioner = f.practitioner offset 0) p
 ` + ratingOf("rated_practitioner", "practitioner") + `
 order by ` + order
+}
+
+// inOrder is [query.practitioners] for an order in which an index of ratings gives
+// them: what is shown is at hand when they are found.
+func (q *query) inOrder(s PractitionerSearch, chord string, limit int) string {
+	with := strings.TrimSuffix(q.before(), ",\n")
+	if with != "" {
+		with = "with " + with + "\n"
+	}
+	columns := q.order(s.Sort, "practitioner", s.After)
+	return with + "select " + shownPractitioner + ",\n\t" + q.matchedPractitioner() + " as matched, " + metres(chord) +
+		" as distance, r.count as reviews, r.stars, r.rank, '' as slot\nfrom practitioner p" + q.joins + q.conditions() + "\norder by " + columns + first(limit)
+}
+
+// before returns the query that others begin with, if any.
+func (q *query) before() string {
+	if q.with == "" {
+		return ""
+	}
+	return "area as materialized (\n" + q.with + "\n),\n"
+}
+
+func (q *query) matchedPractitioner() string {
+	return q.matched("name", "specialty", "clinic", "treatment", "qualification")
 }
 
 // ratingOf joins the rating of each row f, one by one, as the rows themselves
