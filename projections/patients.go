@@ -187,8 +187,12 @@ func (p Patients) Search(ctx context.Context, f PatientFilter, least domain.Posi
 select patient as id, coalesce(name, 'null')::json as name, coalesce(email, 'null')::json as email,
 	coalesce(phone, 'null')::json as phone, search, coalesce(guardian, '') as guardian, coalesce(merged_into, '') as merged_into
 from patient
-where (search, patient) > (@after, @after_id)`
-	args := pgx.NamedArgs{"after": f.After.Name, "after_id": f.After.ID}
+where true`
+	args := pgx.NamedArgs{}
+	if f.After.ID != "" {
+		sql += "\n\tand (search, patient) > (@after, @after_id)"
+		args["after"], args["after_id"] = f.After.Name, f.After.ID
+	}
 	if f.Query != "" {
 		sql += "\n\tand search like @pattern"
 		args["pattern"] = pattern(f.Query)
