@@ -453,15 +453,21 @@ func TestAWishIsFulfilledForGood(t *testing.T) {
 	})
 }
 
+// asksFor has Ana accept an offer where visits wait for approval.
+func (w *world) asksFor() (domain.WishID, domain.OfferID, commands.Answer[appointment.State]) {
+	s := w.fullDay()[0].ID
+	w.policy(policy.Terms{Approval: new(true)})
+	wish := w.waits(w.ana, nil)
+	offer := w.freed(w.cancels(s))
+	asked, err := w.accept(offer)
+	require.NoError(w.t, err)
+	return wish, offer, asked
+}
+
 func TestWhereVisitsWaitForApprovalAnAcceptedOfferIsARequest(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.fullDay()[0].ID
-		w.policy(policy.Terms{Approval: new(true)})
-		wish := w.waits(w.ana, nil)
-		offer := w.freed(w.cancels(s))
-		asked, err := w.accept(offer)
-		require.NoError(t, err)
+		wish, offer, asked := w.asksFor()
 		require.Equal(t, appointment.Pending, asked.State.Status)
 		again, err := w.accept(offer)
 		require.NoError(t, err)
@@ -490,14 +496,9 @@ func TestAnAcceptedOfferThatIsCancelledBeforeItsApprovalSaysBy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T, w *world) {
-				s := w.fullDay()[0].ID
-				w.policy(policy.Terms{Approval: new(true)})
-				wish := w.waits(w.ana, nil)
-				offer := w.freed(w.cancels(s))
-				asked, err := w.accept(offer)
-				require.NoError(t, err)
+				wish, offer, asked := w.asksFor()
 				visit, _ := asked.State.Latest()
-				_, err = w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: visit.Appointment, Initiator: c.by, Code: c.code})
+				_, err := w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: visit.Appointment, Initiator: c.by, Code: c.code})
 				require.NoError(t, err)
 				now, n, err := w.h.OfferNow(w.ctx, offer)
 				require.NoError(t, err)
@@ -515,13 +516,9 @@ func TestAnAcceptedOfferThatIsCancelledBeforeItsApprovalSaysBy(t *testing.T) {
 func TestAnApprovedOfferFulfilsItsWish(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
-		s := w.fullDay()[0].ID
-		w.policy(policy.Terms{Approval: new(true)})
-		wish := w.waits(w.ana, nil)
-		asked, err := w.accept(w.freed(w.cancels(s)))
-		require.NoError(t, err)
+		wish, _, asked := w.asksFor()
 		visit, _ := asked.State.Latest()
-		_, err = w.h.Approve(w.ctx, w.request(), visit.Appointment)
+		_, err := w.h.Approve(w.ctx, w.request(), visit.Appointment)
 		require.NoError(t, err)
 		_, err = w.h.Cancel(w.ctx, w.request(), commands.Cancellation{Appointment: visit.Appointment, Initiator: appointment.ByPatient})
 		require.NoError(t, err)

@@ -400,7 +400,7 @@ const shownPractitioner = `p.practitioner, p.name, p.specialties, p.clinics, coa
 
 // practitioners returns the query of what is shown of those who are found.
 func (q *query) practitioners(found, order string) string {
-	return "with " + q.before() + "found as (\n" + found + "\n)\nselect " + shownPractitioner + ",\n\t" + q.matchedPractitioner() +
+	return q.before("found as (\n"+found+"\n)") + "select " + shownPractitioner + ",\n\t" + q.matchedPractitioner() +
 		" as matched, " + metres("f.chord") + ` as distance, coalesce(r.count, 0) as reviews, coalesce(r.stars, 0) as stars, f.rank` + q.shown + `
 from found f
 cross join lateral (select * from practitioner p where p.practitioner = f.practitioner offset 0) p
@@ -411,21 +411,20 @@ order by ` + order
 // inOrder is [query.practitioners] for an order in which an index of ratings gives
 // them: what is shown is at hand when they are found.
 func (q *query) inOrder(s PractitionerSearch, chord string, limit int) string {
-	with := strings.TrimSuffix(q.before(), ",\n")
-	if with != "" {
-		with = "with " + with + "\n"
-	}
 	columns := q.order(s.Sort, "practitioner", s.After)
-	return with + "select " + shownPractitioner + ",\n\t" + q.matchedPractitioner() + " as matched, " + metres(chord) +
+	return q.before() + "select " + shownPractitioner + ",\n\t" + q.matchedPractitioner() + " as matched, " + metres(chord) +
 		" as distance, r.count as reviews, r.stars, r.rank, '' as slot\nfrom practitioner p" + q.joins + q.conditions() + "\norder by " + columns + first(limit)
 }
 
-// before returns the query that others begin with, if any.
-func (q *query) before() string {
-	if q.with == "" {
+// before returns what a query begins with: the area, if it is asked for, and others.
+func (q *query) before(others ...string) string {
+	if q.with != "" {
+		others = append([]string{"area as materialized (\n" + q.with + "\n)"}, others...)
+	}
+	if len(others) == 0 {
 		return ""
 	}
-	return "area as materialized (\n" + q.with + "\n),\n"
+	return "with " + strings.Join(others, ",\n") + "\n"
 }
 
 func (q *query) matchedPractitioner() string {
