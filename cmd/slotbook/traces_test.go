@@ -23,7 +23,8 @@ import (
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 )
 
-// within runs an app of the test's own process, and returns a client of it.
+// within runs an app of the test's own process, and returns a client of it once
+// it is ready: reference data come after the port is open.
 func within(t *testing.T, c appConfig) *server {
 	t.Helper()
 	c.url, c.masterKey, c.logger = postgrestest.Database(t), make([]byte, 32), output{os.Stderr, os.Stderr}.logger()
@@ -36,7 +37,9 @@ func within(t *testing.T, c appConfig) *server {
 	done := make(chan error, 1)
 	go func() { done <- a.run(ctx, listener, a.beginReference) }()
 	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
-	return &server{t: t, base: "http://" + listener.Addr().String()}
+	s := &server{t: t, base: "http://" + listener.Addr().String()}
+	until(t, "the server", func() bool { return s.get("/readyz").status == http.StatusOK })
+	return s
 }
 
 const (
