@@ -388,9 +388,11 @@ func (a Appointments) WithPast(streams Streams) Appointments {
 
 // appointmentQuery gives every visit as it is at a time. A request that nobody
 // has answered ends ClockSlack after its deadline: @expired is that much before
-// the time.
+// the time. The zone is looked up for the rows of the answer alone: a join is
+// planned for as many as could be found, and reads every clinic.
 const appointmentQuery = `
-select a.appointment as id, a.status, a.revision, coalesce(a.patient, '') as patient, a.practitioner, a.clinic, coalesce(c.zone, '') as zone,
+select a.appointment as id, a.status, a.revision, coalesce(a.patient, '') as patient, a.practitioner, a.clinic,
+	coalesce((select c.zone from clinic c where c.clinic = a.clinic), '') as zone,
 	a.slots, a.start, a."end", coalesce(a.visit_type, '') as visit_type, a.uses, coalesce(a.reason, 'null')::json as reason,
 	coalesce(a.initiator, '') as initiator, coalesce(a.cancel_code, '') as cancel_code,
 	coalesce(a.cancel_reason, 'null')::json as cancel_reason, coalesce(a.deadline, '0001-01-01T00:00:00Z') as deadline,
@@ -400,7 +402,6 @@ select a.appointment as id, a.status, a.revision, coalesce(a.patient, '') as pat
 	coalesce(a.finished_at, '0001-01-01T00:00:00Z') as finished_at
 from (` + appointmentNow + `
 ) a
-left join clinic c on c.clinic = a.clinic
 where true`
 
 const appointmentNow = `
@@ -413,7 +414,8 @@ const appointmentNow = `
 
 // ofPractitioner is appointmentNow of the visits that a practitioner has a part
 // in. The many in which it is the first, and the few in which it is another,
-// come each from an index of their own.
+// come each from an index of their own; how few the planner does not know without
+// the practitioner, and would plan each list anew.
 const ofPractitioner = appointmentNow + `
 		and practitioner = @practitioner
 	union all` + appointmentNow + `
@@ -437,18 +439,22 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	}
 	narrow(f.Clinic != "", "clinic", f.Clinic, "a.clinic = @clinic")
 	narrow(f.Status != "", "status", f.Status, "a.status = @status")
-	narrow(f.Displaced, "displaced", true, "a.displaced = @displaced and a.lives")
+	narrow(f.Displaced, "displaced", true, "a.displaced and a.lives")
 	narrow(!f.From.IsZero(), "from", f.From, "a.start >= @from")
 	narrow(!f.To.IsZero(), "to", f.To, "a.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
 	args["after_id"] = f.After.ID
+	asked := []any{args}
+	if f.Practitioner != "" {
+		asked = []any{engine.PlanOnce, args}
+	}
 	was, err := a.past(ctx, f, least)
 	if err != nil {
 		return List[Appointment]{}, fmt.Errorf("list appointments: %w", err)
 	}
 	var visits []Appointment
 	at, err := was.view(ctx, a.views, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), args)
+		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), asked...)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
 	})

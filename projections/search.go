@@ -330,7 +330,7 @@ func (r earliestRow) slot() *Slot {
 
 // query returns the conditions of the search, and the distance of a row.
 func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string) {
-	q = &query{rank: "0", args: pgx.NamedArgs{"limit": limit}, shown: ", f.slot"}
+	q = &query{from: "practitioner", rank: "0", args: pgx.NamedArgs{"limit": limit}, shown: ", f.slot"}
 	q.look(s.Words, func(n int, w word) ([]string, map[string]string, string) { return q.practitionerWord(n, w, m.words[n]) })
 	q.narrow(s.Specialty != "", "p.specialties @> array[@specialty::text]", "specialty", s.Specialty)
 	q.narrow(s.Qualification != "", "p.learnt && @qualification::text[]", "qualification", []string{s.Qualification, folded(s.Qualification)})
@@ -340,8 +340,7 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	area, _, nearest := q.area(s.Area, "c")
 	switch wide := len(m.area) > s.effort.orUsual().near; {
 	case m.table != "" && s.Sort == ByDistance:
-		q.with, chord = m.table, "n.chord"
-		q.among()
+		q.with, chord = m.table, "p.chord"
 	case m.table != "":
 		q.with = m.table
 		q.where = append(q.where, "p.clinics && "+q.clinics())
@@ -354,21 +353,25 @@ func (s PractitionerSearch) query(m meaning, limit int) (q *query, chord string)
 	default:
 		q.narrow(m.area != nil, "p.clinics && @area::text[]", "area", m.area)
 	}
-	if s.Area.Near != nil && chord != "n.chord" {
+	if s.Area.Near != nil && chord != "p.chord" {
 		q.joins += "\ncross join lateral (\nselect min(" + nearest + ") as chord\nfrom clinic c\nwhere c.clinic = any(p.clinics) and not c.closed" + area + "\n) n"
 		chord = "n.chord"
 	}
 	s.inTime(q)
 	q.sortedBy(s.Sort, "rated_practitioner", "practitioner", chord, s.MinRating)
+	if chord == "p.chord" {
+		q.among()
+	}
 	return q, chord
 }
 
-// among joins the practitioners of the conditions so far who work at the clinics
-// of the area, with the smallest chord of those.
+// among turns the question for practitioners around: they come from the clinics
+// of the area, each once and with the smallest chord of those where they work.
 func (q *query) among() {
-	there := &query{where: append([]string{"p.clinics @> array[a.clinic]"}, q.where...)}
-	q.joins += "\njoin (\nselect w.practitioner, min(a.chord) as chord\nfrom area a\ncross join lateral (\nselect p.practitioner\nfrom practitioner p" +
-		there.conditions() + "\noffset 0\n) w\ngroup by w.practitioner\n) n on n.practitioner = p.practitioner"
+	there := &query{joins: q.joins, where: append([]string{"p.clinics @> array[a.clinic]"}, q.where...)}
+	q.from = "(\nselect w.practitioner, min(a.chord) as chord\nfrom area a\ncross join lateral (\nselect p.practitioner\nfrom practitioner p" +
+		there.joins + there.conditions() + "\noffset 0\n) w\ngroup by w.practitioner\n)"
+	q.joins, q.where = "", nil
 }
 
 // inTime adds what is asked for of hours and slots, all of it at the clinics in
@@ -390,7 +393,7 @@ func (s PractitionerSearch) inTime(q *query) {
 // a rank, and that order.
 func (q *query) ranked(s PractitionerSearch, chord string, limit int) (found, order string) {
 	columns := q.order(s.Sort, "practitioner", s.After)
-	return "select p.practitioner, " + q.rank + " as rank, " + chord + " as chord, '' as slot\nfrom practitioner p" +
+	return "select p.practitioner, " + q.rank + " as rank, " + chord + " as chord, '' as slot\nfrom " + q.from + " p" +
 		q.joins + q.conditions() + "\norder by " + columns + first(limit), outside(columns)
 }
 

@@ -18,6 +18,7 @@ import (
 // what is looked for.
 type query struct {
 	with  string // a table "area" of the clinics in the area, which comes before the others; "" = they are an argument, or everywhere
+	from  string // what is found: the table of practitioners, or those of the area with their chords
 	joins string
 	where []string
 	rank  string // "0" for none

@@ -19,11 +19,12 @@ func (r *reading) alone(ctx context.Context, unless, sql string, args []any) (ro
 	if err := r.onPath(ctx); err != nil {
 		return failedRows{err: err}, false, err
 	}
+	args, once := plannedOnce(args)
 	text, args, err := r.wordings.numbered(ctx, r.before+unless+r.between+sql+r.after, args)
 	if err != nil {
 		return failedRows{err: err}, false, err
 	}
-	all, err := r.conn.Query(ctx, text, args...)
+	all, err := r.sent(ctx, once, text, args)
 	if err == nil {
 		rows, holds, err = r.positioned(all)
 	}
@@ -33,6 +34,23 @@ func (r *reading) alone(ctx context.Context, unless, sql string, args []any) (ro
 	}
 	r.begun, r.over, r.last = true, true, rows
 	return rows, false, nil
+}
+
+// sent sends the one statement; planned once, it goes after the settings for that,
+// which end with it. A plan made while a table is empty has to do when it is large:
+// it takes the indexes.
+func (r *reading) sent(ctx context.Context, once bool, sql string, args []any) (pgx.Rows, error) {
+	if !once {
+		return r.conn.Query(ctx, sql, args...)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)")
+	batch.Queue(sql, args...)
+	r.results = r.conn.SendBatch(ctx, batch)
+	if _, err := r.results.Exec(); err != nil {
+		return failedRows{err: err}, err
+	}
+	return r.results.Query()
 }
 
 // around returns what stands before a condition, between it and a query, and

@@ -150,6 +150,42 @@ func listed(t *testing.T, e *engine.Engine, condition, sql string) (all []string
 	return all
 }
 
+func TestAQueryThatIsPlannedOnceChangesNoOther(t *testing.T) {
+	w := newWorld(t, book(2, "pat"), book(1, "pat"))
+	settings := w.pool.Config()
+	settings.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
+	require.NoError(t, err)
+	defer pool.Close()
+	c := w.config("test")
+	c.Pool = pool
+	e := w.engine(c)
+	require.NoError(t, e.CatchUp(t.Context()))
+	const inForce = `
+		select current_setting('plan_cache_mode') || ', sequential scans ' || current_setting('enable_seqscan') || ', slot ' || slot
+		from seat
+		where claims = @claims and slot > @slot
+		order by slot`
+	ask := func(args ...any) (found []string) {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+			rows, _ := r.Last(t.Context(), inForce, args...)
+			found, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			return err
+		})
+		require.NoError(t, err)
+		return found
+	}
+	after := func(slot string) pgx.NamedArgs { return pgx.NamedArgs{"claims": 1, "slot": slot} }
+	usual := []string{"auto, sequential scans on, slot 2"}
+	require.Equal(t, usual, ask(after("1")))
+	require.Equal(t, usual, ask(after("1")), "now the connection has met it")
+	once := []string{"force_generic_plan, sequential scans off, slot 2"}
+	require.Equal(t, once, ask(engine.PlanOnce, after("1")))
+	require.Empty(t, ask(engine.PlanOnce, after("2")))
+	require.Len(t, ask(engine.PlanOnce, after("0")), 2)
+	require.Equal(t, usual, ask(after("1")))
+}
+
 func TestAQueryIsGivenItsArgumentsByNameEachTime(t *testing.T) {
 	w := newWorld(t, life()...)
 	e := w.engine(w.config("test"))

@@ -17,6 +17,7 @@ import (
 )
 
 // Reader is what a view can do: read. One query ends before the next begins.
+// Before its arguments a query may have [PlanOnce].
 type Reader interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row

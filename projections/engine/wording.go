@@ -8,6 +8,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// option is an argument of a query that says how it is run.
+type option int
+
+// PlanOnce, before the other arguments, lets PostgreSQL plan the last query of a
+// view once for all that may be asked, by indexes, and keep the plan. Left to
+// itself it plans anew when it hopes for a cheaper plan from what is asked, which
+// takes several times as long as to find a few rows: this is for a query whose
+// index is the right one whatever is asked.
+const PlanOnce = option(1)
+
+// plannedOnce returns the arguments without the option, and whether it was there.
+func plannedOnce(args []any) ([]any, bool) {
+	if len(args) > 0 && args[0] == PlanOnce {
+		return args[1:], true
+	}
+	return args, false
+}
+
 // wordings keeps how queries with named arguments read with numbered ones: pgx
 // finds that out by reading the whole text, each time. The zero value knows
 // none. It is safe for concurrent use.
@@ -24,6 +42,7 @@ type wording struct {
 // numbered returns the query and its arguments with numbers for names, when it
 // has named ones; else as they are.
 func (w *wordings) numbered(ctx context.Context, sql string, args []any) (string, []any, error) {
+	args, _ = plannedOnce(args)
 	if len(args) != 1 {
 		return sql, args, nil
 	}
