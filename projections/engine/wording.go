@@ -11,11 +11,11 @@ import (
 // option is an argument of a query that says how it is run.
 type option int
 
-// PlanOnce, before the other arguments, lets PostgreSQL plan the last query of a
-// view once for all that may be asked, by indexes, and keep the plan. Left to
-// itself it plans anew when it hopes for a cheaper plan from what is asked, which
-// takes several times as long as to find a few rows: this is for a query whose
-// index is the right one whatever is asked.
+// PlanOnce lets PostgreSQL plan the last query of a view once for all that may be
+// asked, by indexes, and keep the plan. It stands before the arguments. Left to
+// itself PostgreSQL plans anew when it hopes for a cheaper plan from what is asked,
+// which takes several times as long as to find a few rows: this is for a query
+// whose index is the right one whatever is asked.
 const PlanOnce = option(1)
 
 // plannedOnce returns the arguments without the option, and whether it was there.
