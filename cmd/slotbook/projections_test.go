@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
+	"github.com/slotbook/slotbook/projections"
 )
 
 // on runs a command on read models over a database.
@@ -18,11 +19,22 @@ func on(t *testing.T, url string, args ...string) executed {
 	return execute(t, append(args, "--database-url", url)...)
 }
 
-// demonstration returns a database with the demo data, and no process over it.
+// demonstration returns a database with the demo data, in all read models, and no
+// process over it.
 func demonstration(t *testing.T) string {
 	t.Helper()
 	url := postgrestest.EmptyDatabase(t)
-	require.Zero(t, serve(t, "--database-url", url, "--demo").stop())
+	s := serve(t, "--database-url", url, "--demo")
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	until(t, "the read models", func() (arrived bool) {
+		require.NoError(t, conn.QueryRow(t.Context(), `
+			select count(*) = $1 and min(position) = (select max(position) from slotbook.events)
+			from slotbook.projection_checkpoint`, len(projections.All(nil, nil))).Scan(&arrived))
+		return arrived
+	})
+	require.NoError(t, conn.Close(t.Context()))
+	require.Zero(t, s.stop())
 	return url
 }
 

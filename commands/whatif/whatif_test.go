@@ -1,7 +1,9 @@
 package whatif_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -484,31 +486,42 @@ func TestWhatWasDecidedAboutAPolicyInThePeriodCountsBelowTheChange(t *testing.T)
 	require.Equal(t, map[string]int{"policy.notice": 1, "quota.practitioner-day": 1}, then.Refused)
 }
 
+// aYear returns a store with a hundred days that were made up, recorded at their
+// times or all of them later. It is made when somebody first asks.
+func aYear(stepByStep, ahead bool) func() (*memory.Store, error) {
+	return sync.OnceValues(func() (*memory.Store, error) {
+		clock := &demo.Clock{}
+		now := clock.Now
+		if ahead {
+			now = func() time.Time { return domain.Day("2026-12-01").Start() }
+		}
+		store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: now, StepByStep: stepByStep})
+		_, err := demo.Write(context.Background(), demo.Config{
+			Store: store, Clock: clock, NewID: uuid.NewString, Seed: 20260601, First: "2026-01-01", Until: domain.Day("2026-04-10").Start(), Wishes: 10,
+		})
+		return store, err
+	})
+}
+
 func TestAYearIsReplayedAsItWas(t *testing.T) {
 	t.Parallel()
+	atOnce, inSteps, later := aYear(false, false), aYear(true, false), aYear(false, true)
 	for name, c := range map[string]struct {
-		stepByStep, ahead bool
-		from, to          domain.Day
+		of       func() (*memory.Store, error)
+		ahead    bool
+		from, to domain.Day
 	}{
-		"from its beginning":                         {},
-		"of a store that takes one stream at a time": {stepByStep: true},
-		"recorded at another time":                   {ahead: true},
-		"from a day in the middle":                   {from: "2026-03-11"},
-		"from a day in the middle, at another time":  {from: "2026-03-11", ahead: true},
+		"from its beginning":                         {of: atOnce},
+		"of a store that takes one stream at a time": {of: inSteps},
+		"recorded at another time":                   {of: later, ahead: true},
+		"from a day in the middle":                   {of: atOnce, from: "2026-03-11"},
+		"from a day in the middle, at another time":  {of: later, from: "2026-03-11", ahead: true},
 
-		"of a month": {from: "2026-02-10", to: "2026-03-10"},
+		"of a month": {of: atOnce, from: "2026-02-10", to: "2026-03-10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			clock := &demo.Clock{}
-			now := clock.Now
-			if c.ahead {
-				now = func() time.Time { return domain.Day("2026-12-01").Start() }
-			}
-			store := memory.New(memory.Config{Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Now: now, StepByStep: c.stepByStep})
-			_, err := demo.Write(t.Context(), demo.Config{
-				Store: store, Clock: clock, NewID: uuid.NewString, Seed: 20260601, First: "2026-01-01", Until: domain.Day("2026-04-10").Start(), Wishes: 10,
-			})
+			store, err := c.of()
 			require.NoError(t, err)
 			config := whatif.Config{Log: store}
 			if c.from != "" {
