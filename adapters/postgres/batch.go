@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/slotbook/slotbook/domain"
@@ -16,6 +17,7 @@ const (
 	readRevisions
 	readByIDs
 	insertEvents
+	readRecorded
 	insertOne
 )
 
@@ -73,6 +75,13 @@ func writerStatements() []string {
 				with ordinality as t(stream, revision, event_id, type, data, metadata, n)
 			where head.unmoved = 1`,
 
+		// When they were recorded: all at once.
+		readRecorded: `
+			select recorded_at
+			from slotbook.events
+			order by position desc
+			limit 1`,
+
 		// The whole append of one event; no row when the revision does not match.
 		insertOne: `
 			insert into slotbook.events (position, stream, revision, event_id, type, data, metadata, recorded_at)
@@ -93,7 +102,7 @@ func writerStatements() []string {
 					order by revision desc
 					limit 1
 				), -1)
-			returning position`,
+			returning position, recorded_at`,
 	}
 }
 
@@ -108,6 +117,9 @@ type batch struct {
 	ledger  ledger
 	first   int64 // the last position before the batch
 	ends    *ends
+	recent  *recent
+
+	recordedAt time.Time // when the events of the batch were
 
 	parameters [3]parameters
 }
@@ -128,6 +140,7 @@ func (b *batch) run(s *session, pause func()) error {
 		return err
 	}
 	b.ends.advance(b.first, &b.ledger)
+	b.recent.add(b.rows())
 	return b.settle()
 }
 
@@ -360,6 +373,7 @@ func (b *batch) write(s *session, before ...int) error {
 	if inserts {
 		b.insertParameters()
 		x.send(insertEvents, &b.parameters[2])
+		x.send(readRecorded, nil)
 	}
 	lookUp := b.idsOf(b.doubtful, func(*request) bool { return true })
 	if lookUp {
@@ -370,15 +384,24 @@ func (b *batch) write(s *session, before ...int) error {
 	if inserts {
 		skipped++
 	}
-	return x.done(b.writeResults(x, skipped, lookUp))
+	return x.done(b.writeResults(x, skipped, inserts, lookUp))
 }
 
-func (b *batch) writeResults(x *exchange, skipped int, lookUp bool) error {
+func (b *batch) writeResults(x *exchange, skipped int, inserts, lookUp bool) error {
 	if err := x.p.Sync(); err != nil {
 		return err
 	}
 	for range skipped {
 		if err := x.skip(); err != nil {
+			return err
+		}
+	}
+	if inserts {
+		err := x.rows(func(row [][]byte) (err error) {
+			b.recordedAt, err = readTime(row[0])
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -422,10 +445,38 @@ func (b *batch) column(element uint32, n int, add func(w *write, i int)) {
 	p.end()
 }
 
-// revisions writes the column of revisions. A stream's revisions in the batch
-// end where the ledger has arrived.
+// revisions writes the column of revisions.
 func (b *batch) revisions(n int) {
-	p := &b.parameters[2]
+	p, next := &b.parameters[2], b.nextRevisions()
+	b.column(int8Type, n, func(w *write, _ int) {
+		next[w.stream]++
+		p.int64Element(int64(next[w.stream]))
+	})
+}
+
+// rows returns the events that were accepted, as they are stored.
+func (b *batch) rows() []row {
+	var rows []row
+	next, position := b.nextRevisions(), b.first
+	for _, r := range b.accepted {
+		for w := range r.writes {
+			stream := r.writes[w].stream
+			for _, e := range r.writes[w].events {
+				next[stream]++
+				position++
+				rows = append(rows, row{
+					id: e.id, stream: stream, revision: int64(next[stream]), position: position,
+					recordedAt: b.recordedAt, kind: e.kind, data: e.data, metadata: e.metadata,
+				})
+			}
+		}
+	}
+	return rows
+}
+
+// nextRevisions returns the revision before the batch's first event of each
+// stream: a stream's revisions in the batch end where the ledger has arrived.
+func (b *batch) nextRevisions() map[domain.StreamName]domain.Revision {
 	next := make(map[domain.StreamName]domain.Revision, len(b.streams))
 	for _, r := range b.accepted {
 		for _, w := range r.writes {
@@ -435,10 +486,7 @@ func (b *batch) revisions(n int) {
 	for stream, events := range next {
 		next[stream] = b.ledger.revisions[stream] - events
 	}
-	b.column(int8Type, n, func(w *write, _ int) {
-		next[w.stream]++
-		p.int64Element(int64(next[w.stream]))
-	})
+	return next
 }
 
 // runOne stores one request of one event in one round trip. It reports false
@@ -468,7 +516,9 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 			return err
 		}
 		return x.rows(func(row [][]byte) (err error) {
-			position, err = readInt64(row[0])
+			if position, err = readInt64(row[0]); err == nil {
+				b.recordedAt, err = readTime(row[1])
+			}
 			return err
 		})
 	}())
@@ -477,6 +527,10 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 		b.ends.advance(position-1, &ledger{
 			last: position, head: position, revisions: map[domain.StreamName]domain.Revision{w.stream: w.expected + 1},
 		})
+		b.recent.add([]row{{
+			id: e.id, stream: w.stream, revision: int64(w.expected + 1), position: position,
+			recordedAt: b.recordedAt, kind: e.kind, data: e.data, metadata: e.metadata,
+		}})
 	}
 	return position, stored, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/slotbook/slotbook/domain"
 )
 
 // PauseUnderLock has f called between lock and commit of every batch that does
@@ -38,6 +40,9 @@ func (s *Store) QueuedLoads() int { return len(s.reader.queue) }
 
 // Alone reports whether the store believes that it is the only one to append.
 func (s *Store) Alone() bool { return s.writer.batch.ends.alone }
+
+// Kept returns how many events after a position are kept.
+func (s *Store) Kept(after domain.Position) int { return len(s.recent.after(after)) }
 
 // StructureSQL lists what the migrations make.
 const StructureSQL = structureSQL

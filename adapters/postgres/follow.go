@@ -33,14 +33,19 @@ func (s *Store) ReadAll(ctx context.Context, after domain.Position, f domain.Fil
 	}
 	defer conn.Release()
 	for len(page.Events) < limit {
-		until, err := s.boundary(ctx, conn, page.Next)
+		until, kept, err := s.boundary(ctx, conn, page.Next)
 		if err != nil {
 			return page, unavailable(err)
 		}
 		if until <= page.Next {
 			return page, nil
 		}
-		if err := s.readUntil(ctx, conn, &page, until, f, limit); err != nil {
+		if len(kept) > 0 {
+			err = s.pick(&page, kept, f, limit)
+		} else {
+			err = s.readUntil(ctx, conn, &page, until, f, limit)
+		}
+		if err != nil {
 			return page, err
 		}
 	}
@@ -55,17 +60,50 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // boundary returns how far the next query looks: a window of positions, not
 // beyond the last event. Positions follow the order of commits, so that a
-// later query sees everything up to there.
-func (s *Store) boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (domain.Position, error) {
+// later query sees everything up to there. Where this process keeps the events
+// after the position, these are returned, up to the boundary.
+func (s *Store) boundary(ctx context.Context, conn *pgxpool.Conn, after domain.Position) (until domain.Position, kept []row, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
 	defer cancel()
+	var last row
+	if kept = s.recent.after(after); len(kept) > 0 {
+		last = kept[len(kept)-1]
+	}
 	var head, next int64
-	err := conn.QueryRow(ctx, `
+	var there bool
+	err = conn.QueryRow(ctx, `
 		select
 			coalesce((select max(position) from slotbook.events), 0),
-			coalesce((select min(position) from slotbook.events where position > $1), 0)`,
-		int64(after)).Scan(&head, &next)
-	return domain.Position(min(head, next+window-1)), err
+			coalesce((select min(position) from slotbook.events where position > $1), 0),
+			exists (select from slotbook.events where position = $2 and event_id = $3)`,
+		int64(after), last.position, last.id).Scan(&head, &next, &there)
+	if there {
+		return domain.Position(last.position), kept, err
+	}
+	return domain.Position(min(head, next+window-1)), nil, err
+}
+
+// pick adds the wanted ones of events that are kept to the page.
+func (s *Store) pick(page *domain.Page, kept []row, f domain.Filter, limit int) error {
+	for _, one := range kept {
+		if !f.Wants(one.stream, one.kind) {
+			continue
+		}
+		if f.Bare {
+			one.metadata = nil
+		}
+		recorded, err := one.decode(s.config.Codec, true)
+		if err != nil {
+			page.Next = recorded.Position - 1
+			return err
+		}
+		page.Events, page.Next = append(page.Events, recorded), recorded.Position
+		if len(page.Events) == limit {
+			return nil
+		}
+	}
+	page.Next = domain.Position(kept[len(kept)-1].position)
+	return nil
 }
 
 // readUntil adds the wanted events up to a position to the page.

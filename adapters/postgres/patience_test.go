@@ -55,7 +55,7 @@ func TestWhoHasLeftIsNotStored(t *testing.T) {
 	b.decide()
 	require.Equal(t, []*request{stays}, b.accepted)
 	require.NotContains(t, b.answers, leaves)
-	done, err := newWriter(nil, 0, nil, &ends{}, nil).tryOne(leaves)
+	done, err := newWriter(nil, 0, nil, &ends{}, &recent{}, nil).tryOne(leaves)
 	require.NoError(t, err)
 	require.True(t, done, "without a connection: the database has not heard of it")
 }
@@ -76,7 +76,7 @@ func TestAnOpenOutcomeStaysOpen(t *testing.T) {
 			r := one()
 			for _, err := range c.tries {
 				require.True(t, r.take())
-				newWriter(nil, 0, nil, &ends{}, nil).failed([]*request{r}, err)
+				newWriter(nil, 0, nil, &ends{}, &recent{}, nil).failed([]*request{r}, err)
 			}
 			_, err := r.leave(context.Canceled)
 			require.ErrorIs(t, err, c.want)
@@ -87,7 +87,7 @@ func TestAnOpenOutcomeStaysOpen(t *testing.T) {
 // Those of a refused batch are tried one by one, before others.
 func TestARefusedBatchIsTriedOneByOne(t *testing.T) {
 	t.Parallel()
-	w := newWriter(nil, 0, slog.New(slog.DiscardHandler), &ends{}, nil)
+	w := newWriter(nil, 0, slog.New(slog.DiscardHandler), &ends{}, &recent{}, nil)
 	requests := many(5, 1, 10)
 	for _, r := range requests[3:] {
 		w.queue <- r
@@ -109,7 +109,7 @@ func TestPatienceBeginsAnew(t *testing.T) {
 		config, err := pgx.ParseConfig("postgres://nobody@127.0.0.1:1/none?sslmode=disable")
 		require.NoError(t, err)
 		const patience = 5 * time.Second
-		w := newWriter(config, patience, slog.New(slog.DiscardHandler), &ends{}, nil)
+		w := newWriter(config, patience, slog.New(slog.DiscardHandler), &ends{}, &recent{}, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		go w.run(ctx)
 		for range 2 {

@@ -63,6 +63,7 @@ type Store struct {
 	writer *writer
 	reader *reader
 	news   *news
+	recent *recent
 
 	patienceOfRead time.Duration // shorter in tests
 }
@@ -80,12 +81,13 @@ func New(c Config) (*Store, error) {
 		c.Patience = 5 * time.Second
 	}
 	conn := c.Pool.Config().ConnConfig
-	news, ends := newNews(c.Pool, conn, c.Logger), &ends{}
+	news, ends, recent := newNews(c.Pool, conn, c.Logger), &ends{}, &recent{}
 	return &Store{
 		config: c,
-		writer: newWriter(conn, c.Patience, c.Logger, ends, news.tell),
+		writer: newWriter(conn, c.Patience, c.Logger, ends, recent, news.tell),
 		reader: newReader(conn, c.Logger, ends),
 		news:   news,
+		recent: recent,
 
 		patienceOfRead: patienceOfRead,
 	}, nil

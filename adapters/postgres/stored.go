@@ -27,9 +27,10 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 	}
 	defer conn.Release()
 	for range windows {
-		next, err := s.boundary(ctx, conn, page.Next)
+		next, kept, err := s.boundary(ctx, conn, page.Next)
 		if err == nil && len(want.Streams) > 0 { // these have an index
 			next, err = head(ctx, s.config.Pool)
+			kept = nil
 		}
 		if err != nil {
 			return page, unavailable(err)
@@ -38,7 +39,9 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 		if next <= page.Next || len(page.Events) >= limit {
 			return page, nil
 		}
-		if err := s.readStored(ctx, conn, &page, next, want, limit); err != nil {
+		if len(kept) > 0 {
+			pickStored(&page, kept, next, want, limit)
+		} else if err := s.readStored(ctx, conn, &page, next, want, limit); err != nil {
 			return page, unavailable(err)
 		}
 	}
@@ -77,6 +80,21 @@ func (s *Store) readStored(
 	return nil
 }
 
+// pickStored adds the wanted ones of events that are kept to the page.
+func pickStored(page *eventcodec.StoredPage, kept []row, until domain.Position, want eventcodec.Selection, limit int) {
+	for i := range kept {
+		if domain.Position(kept[i].position) > until || !want.Wants(kept[i].stream, kept[i].kind) {
+			continue
+		}
+		page.Events = append(page.Events, kept[i].stored())
+		if len(page.Events) == limit {
+			page.Next = domain.Position(kept[i].position)
+			return
+		}
+	}
+	page.Next = until
+}
+
 // streamsOrNull leaves out names that no stream has, and that no query takes.
 func streamsOrNull(names []domain.StreamName) []string {
 	if len(names) == 0 {
@@ -98,12 +116,16 @@ func appendStored(events []eventcodec.Stored, rows pgx.Rows) ([]eventcodec.Store
 		if err := one.read(rows.RawValues()); err != nil {
 			return events, err
 		}
-		events = append(events, eventcodec.Stored{
-			Encoded: eventcodec.Encoded{ID: one.id.String(), Type: one.kind, Data: one.data, Metadata: one.metadata},
-			Stream:  one.stream, Revision: domain.Revision(one.revision), Position: domain.Position(one.position), RecordedAt: one.recordedAt,
-		})
+		events = append(events, one.stored())
 	}
 	return events, rows.Err()
+}
+
+func (r *row) stored() eventcodec.Stored {
+	return eventcodec.Stored{
+		Encoded: eventcodec.Encoded{ID: r.id.String(), Type: r.kind, Data: r.data, Metadata: r.metadata},
+		Stream:  r.stream, Revision: domain.Revision(r.revision), Position: domain.Position(r.position), RecordedAt: r.recordedAt,
+	}
 }
 
 // FindStored returns the event with an id, and whether there is one. Errors:

@@ -48,10 +48,10 @@ type writer struct {
 }
 
 func newWriter(
-	config *pgx.ConnConfig, patience time.Duration, log *slog.Logger, ends *ends, tell func(domain.Position),
+	config *pgx.ConnConfig, patience time.Duration, log *slog.Logger, ends *ends, recent *recent, tell func(domain.Position),
 ) *writer {
 	return &writer{
-		config: config, patience: patience, log: log, tell: tell, batch: batch{ends: ends},
+		config: config, patience: patience, log: log, tell: tell, batch: batch{ends: ends, recent: recent},
 		queue: make(chan *request, maxRequests), stopped: make(chan struct{}),
 	}
 }
@@ -327,5 +327,6 @@ func (w *writer) disconnect() {
 		w.session.close()
 		w.session = nil
 		w.batch.ends.forget()
+		w.batch.recent.forget()
 	}
 }

@@ -47,7 +47,7 @@ func TestABatchHasLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWriter(nil, 0, nil, &ends{}, nil)
+			w := newWriter(nil, 0, nil, &ends{}, &recent{}, nil)
 			w.queue = make(chan *request, len(c.queue))
 			for _, r := range c.queue {
 				w.queue <- r
