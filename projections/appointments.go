@@ -444,17 +444,13 @@ func (a Appointments) List(ctx context.Context, f AppointmentFilter, now time.Ti
 	narrow(!f.To.IsZero(), "to", f.To, "a.start < @to")
 	narrow(f.After.ID != "", "after", f.After.Start, "(a.start, a.appointment) > (@after, @after_id)")
 	args["after_id"] = f.After.ID
-	asked := []any{args}
-	if f.Practitioner != "" {
-		asked = []any{engine.PlanOnce, args}
-	}
 	was, err := a.past(ctx, f, least)
 	if err != nil {
 		return List[Appointment]{}, fmt.Errorf("list appointments: %w", err)
 	}
 	var visits []Appointment
 	at, err := was.view(ctx, a.views, least, []string{"appointments", "directory", "patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), asked...)
+		rows, _ := r.Last(ctx, sql+"\norder by a.start, a.appointment"+first(limit+1), plannedOnce(f.Practitioner != "", args)...)
 		visits, err = pgx.CollectRows(rows, pgx.RowToStructByName[Appointment])
 		return err
 	})

@@ -204,13 +204,10 @@ where true`
 	if !f.Merged {
 		sql += "\n\tand merged_into is null"
 	}
-	asked := []any{args}
-	if len(telephone(f.Query)) >= fewHave {
-		asked = []any{engine.PlanOnce, args}
-	}
+	once := len(telephone(f.Query)) >= fewHave
 	var patients []Patient
 	at, err := p.views.View(ctx, least, []string{"patients"}, func(r engine.Reader) (err error) {
-		rows, _ := r.Last(ctx, sql+"\norder by search, patient"+first(limit+1), asked...)
+		rows, _ := r.Last(ctx, sql+"\norder by search, patient"+first(limit+1), plannedOnce(once, args)...)
 		patients, err = pgx.CollectRows(rows, pgx.RowToStructByName[Patient])
 		return err
 	})

@@ -32,6 +32,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections/engine"
 )
@@ -48,6 +50,14 @@ func All(open func(domain.Sealed) string, fetch Fetch) []engine.Model {
 		AvailabilityModel(), AppointmentsModel(), DirectoryModel(), PatientsModel(open, fetch), CatalogueModel(), ReviewsModel(),
 		StandingModel(), DueModel(), PoliciesModel(), WaitsModel(), HoursModel(), KPIsModel(), WaitlistModel(),
 	}
+}
+
+// plannedOnce returns the arguments of a query, which is planned once or as ever.
+func plannedOnce(once bool, args pgx.NamedArgs) []any {
+	if once {
+		return []any{engine.PlanOnce, args}
+	}
+	return []any{args}
 }
 
 // List is a stretch of a list.

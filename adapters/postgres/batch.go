@@ -118,8 +118,7 @@ type batch struct {
 	first   int64 // the last position before the batch
 	ends    *ends
 	recent  *recent
-
-	recordedAt time.Time // when the events of the batch were
+	rows    []row // of the events that were accepted
 
 	parameters [3]parameters
 }
@@ -140,7 +139,7 @@ func (b *batch) run(s *session, pause func()) error {
 		return err
 	}
 	b.ends.advance(b.first, &b.ledger)
-	b.recent.add(b.rows())
+	b.recent.add(b.rows)
 	return b.settle()
 }
 
@@ -188,7 +187,7 @@ func (b *batch) runLocked(s *session, pause func()) error {
 
 // reset forgets what an earlier try has found out.
 func (b *batch) reset() {
-	b.accepted, b.doubtful = b.accepted[:0], b.doubtful[:0]
+	b.accepted, b.doubtful, b.rows = b.accepted[:0], b.doubtful[:0], b.rows[:0]
 	b.answers = make(map[*request]answer, len(b.requests))
 	revisions := b.ledger.revisions
 	if revisions == nil {
@@ -371,6 +370,7 @@ func (b *batch) write(s *session, before ...int) error {
 	}
 	inserts := len(b.accepted) > 0
 	if inserts {
+		b.number()
 		b.insertParameters()
 		x.send(insertEvents, &b.parameters[2])
 		x.send(readRecorded, nil)
@@ -397,11 +397,7 @@ func (b *batch) writeResults(x *exchange, skipped int, inserts, lookUp bool) err
 		}
 	}
 	if inserts {
-		err := x.rows(func(row [][]byte) (err error) {
-			b.recordedAt, err = readTime(row[0])
-			return err
-		})
-		if err != nil {
+		if err := x.rows(b.recorded); err != nil {
 			return err
 		}
 	}
@@ -413,70 +409,33 @@ func (b *batch) writeResults(x *exchange, skipped int, inserts, lookUp bool) err
 	return x.skip() // commit
 }
 
-// insertParameters sets the parameters of insertEvents, in the order in which
-// the requests were decided.
+// insertParameters sets the parameters of insertEvents, from the rows.
 func (b *batch) insertParameters() {
-	n := 0
-	for _, r := range b.accepted {
-		n += r.events
-	}
 	p := &b.parameters[2]
 	p.reset()
 	p.int64(b.first)
-	b.column(textType, n, func(w *write, _ int) { p.textElement(string(w.stream)) })
-	b.revisions(n)
-	b.column(uuidType, n, func(w *write, i int) { p.bytesElement(w.events[i].id[:]) })
-	b.column(textType, n, func(w *write, i int) { p.textElement(w.events[i].kind) })
-	b.column(jsonType, n, func(w *write, i int) { p.bytesElement(w.events[i].data) })
-	b.column(jsonType, n, func(w *write, i int) { p.bytesElement(w.events[i].metadata) })
+	b.column(textType, func(r *row) { p.textElement(string(r.stream)) })
+	b.column(int8Type, func(r *row) { p.int64Element(r.revision) })
+	b.column(uuidType, func(r *row) { p.bytesElement(r.id[:]) })
+	b.column(textType, func(r *row) { p.textElement(r.kind) })
+	b.column(jsonType, func(r *row) { p.bytesElement(r.data) })
+	b.column(jsonType, func(r *row) { p.bytesElement(r.metadata) })
 }
 
-// column writes one array parameter with an element for each accepted event.
-func (b *batch) column(element uint32, n int, add func(w *write, i int)) {
+// column writes one array parameter with an element for each row.
+func (b *batch) column(element uint32, add func(r *row)) {
 	p := &b.parameters[2]
-	p.array(element, n)
-	for _, r := range b.accepted {
-		for w := range r.writes {
-			for i := range r.writes[w].events {
-				add(&r.writes[w], i)
-			}
-		}
+	p.array(element, len(b.rows))
+	for i := range b.rows {
+		add(&b.rows[i])
 	}
 	p.end()
 }
 
-// revisions writes the column of revisions.
-func (b *batch) revisions(n int) {
-	p, next := &b.parameters[2], b.nextRevisions()
-	b.column(int8Type, n, func(w *write, _ int) {
-		next[w.stream]++
-		p.int64Element(int64(next[w.stream]))
-	})
-}
-
-// rows returns the events that were accepted, as they are stored.
-func (b *batch) rows() []row {
-	var rows []row
-	next, position := b.nextRevisions(), b.first
-	for _, r := range b.accepted {
-		for w := range r.writes {
-			stream := r.writes[w].stream
-			for _, e := range r.writes[w].events {
-				next[stream]++
-				position++
-				rows = append(rows, row{
-					id: e.id, stream: stream, revision: int64(next[stream]), position: position,
-					recordedAt: b.recordedAt, kind: e.kind, data: e.data, metadata: e.metadata,
-				})
-			}
-		}
-	}
-	return rows
-}
-
-// nextRevisions returns the revision before the batch's first event of each
-// stream: a stream's revisions in the batch end where the ledger has arrived.
-func (b *batch) nextRevisions() map[domain.StreamName]domain.Revision {
+// number makes the rows of the accepted events, in the order in which the
+// requests were decided. A stream's revisions in the batch end where the ledger
+// has arrived.
+func (b *batch) number() {
 	next := make(map[domain.StreamName]domain.Revision, len(b.streams))
 	for _, r := range b.accepted {
 		for _, w := range r.writes {
@@ -486,7 +445,23 @@ func (b *batch) nextRevisions() map[domain.StreamName]domain.Revision {
 	for stream, events := range next {
 		next[stream] = b.ledger.revisions[stream] - events
 	}
-	return next
+	for _, r := range b.accepted {
+		for _, w := range r.writes {
+			for i := range w.events {
+				next[w.stream]++
+				b.rows = append(b.rows, w.events[i].row(w.stream, next[w.stream], b.first+int64(len(b.rows))+1))
+			}
+		}
+	}
+}
+
+// recorded notes when the rows were.
+func (b *batch) recorded(values [][]byte) error {
+	at, err := readTime(values[0])
+	for i := range b.rows {
+		b.rows[i].recordedAt = at
+	}
+	return err
 }
 
 // runOne stores one request of one event in one round trip. It reports false
@@ -508,6 +483,7 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 	}
 	x.send(lockHead, nil)
 	x.send(insertOne, p)
+	var at time.Time
 	err = x.done(func() error {
 		if err := x.p.Sync(); err != nil {
 			return err
@@ -517,7 +493,7 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 		}
 		return x.rows(func(row [][]byte) (err error) {
 			if position, err = readInt64(row[0]); err == nil {
-				b.recordedAt, err = readTime(row[1])
+				at, err = readTime(row[1])
 			}
 			return err
 		})
@@ -527,10 +503,9 @@ func (b *batch) runOne(s *session, r *request) (position int64, stored bool, err
 		b.ends.advance(position-1, &ledger{
 			last: position, head: position, revisions: map[domain.StreamName]domain.Revision{w.stream: w.expected + 1},
 		})
-		b.recent.add([]row{{
-			id: e.id, stream: w.stream, revision: int64(w.expected + 1), position: position,
-			recordedAt: b.recordedAt, kind: e.kind, data: e.data, metadata: e.metadata,
-		}})
+		one := e.row(w.stream, w.expected+1, position)
+		one.recordedAt = at
+		b.recent.add([]row{one})
 	}
 	return position, stored, err
 }

@@ -92,17 +92,26 @@ func (s *Store) pick(page *domain.Page, kept []row, f domain.Filter, limit int) 
 		if f.Bare {
 			one.metadata = nil
 		}
-		recorded, err := one.decode(s.config.Codec, true)
-		if err != nil {
-			page.Next = recorded.Position - 1
+		if err := s.take(page, &one); err != nil {
 			return err
 		}
-		page.Events, page.Next = append(page.Events, recorded), recorded.Position
 		if len(page.Events) == limit {
+			page.Next = domain.Position(one.position)
 			return nil
 		}
 	}
 	page.Next = domain.Position(kept[len(kept)-1].position)
+	return nil
+}
+
+// take adds an event to the page, which ends before one that cannot be read.
+func (s *Store) take(page *domain.Page, one *row) error {
+	recorded, err := one.decode(s.config.Codec, true)
+	if err != nil {
+		page.Next = recorded.Position - 1
+		return err
+	}
+	page.Events = append(page.Events, recorded)
 	return nil
 }
 
@@ -132,12 +141,9 @@ func (s *Store) readUntil(ctx context.Context, conn *pgxpool.Conn, page *domain.
 		if err := one.read(rows.RawValues()); err != nil {
 			return err
 		}
-		recorded, err := one.decode(s.config.Codec, true)
-		if err != nil {
-			page.Next = recorded.Position - 1
+		if err := s.take(page, &one); err != nil {
 			return err
 		}
-		page.Events = append(page.Events, recorded)
 	}
 	if err := rows.Err(); err != nil {
 		return unavailable(err)

@@ -49,6 +49,11 @@ type event struct {
 	metadata []byte
 }
 
+// row returns the event as it is stored at a place, but for when.
+func (e *event) row(stream domain.StreamName, revision domain.Revision, position int64) row {
+	return row{id: e.id, stream: stream, revision: int64(revision), position: position, kind: e.kind, data: e.data, metadata: e.metadata}
+}
+
 type answer struct {
 	position int64
 	err      error

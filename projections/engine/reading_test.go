@@ -77,17 +77,25 @@ func TestNothingIsReadAfterTheLastQuery(t *testing.T) {
 	}
 }
 
-func TestAFailedLastQueryLeavesAConnectionThatCanBeUsed(t *testing.T) {
-	w := newWorld(t, book(1, "pat"))
+// ofOneConnection returns an engine that has arrived, and does everything over one
+// connection.
+func (w *world) ofOneConnection(t *testing.T) *engine.Engine {
+	t.Helper()
 	settings := w.pool.Config()
 	settings.MaxConns = 1
 	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
 	require.NoError(t, err)
-	defer pool.Close()
+	t.Cleanup(pool.Close)
 	c := w.config("test")
 	c.Pool = pool
 	e := w.engine(c)
 	require.NoError(t, e.CatchUp(t.Context()))
+	return e
+}
+
+func TestAFailedLastQueryLeavesAConnectionThatCanBeUsed(t *testing.T) {
+	w := newWorld(t, book(1, "pat"))
+	e := w.ofOneConnection(t)
 	broken := errors.New("broken")
 	for range 3 {
 		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
@@ -105,15 +113,7 @@ func TestAFailedLastQueryLeavesAConnectionThatCanBeUsed(t *testing.T) {
 
 func TestAViewOfOneStatementIsAsOneOfSeveral(t *testing.T) {
 	w := newWorld(t, book(2, "pat"), book(1, "pat"), book(3, "pat"))
-	settings := w.pool.Config()
-	settings.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
-	require.NoError(t, err)
-	defer pool.Close()
-	c := w.config("test")
-	c.Pool = pool
-	e := w.engine(c)
-	require.NoError(t, e.CatchUp(t.Context()))
+	e := w.ofOneConnection(t)
 	for range 3 { // the first time in several statements
 		require.Equal(t, []string{"1 3", "2 3", "3 3"}, listed(t, e, "false", "select slot, claims::int + 2 from seat order by slot"))
 		require.Equal(t, []string{"3 1", "2 1", "1 1"}, listed(t, e, "false", "select slot, claims::int from seat order by slot desc"))
@@ -152,22 +152,14 @@ func listed(t *testing.T, e *engine.Engine, condition, sql string) (all []string
 
 func TestAQueryThatIsPlannedOnceChangesNoOther(t *testing.T) {
 	w := newWorld(t, book(2, "pat"), book(1, "pat"))
-	settings := w.pool.Config()
-	settings.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
-	require.NoError(t, err)
-	defer pool.Close()
-	c := w.config("test")
-	c.Pool = pool
-	e := w.engine(c)
-	require.NoError(t, e.CatchUp(t.Context()))
+	e := w.ofOneConnection(t)
 	const inForce = `
 		select current_setting('plan_cache_mode') || ', sequential scans ' || current_setting('enable_seqscan') || ', slot ' || slot
 		from seat
 		where claims = @claims and slot > @slot
 		order by slot`
 	ask := func(args ...any) (found []string) {
-		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) error {
+		_, err := e.View(t.Context(), 0, []string{"ledger"}, func(r engine.Reader) (err error) {
 			rows, _ := r.Last(t.Context(), inForce, args...)
 			found, err = pgx.CollectRows(rows, pgx.RowTo[string])
 			return err
