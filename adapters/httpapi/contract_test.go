@@ -62,21 +62,32 @@ func (d *document) check(t testing.TB, request func() *http.Request, answer *htt
 		Request: asked, Route: route, PathParams: params,
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: isJSON},
 	}
+	place := []string{"paths", route.Path, strings.ToLower(route.Method)}
 	if answer.Code < 300 || answer.Code == http.StatusConflict {
+		if body, _ := io.ReadAll(request().Body); len(body) > 0 && asked.Header.Get("Content-Type") == "application/json" {
+			input.Options.ExcludeRequestBody = true
+			d.holds(t, body, append(place, "requestBody", "content", "application/json", "schema")...)
+		}
 		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), input), "%s %s", asked.Method, asked.URL)
 	}
 	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: answer.Code, Header: answer.Header(), Options: input.Options,
 		Body: io.NopCloser(bytes.NewReader(answer.Body.Bytes())),
 	}), "%s %s: %s", asked.Method, asked.URL, answer.Body)
-	if !isJSON {
-		return
+	if isJSON {
+		d.holds(t, answer.Body.Bytes(), append(place, "responses", strconv.Itoa(answer.Code), "content", kind, "schema")...)
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(answer.Body.Bytes()))
+}
+
+// holds checks that a body is as the schema says that stands at a place of the
+// document.
+func (d *document) holds(t testing.TB, body []byte, place ...string) {
+	t.Helper()
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	require.NoError(t, err)
-	schema, err := d.schema("paths", route.Path, strings.ToLower(route.Method), "responses", strconv.Itoa(answer.Code), "content", kind, "schema")
+	schema, err := d.schema(place...)
 	require.NoError(t, err)
-	require.NoError(t, schema.Validate(value), "%s %s: %s", asked.Method, asked.URL, answer.Body)
+	require.NoError(t, schema.Validate(value), "%s: %s", place, body)
 }
 
 // schema returns the schema that stands at a place of the document. The library

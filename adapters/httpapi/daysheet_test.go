@@ -48,11 +48,8 @@ func newFoldedWorld(t *testing.T) *world {
 		c.Days, c.Slots, c.Appointments = projections.NewDaySheets(v).WithPast(streams), projections.NewAvailability(v).WithPast(streams), projections.NewAppointments(v).WithPast(streams)
 		c.Reviews, c.Directory, c.KPIs, c.Waits = projections.NewReviews(v), projections.NewDirectory(v), projections.NewKPIs(v), projections.NewWaits(v)
 	})
-	v.Engine = engine.New(engine.Config{
-		Pool: projectionstest.Pool(t), Log: w.store, Owner: "test", Now: time.Now,
-		Models: projections.All(func(domain.Sealed) string { return "" }, nil),
-	})
-	require.NoError(t, v.Prepare(t.Context()))
+	models := projections.All(func(domain.Sealed) string { return "" }, nil)
+	v.Engine = engine.New(engine.Config{Pool: projectionstest.Pool(t, models...), Log: w.store, Owner: "test", Now: time.Now, Models: models})
 	follow(t, v.Run)
 	return w
 }

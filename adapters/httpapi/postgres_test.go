@@ -17,33 +17,33 @@ import (
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/httpapi"
 	"github.com/slotbook/slotbook/adapters/postgres"
-	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/projections"
 	"github.com/slotbook/slotbook/projections/engine"
 	"github.com/slotbook/slotbook/projections/operations"
+	"github.com/slotbook/slotbook/projections/projectionstest"
 )
 
 // newRealWorld is the API over the PostgreSQL store and the real read models,
 // followed while the test runs.
 func newRealWorld(t *testing.T) *world {
 	t.Helper()
-	pool, err := postgres.Pool(t.Context(), postgrestest.Database(t))
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	keys, err := postgres.NewKeys(pool, slices.Repeat([]byte{7}, 32))
-	require.NoError(t, err)
-	codec := eventcodec.New(keys)
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: codec})
-	require.NoError(t, err)
-	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	var codec *eventcodec.Codec
 	models := projections.All(func(s domain.Sealed) string {
 		text, _ := codec.Open(context.Background(), s) // gone: not found
 		return text
 	}, nil)
+	pool, err := postgres.Pool(t.Context(), projectionstest.Database(t, models...))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	keys, err := postgres.NewKeys(pool, slices.Repeat([]byte{7}, 32))
+	require.NoError(t, err)
+	codec = eventcodec.New(keys)
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: codec})
+	require.NoError(t, err)
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
 	read := engine.New(engine.Config{Pool: pool, Log: store, Owner: newID(), Now: time.Now, Models: models})
-	require.NoError(t, read.Prepare(t.Context()))
 	desk := newDesk(read, models, newID)
 	follow(t, store.Run, read.Run, desk.Run)
 	w := newWorld(t, func(c *httpapi.Config) {

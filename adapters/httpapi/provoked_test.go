@@ -2,12 +2,14 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -555,9 +557,10 @@ func TestEveryRefusalOfAnAppointmentIsProvoked(t *testing.T) {
 		t.Run(operation, func(t *testing.T) {
 			t.Parallel()
 			var known []string
+			next := stages(t)
 			for name, provoke := range provoked[operation] {
 				known = append(known, name)
-				answer := provoke(newStage(t))
+				answer := provoke(next())
 				require.Equal(t, name, rule(t, answer), "%s: %s", operation, answer.Body)
 				if answer.Code == http.StatusTooManyRequests {
 					require.Equal(t, "1", answer.Header().Get("Retry-After"))
@@ -570,12 +573,31 @@ func TestEveryRefusalOfAnAppointmentIsProvoked(t *testing.T) {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{t: t, world: newWorld(t, func(c *httpapi.Config) {
-		c.Actor = func(r *http.Request) (string, error) { return "local" + r.Header.Get("X-Actor"), nil }
-	})}
-	s.clinicDay = s.open(t)
-	s.visit = "appointments/" + s.books(5, s.maria)
-	return s
+	return stages(t)()
+}
+
+// stages returns what makes one stage after the other. They share a world until
+// one moves its clock; each has an actor of its own, and X-Actor names another.
+func stages(t *testing.T) func() *stage {
+	t.Helper()
+	var w *world
+	var opens time.Time
+	var made atomic.Int64
+	return func() *stage {
+		t.Helper()
+		made.Add(1)
+		if w == nil || !w.now().Equal(opens) {
+			w = newWorld(t, func(c *httpapi.Config) {
+				c.Actor = func(r *http.Request) (string, error) {
+					return fmt.Sprint("actor ", made.Load(), r.Header.Get("X-Actor")), nil
+				}
+			})
+			opens = w.now()
+		}
+		s := &stage{t: t, world: w, clinicDay: w.open(t)}
+		s.visit = "appointments/" + s.books(5, s.maria)
+		return s
+	}
 }
 
 // refusalsOf returns the rules that the committed document lists for each

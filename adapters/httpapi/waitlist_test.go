@@ -284,9 +284,10 @@ func TestEveryRefusalOfTheWaitingListIsProvoked(t *testing.T) {
 		t.Run(operation, func(t *testing.T) {
 			t.Parallel()
 			var known []string
+			next := stages(t)
 			for name, arrange := range provoke {
 				known = append(known, name)
-				s := newStage(t)
+				s := next()
 				method, path, body := arrange(s)
 				answer := s.call(t, method, "/v1/"+path, body)
 				require.Equal(t, name, rule(t, answer), "%s: %s", operation, answer.Body)

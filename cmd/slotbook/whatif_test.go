@@ -35,19 +35,27 @@ func written(t *testing.T, text string) string {
 	return path
 }
 
-// weeks makes up the first weeks of the year in a database.
-func weeks(t *testing.T, url string, until domain.Day, wishes int) {
+// storeIn returns the store of a database, without keys, until the test ends.
+func storeIn(t *testing.T, url string) *postgres.Store {
 	t.Helper()
 	pool, err := postgres.Pool(t.Context(), url)
 	require.NoError(t, err)
-	defer pool.Close()
 	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Logger: output{err: os.Stderr}.logger()})
 	require.NoError(t, err)
 	running := make(chan error, 1)
 	ended := start(running, func() error { return store.Run(t.Context()) })
-	t.Cleanup(func() { <-ended })
-	_, err = demo.Write(t.Context(), demo.Config{
-		Seed: 42, Store: store, NewID: newID, First: "2026-01-15", Until: until.Start(), Wishes: wishes,
+	t.Cleanup(func() {
+		<-ended
+		pool.Close()
+	})
+	return store
+}
+
+// weeks makes up the first weeks of the year in a database.
+func weeks(t *testing.T, url string, until domain.Day, wishes int) {
+	t.Helper()
+	_, err := demo.Write(t.Context(), demo.Config{
+		Seed: 42, Store: storeIn(t, url), NewID: newID, First: "2026-01-15", Until: until.Start(), Wishes: wishes,
 	})
 	require.NoError(t, err)
 }

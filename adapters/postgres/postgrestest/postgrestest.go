@@ -14,7 +14,11 @@ package postgrestest
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -27,6 +31,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/slotbook/slotbook/adapters/pgembed"
 	"github.com/slotbook/slotbook/adapters/postgres"
 )
@@ -46,7 +51,18 @@ var server struct {
 	embedded *pgembed.Server // nil when the environment names a server
 	folder   string          // of the embedded server
 	url      string          // of the maintenance database
+	pool     *pgxpool.Pool   // its connections
 	template string
+
+	mu       sync.Mutex
+	prepared map[string]*template // by the names that tests gave
+}
+
+// template is a database that tests have prepared, for others to be cloned from.
+type template struct {
+	once sync.Once
+	name string
+	err  error
 }
 
 // Main runs the tests of a package, stops the embedded server when one was
@@ -74,6 +90,47 @@ func EmptyDatabase(t testing.TB) string {
 	return database(t, func() string { return "template0" })
 }
 
+// Prepared returns the URL of a fresh, migrated database that prepare has made
+// ready. Tests of one binary that give the same name share what was prepared: it
+// is done once, and cloned. prepare leaves no connection open.
+func Prepared(t testing.TB, name string, prepare func(ctx context.Context, url string) error) string {
+	t.Helper()
+	return database(t, func() string {
+		server.mu.Lock()
+		if server.prepared == nil {
+			server.prepared = map[string]*template{}
+		}
+		made := server.prepared[name]
+		if made == nil {
+			made = &template{name: freshName()}
+			server.prepared[name] = made
+		}
+		server.mu.Unlock()
+		made.once.Do(func() { made.err = made.make(t.Context(), prepare) })
+		if made.err != nil {
+			t.Fatalf("prepare a database: %v", made.err)
+		}
+		return made.name
+	})
+}
+
+func (m *template) make(ctx context.Context, prepare func(ctx context.Context, url string) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if err := execute(ctx, clone(m.name, server.template)); err != nil {
+		return err
+	}
+	return prepare(ctx, withDatabase(server.url, m.name))
+}
+
+func clone(name, template string) string {
+	return fmt.Sprintf("create database %s template %s strategy file_copy", name, template)
+}
+
+func drop(name string) string { return fmt.Sprintf("drop database if exists %s with (force)", name) }
+
+func freshName() string { return "slotbook_test_" + strings.ToLower(rand.Text()[:12]) }
+
 func database(t testing.TB, template func() string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -82,15 +139,14 @@ func database(t testing.TB, template func() string) string {
 	if server.err != nil {
 		t.Fatalf("no database for tests: %v", server.err)
 	}
-	name := "slotbook_test_" + strings.ToLower(rand.Text()[:12])
-	create := fmt.Sprintf("create database %s template %s strategy file_copy", name, template())
-	if err := execute(ctx, server.url, create); err != nil {
+	name := freshName()
+	if err := execute(ctx, clone(name, template())); err != nil {
 		t.Fatalf("create a database: %v", err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := execute(ctx, server.url, fmt.Sprintf("drop database if exists %s with (force)", name)); err != nil {
+		if err := execute(ctx, drop(name)); err != nil {
 			t.Errorf("drop the database: %v", err)
 		}
 	})
@@ -104,6 +160,10 @@ func start(ctx context.Context) error {
 		if err := startEmbedded(ctx); err != nil {
 			return err
 		}
+	}
+	var err error
+	if server.pool, err = pgxpool.New(context.WithoutCancel(ctx), server.url); err != nil {
+		return err
 	}
 	server.template = "slotbook_template_" + postgres.SchemaHash()
 	if err := makeTemplate(ctx); err != nil {
@@ -125,16 +185,49 @@ func startEmbedded(ctx context.Context) error {
 	server.embedded, err = pgembed.Open(ctx, pgembed.Config{
 		Folder: folder,
 		Settings: map[string]string{
-			"fsync":            "off",
-			"full_page_writes": "off",
-			"shared_buffers":   "64MB",
+			"autovacuum_naptime": "1h", // no database lives as long
+			"fsync":              "off",
+			"full_page_writes":   "off",
+			"max_wal_senders":    "0", // which minimal asks for
+			"shared_buffers":     "64MB",
+			"wal_level":          "minimal",
 		},
 	})
 	if err != nil {
 		return err
 	}
 	server.url = server.embedded.URL("postgres")
-	return nil
+	return unstretched(ctx, server.url)
+}
+
+// unstretched has the server keep the password of its user so that a connection
+// costs one round of hashing instead of 4,096 (RFC 5802; with the race detector
+// that takes longer than all else). The rounds protect short passwords; this one
+// has more bits than can be tried.
+func unstretched(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	password, _ := u.User.Password()
+	salt := []byte(rand.Text())
+	salted, err := pbkdf2.Key(sha256.New, password, salt, 1, sha256.Size)
+	if err != nil {
+		return err
+	}
+	keyed := func(text string) []byte {
+		mac := hmac.New(sha256.New, salted)
+		mac.Write([]byte(text))
+		return mac.Sum(nil)
+	}
+	client, base64 := sha256.Sum256(keyed("Client Key")), base64.StdEncoding.EncodeToString
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, fmt.Sprintf("alter role %s password 'SCRAM-SHA-256$1:%s$%s:%s'",
+		pgx.Identifier{u.User.Username()}.Sanitize(), base64(salt), base64(client[:]), base64(keyed("Server Key"))))
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // inMemory is a file system in memory; a test binary takes less than a tenth of
@@ -178,8 +271,14 @@ func tidy() error {
 
 func stop() error {
 	var err error
+	for _, made := range server.prepared {
+		err = errors.Join(err, execute(context.Background(), drop(made.name)))
+	}
+	if server.pool != nil {
+		server.pool.Close()
+	}
 	if server.embedded != nil {
-		err = server.embedded.Close()
+		err = errors.Join(err, server.embedded.Close())
 	}
 	if server.folder != "" {
 		err = errors.Join(err, os.RemoveAll(server.folder))
@@ -219,13 +318,8 @@ func makeTemplate(ctx context.Context) error {
 	return err
 }
 
-func execute(ctx context.Context, url, sql string) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to lose
-	_, err = conn.Exec(ctx, sql)
+func execute(ctx context.Context, sql string) error {
+	_, err := server.pool.Exec(ctx, sql)
 	return err
 }
 
