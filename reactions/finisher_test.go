@@ -38,12 +38,13 @@ func TestWhatADeadProcessHeldIsGivenBack(t *testing.T) {
 		f := reactions.Finisher{Handler: h}
 		running, stop := context.WithCancel(context.Background())
 		ended := make(chan error)
-		go func() { ended <- follow(running, store, f.Wants(), f.React) }()
+		from, err := store.Head(running)
+		require.NoError(t, err)
+		go func() { ended <- follow(running, store, from, f.Wants(), f.React) }()
 		t.Cleanup(func() {
 			stop()
 			require.NoError(t, <-ended)
 		})
-		synctest.Wait() // it follows
 		s := opened(t, store)[0]
 		booked, err := h.Book(t.Context(), request(), commands.Booking{Appointment: domain.AppointmentID(domain.NewID("a")), Slots: []domain.SlotID{s.ID}, Patient: ana})
 		require.NoError(t, err)

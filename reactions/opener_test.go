@@ -78,7 +78,9 @@ func run(t *testing.T, log follower, c reactions.OpenerConfig) {
 	stopped := make(chan error)
 	o := reactions.NewOpener(c)
 	go func() { stopped <- o.Run(running) }()
-	go func() { stopped <- follow(running, log, o.Wants(), o.React) }()
+	from, err := log.Head(running)
+	require.NoError(t, err)
+	go func() { stopped <- follow(running, log, from, o.Wants(), o.React) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-stopped)
@@ -93,15 +95,11 @@ type follower interface {
 	Wait(ctx context.Context, after domain.Position) error
 }
 
-// follow hands what is recorded from now on to a reaction, until ctx ends.
-func follow(ctx context.Context, log follower, types []string, react func(context.Context, domain.Recorded) error) error {
-	at, err := log.Head(ctx)
-	for err == nil {
-		if log.Wait(ctx, at) != nil {
-			return nil
-		}
-		var page domain.Page
-		if page, err = log.ReadAll(ctx, at, domain.Filter{Types: types}, 100); err != nil {
+// follow hands what is recorded after a position to a reaction, until ctx ends.
+func follow(ctx context.Context, log follower, at domain.Position, types []string, react func(context.Context, domain.Recorded) error) error {
+	for log.Wait(ctx, at) == nil {
+		page, err := log.ReadAll(ctx, at, domain.Filter{Types: types}, 100)
+		if err != nil {
 			return err
 		}
 		for _, r := range page.Events {
@@ -111,7 +109,7 @@ func follow(ctx context.Context, log follower, types []string, react func(contex
 		}
 		at = page.Next
 	}
-	return err
+	return nil
 }
 
 func set(t *testing.T, h *commands.Handler, minutes int) commands.Opening {
