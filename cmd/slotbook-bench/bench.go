@@ -43,7 +43,7 @@ func (o options) sizes() sizes {
 	}
 	const enough = 1500 * time.Millisecond
 	s := sizes{
-		appending: 900 * time.Millisecond, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 30, noon: 15, openers: 1000,
+		appending: 900 * time.Millisecond, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 20, noon: 15, openers: 600,
 		asking: enough / 5, load: loadOf(2000), crowd: crowdOf(100_000),
 	}
 	if o.full {
