@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -582,14 +581,14 @@ func stages(t *testing.T) func() *stage {
 	t.Helper()
 	var w *world
 	var opens time.Time
-	var made atomic.Int64
+	made := 0
 	return func() *stage {
 		t.Helper()
-		made.Add(1)
+		made++
 		if w == nil || !w.now().Equal(opens) {
 			w = newWorld(t, func(c *httpapi.Config) {
 				c.Actor = func(r *http.Request) (string, error) {
-					return fmt.Sprint("actor ", made.Load(), r.Header.Get("X-Actor")), nil
+					return fmt.Sprint("actor ", made, r.Header.Get("X-Actor")), nil
 				}
 			})
 			opens = w.now()

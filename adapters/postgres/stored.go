@@ -27,10 +27,12 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 	}
 	defer conn.Release()
 	for range windows {
-		next, kept, err := s.boundary(ctx, conn, page.Next)
-		if err == nil && len(want.Streams) > 0 { // these have an index
+		var next domain.Position
+		var kept []row
+		if len(want.Streams) > 0 { // these have an index
 			next, err = head(ctx, s.config.Pool)
-			kept = nil
+		} else {
+			next, kept, err = s.boundary(ctx, conn, page.Next)
 		}
 		if err != nil {
 			return page, unavailable(err)

@@ -270,9 +270,13 @@ func tidy() error {
 }
 
 func stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	var err error
-	for _, made := range server.prepared {
-		err = errors.Join(err, execute(context.Background(), drop(made.name)))
+	if server.embedded == nil {
+		for _, made := range server.prepared {
+			err = errors.Join(err, execute(ctx, drop(made.name)))
+		}
 	}
 	if server.pool != nil {
 		server.pool.Close()
