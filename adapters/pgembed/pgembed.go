@@ -100,7 +100,7 @@ func (s *Server) URL(database string) string {
 		User:     url.UserPassword(superuser, s.password),
 		Host:     address(s.port),
 		Path:     "/" + database,
-		RawQuery: "sslmode=disable",
+		RawQuery: "sslmode=disable&connect_timeout=10", // seconds; starting, this machine may be busy
 	}
 	return u.String()
 }

@@ -175,7 +175,7 @@ func TestADatabaseThatGoesAwayIsA503UntilItIsBack(t *testing.T) {
 	until(t, "bookings", func() bool { return l.bookings() > 20 })
 	require.NoError(t, db.Close())
 	until(t, "503s", func() bool { return l.count(http.StatusServiceUnavailable) > 20 })
-	down := s.post("/v1/appointments", map[string]any{"slotId": slots[0], "patientId": patients[0]})
+	down := s.call(patience, http.MethodPost, "/v1/appointments", map[string]any{"slotId": slots[0], "patientId": patients[0]})
 	require.Equal(t, http.StatusServiceUnavailable, down.status, down.text)
 	require.NotEmpty(t, down.header.Get("Retry-After"))
 	require.NotContains(t, down.text, "dial", "no internals in texts")

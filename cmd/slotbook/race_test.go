@@ -27,7 +27,6 @@ func twoServers(t *testing.T) (url string, servers []*server) {
 }
 
 // race sends 64 requests at once, half to each process, and counts the answers.
-// Who is told to send the same again, on a machine that cannot keep up, does.
 func race(servers []*server, body func(n int) map[string]any) (statuses map[int]int, refused []reply) {
 	statuses = map[int]int{}
 	var mu sync.Mutex
@@ -36,7 +35,7 @@ func race(servers []*server, body func(n int) map[string]any) (statuses map[int]
 	for n := range 64 {
 		clients.Go(func() {
 			<-start
-			r := insisting(servers[n%len(servers)], "/v1/appointments", body(n), fmt.Sprint("client ", n))
+			r := servers[n%len(servers)].post("/v1/appointments", body(n), "Idempotency-Key", fmt.Sprint("client ", n))
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[r.status]++
@@ -48,18 +47,6 @@ func race(servers []*server, body func(n int) map[string]any) (statuses map[int]
 	close(start)
 	clients.Wait()
 	return statuses, refused
-}
-
-// insisting sends a request again while the answer is 503, and returns the last
-// answer; a replay then counts as what it replays.
-func insisting(s *server, path string, body map[string]any, key string) reply {
-	r := s.post(path, body, "Idempotency-Key", key)
-	for tries := 0; r.status == http.StatusServiceUnavailable && tries < 20; tries++ {
-		if r = s.post(path, body, "Idempotency-Key", key); r.status == http.StatusOK {
-			r.status = http.StatusCreated
-		}
-	}
-	return r
 }
 
 func TestSixtyFourClientsOverTwoProcesses(t *testing.T) {
@@ -148,7 +135,7 @@ func newHTTPFight(servers []*server) *httpFight {
 	f.slots = slices.Concat(slots, s.openWeek(p.field("id"), clinic, 2))
 	policies := map[string]map[string]any{"/v1/clinics/" + clinic: {"holdsShare": 100}, "/v1/practitioners/" + p.field("id"): {"approval": true}}
 	for path, terms := range policies {
-		set := s.call(patience, http.MethodPut, path+"/policy", terms)
+		set := s.insist(http.MethodPut, path+"/policy", terms)
 		require.Equal(s.t, http.StatusOK, set.status, set.text)
 	}
 	f.config = historytest.Config{
