@@ -23,6 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 )
@@ -55,7 +56,11 @@ func Install(ctx context.Context, url string) (Standing, error) { return install
 
 // installFor is [Install] with the role of some other name.
 func installFor(ctx context.Context, url, role string) (Standing, error) {
-	conn, err := pgx.Connect(ctx, url)
+	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
+	if err != nil {
+		return Standing{}, fmt.Errorf("analytics: address of the database: %w", err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return Standing{}, fmt.Errorf("analytics: %w", err)
 	}

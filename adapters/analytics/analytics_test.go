@@ -40,7 +40,7 @@ type base struct {
 func newBase(t *testing.T) base {
 	t.Helper()
 	b := base{url: postgrestest.Database(t)}
-	s, err := analytics.Install(t.Context(), b.url)
+	s, err := analytics.Install(t.Context(), b.url+"&pool_max_conns=4")
 	require.NoError(t, err)
 	require.Equal(t, analytics.Standing{Made: true, Role: true}, s)
 	b.conn = b.connect(t)

@@ -19,11 +19,13 @@ import (
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
-// twoServers starts two processes on one database.
+// twoServers starts two processes on one database, each with a pool of the size
+// that the address says.
 func twoServers(t *testing.T) (url string, servers []*server) {
 	t.Helper()
 	url = postgrestest.Database(t)
-	return url, []*server{watched(t, "--database-url", url), watched(t, "--database-url", url)}
+	few := url + "&pool_max_conns=8"
+	return url, []*server{watched(t, "--database-url", few), watched(t, "--database-url", few)}
 }
 
 // race sends 64 requests at once, half to each process, and counts the answers.
