@@ -43,8 +43,8 @@ func (o options) sizes() sizes {
 	}
 	const enough = 1500 * time.Millisecond
 	s := sizes{
-		appending: 900 * time.Millisecond, held: 30 * time.Second, booking: enough, bookings: 8000, pacing: 6 * time.Second, days: 20, noon: 15, openers: 600,
-		asking: enough / 5, load: loadOf(2000), crowd: crowdOf(100_000),
+		appending: 900 * time.Millisecond, held: 30 * time.Second, booking: enough, bookings: 5000, pacing: 6 * time.Second, days: 12, noon: 15, openers: 450,
+		asking: enough / 6, load: loadOf(2000), crowd: crowdOf(100_000),
 	}
 	if o.full {
 		s.asking, s.load, s.crowd, s.noon = enough, loadOf(20_000), crowdOf(1_000_000), 245 // days of noon: 1,000,000 events
