@@ -3,11 +3,14 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"hash/crc32"
 	"image"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +53,16 @@ func portrait(t testing.TB, side int) []byte {
 	var out bytes.Buffer
 	require.NoError(t, png.Encode(&out, image.NewGray(image.Rect(0, 0, side, side))))
 	return out.Bytes()
+}
+
+// claiming returns a PNG whose header says that it is so wide and high.
+func claiming(picture []byte, side uint32) []byte {
+	const header, sizes, sum = 12, 16, 29 // where the type of its first chunk, its sides and their CRC begin (PNG, 5.6 and 11.2.1)
+	claims := slices.Clone(picture)
+	binary.BigEndian.PutUint32(claims[sizes:], side)
+	binary.BigEndian.PutUint32(claims[sizes+4:], side)
+	binary.BigEndian.PutUint32(claims[sum:], crc32.ChecksumIEEE(claims[header:sum]))
+	return claims
 }
 
 func TestThePictureOfAPractitioner(t *testing.T) {
@@ -103,8 +116,7 @@ func TestWhatIsNoPictureChangesNothing(t *testing.T) {
 	}
 	require.Equal(t, "picture.format", put(path, []byte(`{"a": 1}`), "image/png"), "its content says what it is")
 	require.Equal(t, "picture.format", put(path, nil, "image/png"))
-	wide := portrait(t, 7000)
-	require.Equal(t, "picture.pixels", put(path, wide, "image/png"))
+	require.Equal(t, "picture.pixels", put(path, claiming(portrait(t, 8), 7000), "image/png"))
 	require.Equal(t, "request.too-large", put(path, make([]byte, practitioner.MaxPicture+1), "image/png"))
 	require.Equal(t, "practitioner.not-found", put("/v1/practitioners/nobody/picture", portrait(t, 8), "image/png"))
 	require.Equal(t, "practitioner.not-found", rule(t, w.call(t, http.MethodDelete, "/v1/practitioners/nobody/picture", "")))
