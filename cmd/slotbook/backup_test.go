@@ -91,9 +91,8 @@ const spareOfTest = 1_000_000
 
 func TestARestoreThatIsKilledLeavesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	from, url, file := postgrestest.Database(t), postgrestest.EmptyDatabase(t), filepath.Join(t.TempDir(), "backup")
-	weeks(t, from, "2026-02-20", 10)
-	succeeded(t, "backup", file, "--database-url", from)
+	url, file := postgrestest.EmptyDatabase(t), filepath.Join(t.TempDir(), "backup")
+	succeeded(t, "backup", file, "--database-url", weeks(t))
 	cmd := process(t, os.Args[0], "restore", file, "--json", "--database-url", url) // what is shipped may be done before it is killed
 	told, err := cmd.StderrPipe()
 	require.NoError(t, err)

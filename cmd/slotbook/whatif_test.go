@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -38,32 +39,53 @@ func written(t *testing.T, text string) string {
 // storeIn returns the store of a database, without keys, until the test ends.
 func storeIn(t *testing.T, url string) *postgres.Store {
 	t.Helper()
-	pool, err := postgres.Pool(t.Context(), url)
+	store, done, err := openStore(t.Context(), url)
 	require.NoError(t, err)
-	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Logger: output{err: os.Stderr}.logger()})
-	require.NoError(t, err)
-	running := make(chan error, 1)
-	ended := start(running, func() error { return store.Run(t.Context()) })
-	t.Cleanup(func() {
-		<-ended
-		pool.Close()
-	})
+	t.Cleanup(done)
 	return store
 }
 
-// weeks makes up the first weeks of the year in a database.
-func weeks(t *testing.T, url string, until domain.Day, wishes int) {
+// openStore returns a store that runs until it is done.
+func openStore(ctx context.Context, url string) (_ *postgres.Store, done func(), _ error) {
+	pool, err := postgres.Pool(ctx, url)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := postgres.New(postgres.Config{Pool: pool, Codec: eventcodec.New(&eventcodec.MemoryKeys{}), Logger: output{err: os.Stderr}.logger()})
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	running := make(chan error, 1)
+	ended := start(running, func() error { return store.Run(ctx) })
+	return store, func() {
+		cancel()
+		<-ended
+		pool.Close()
+	}, nil
+}
+
+// weeks returns a database with five weeks that were made up, once for all who
+// want them.
+func weeks(t *testing.T) (url string) {
 	t.Helper()
-	_, err := demo.Write(t.Context(), demo.Config{
-		Seed: 42, Store: storeIn(t, url), NewID: newID, First: "2026-01-15", Until: until.Start(), Wishes: wishes,
+	return postgrestest.Prepared(t, "weeks", func(ctx context.Context, url string) error {
+		store, done, err := openStore(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer done()
+		_, err = demo.Write(ctx, demo.Config{
+			Seed: 42, Store: store, NewID: newID, First: "2026-01-15", Until: domain.Day("2026-02-20").Start(), Wishes: 10,
+		})
+		return err
 	})
-	require.NoError(t, err)
 }
 
 func TestTheExampleOfTheDocumentIsReplayed(t *testing.T) {
 	t.Parallel()
-	url := postgrestest.Database(t)
-	weeks(t, url, "2026-02-20", 10)
+	url := weeks(t)
 	before := execute(t, "audit", "--demo", "--database-url", url)
 	require.Zero(t, before.status, before.err)
 
