@@ -179,6 +179,11 @@ func TestAConsumerHasOneOwnerAndTheOneBeforeMovesNothing(t *testing.T) {
 	require.NoError(t, b.Move(t.Context(), 2))
 	require.NoError(t, b.Move(t.Context(), 1), "a checkpoint never goes back by itself")
 	require.EqualValues(t, 2, s.standing().Position)
+
+	_, err = s.pool.Exec(t.Context(), "update slotbook.reaction_checkpoint set position = 1")
+	require.NoError(t, err)
+	require.ErrorIs(t, b.Move(t.Context(), 3), bus.ErrLost, "a server took over that does not have the last of it")
+	require.EqualValues(t, 1, s.standing().Position)
 }
 
 // The first process loses its database, as one that is cut off or stands still.

@@ -26,6 +26,7 @@ type hold struct {
 	consumer string
 	fence    int64           // the owner's epoch: writes under an older one are refused
 	position domain.Position // where it stood when it was got hold of
+	written  domain.Position // where the checkpoint stands, as far as the owner knows
 }
 
 // begin makes the checkpoint of a consumer that has none.
@@ -61,6 +62,7 @@ func (c checkpoints) acquire(ctx context.Context, consumer, owner string) (*hold
 		}
 		return err
 	})
+	h.written = h.position
 	return h, err
 }
 
@@ -81,28 +83,39 @@ func (c checkpoints) whyNot(ctx context.Context, consumer string) error {
 }
 
 // move notes that everything up to a position was handled, and lengthens the
-// lease. It returns errLost when the consumer has another owner.
+// lease. It returns errLost when the consumer has another owner, or its
+// checkpoint is not where this one has left it: then a server took over that
+// does not have the last of it, nor the last events, perhaps.
 func (h *hold) move(ctx context.Context, to domain.Position) error {
-	return h.write(ctx, `
+	return h.write(ctx, to, `
 		update slotbook.reaction_checkpoint
-		set position = greatest(position, $3), lease_until = clock_timestamp() + $4, moved_at = clock_timestamp()
-		where consumer = $1 and epoch = $2`, h.consumer, h.fence, int64(to), h.lease) //nolint:gosec // positions are bigint
+		set position = $3, lease_until = clock_timestamp() + $5, moved_at = clock_timestamp()
+		where consumer = $1 and epoch = $2 and position in ($3, $4)`, h.lease)
 }
 
 // release is a last move, which lets any process have the consumer at once.
 func (h *hold) release(ctx context.Context, at domain.Position) error {
-	return h.write(ctx, `
+	return h.write(ctx, at, `
 		update slotbook.reaction_checkpoint
-		set position = greatest(position, $3), lease_until = null, owner = null, moved_at = clock_timestamp()
-		where consumer = $1 and epoch = $2`, h.consumer, h.fence, int64(at)) //nolint:gosec // positions are bigint
+		set position = $3, lease_until = null, owner = null, moved_at = clock_timestamp()
+		where consumer = $1 and epoch = $2 and position in ($3, $4)`)
 }
 
-func (h *hold) write(ctx context.Context, sql string, args ...any) error {
+// write writes the checkpoint where it stands at the last position that was
+// written, or at the new one already: an answer may have been lost. It never goes
+// back.
+func (h *hold) write(ctx context.Context, to domain.Position, sql string, more ...any) error {
+	to = max(to, h.written)
 	return within(ctx, h.timeout, "checkpoint of "+h.consumer, func(ctx context.Context) error {
+		args := append([]any{h.consumer, h.fence, int64(to), int64(h.written)}, more...) //nolint:gosec // positions are bigint
 		tag, err := h.pool.Exec(ctx, sql, args...)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = errLost
+		if err != nil {
+			return err
 		}
-		return err
+		if tag.RowsAffected() == 0 {
+			return errLost
+		}
+		h.written = to
+		return nil
 	})
 }

@@ -41,11 +41,6 @@ func dataMajor(data string) (int, error) {
 // attempt removes.
 func (s *Server) createCluster(ctx context.Context, bin binaries) error {
 	fresh := s.dataPath() + ".new"
-	secret, err := s.writeSecret()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(secret) }() // it says nothing that is not in the cluster
 	// LC_CTYPE has to be a UTF-8 locale. Not every system has C.UTF-8, older macOS for one.
 	for _, locale := range []string{"C.UTF-8", "en_US.UTF-8"} {
 		if err := os.RemoveAll(fresh); err != nil {
@@ -54,7 +49,7 @@ func (s *Server) createCluster(ctx context.Context, bin binaries) error {
 		if err := s.as.makeOwn(fresh); err != nil {
 			return err
 		}
-		said, err := s.initialize(ctx, bin, fresh, secret, locale)
+		said, err := s.initialize(ctx, bin, fresh, locale)
 		if err == nil {
 			return s.putInPlace(fresh)
 		}
@@ -67,9 +62,9 @@ func (s *Server) createCluster(ctx context.Context, bin binaries) error {
 
 // initialize returns what initdb said. Collation C sorts like C.UTF-8, by code point, only faster and the same on every
 // system.
-func (s *Server) initialize(ctx context.Context, bin binaries, data, secret, locale string) (string, error) {
+func (s *Server) initialize(ctx context.Context, bin binaries, data, locale string) (string, error) {
 	cmd := s.as.command(ctx, s.folder, bin.program("initdb"),
-		"--pgdata="+data, "--username="+superuser, "--pwfile="+secret, "--auth=scram-sha-256",
+		"--pgdata="+data, "--username="+superuser, "--pwfile="+s.passwordPath(), "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale-provider=libc", "--locale=C", "--lc-ctype="+locale, "--no-instructions")
 	// initdb runs servers of its own; cancelling ends those with it.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

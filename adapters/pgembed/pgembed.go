@@ -374,6 +374,7 @@ func (s *Server) loadPassword() (string, error) {
 	if err := writeDurably(path, password+"\n"); err != nil {
 		return "", fmt.Errorf("password of the cluster: %w", err)
 	}
+	// initdb reads the file, as the user that the server runs as.
 	return password, s.as.own(path)
 }
 

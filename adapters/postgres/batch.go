@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
 )
 
@@ -140,7 +141,8 @@ func (b *batch) run(s *session, pause func()) error {
 	}
 	b.ends.advance(b.first, &b.ledger)
 	b.recent.add(b.rows)
-	return b.settle()
+	b.settle()
+	return nil
 }
 
 // runForeseen decides the requests before the head is locked, by what this
@@ -198,14 +200,17 @@ func (b *batch) reset() {
 	b.nameStreams()
 }
 
-// settle answers the doubtful by what was looked up.
-func (b *batch) settle() error {
+// settle answers the doubtful by what was looked up. Their revision did not
+// match when they were decided; what came behind them in the batch does not
+// change that.
+func (b *batch) settle() {
 	for _, r := range b.doubtful {
-		r.byIDs = true
-		_, position, err := b.ledger.decide(r)
-		b.answers[r] = answer{position, err}
+		if position, _ := b.ledger.byIDs(r); position > 0 {
+			b.answers[r] = answer{position, nil}
+		} else {
+			b.answers[r] = answer{0, commands.ErrWrongRevision}
+		}
 	}
-	return nil
 }
 
 // read takes the head lock and reads what the decisions need.

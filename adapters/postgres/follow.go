@@ -75,8 +75,8 @@ func (s *Store) boundary(ctx context.Context, conn *pgxpool.Conn, after domain.P
 		select
 			coalesce((select max(position) from slotbook.events), 0),
 			coalesce((select min(position) from slotbook.events where position > $1), 0),
-			exists (select from slotbook.events where position = $2 and event_id = $3)`,
-		int64(after), last.position, last.id).Scan(&head, &next, &there)
+			exists (select from slotbook.events where position = $2 and event_id = $3 and recorded_at = $4)`,
+		int64(after), last.position, last.id, last.recordedAt).Scan(&head, &next, &there)
 	if there {
 		return domain.Position(last.position), kept, err
 	}
@@ -166,18 +166,24 @@ func orNull(names []string) []string {
 // Head returns the position of the last event, 0 when there is none. Errors:
 // [commands.ErrUnavailable].
 func (s *Store) Head(ctx context.Context) (domain.Position, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
-	defer cancel()
-	head, err := head(ctx, s.config.Pool)
+	head, err := s.headOn(ctx, s.config.Pool)
 	if err != nil {
 		return 0, unavailable(err)
 	}
 	return head, nil
 }
 
-func head(ctx context.Context, pool *pgxpool.Pool) (domain.Position, error) {
+// headOn is [Store.Head] on a connection, for who holds one: when all who hold
+// one wait for another, nobody gets any.
+func (s *Store) headOn(ctx context.Context, q querier) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patienceOfRead)
+	defer cancel()
+	return head(ctx, q)
+}
+
+func head(ctx context.Context, q querier) (domain.Position, error) {
 	var last int64
-	err := pool.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&last)
+	err := q.QueryRow(ctx, "select coalesce(max(position), 0) from slotbook.events").Scan(&last)
 	return domain.Position(last), err
 }
 

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
@@ -109,4 +111,47 @@ func TestALogThatEndsEarlierIsReadAsItIs(t *testing.T) {
 	_, err := store.Append(t.Context(), write("slot-3", domain.NoStream, resized(1)))
 	require.NoError(t, err)
 	require.Len(t, same(), 5)
+}
+
+// TestAReadOfStreamsTakesOneConnection reads where there is no second one.
+func TestAReadOfStreamsTakesOneConnection(t *testing.T) {
+	t.Parallel()
+	store := run(t, openPool(t, postgrestest.Database(t)+"&pool_max_conns=1"), eventcodec.New(&eventcodec.MemoryKeys{}))
+	_, err := store.Append(t.Context(), write("slot-1", domain.NoStream, resized(1)))
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			page, err := store.ReadStored(t.Context(), 0, math.MaxInt64, eventcodec.Selection{Streams: []domain.StreamName{"slot-1"}}, 10)
+			assert.NoError(t, err)
+			assert.Len(t, page.Events, 1)
+		})
+	}
+	all.Wait()
+}
+
+// TestWhatIsStoredAgainElsewhereIsReadWhereItIs is about a server that took over
+// without the last two events, and got the last one again behind another one.
+func TestWhatIsStoredAgainElsewhereIsReadWhereItIs(t *testing.T) {
+	t.Parallel()
+	url, keys := postgrestest.Database(t), &eventcodec.MemoryKeys{}
+	store, fresh := run(t, openPool(t, url), eventcodec.New(keys)), run(t, openPool(t, url), eventcodec.New(keys))
+	last := write("slot-2", domain.NoStream, resized(2))
+	for _, w := range []commands.Write{write("slot-1", domain.NoStream, resized(1)), last} {
+		_, err := store.Append(t.Context(), w)
+		require.NoError(t, err)
+	}
+	execute(t, url, `
+		set session_replication_role = replica;
+		delete from slotbook.events;
+		select pg_terminate_backend(pid)
+		from pg_stat_activity
+		where datname = current_database() and pid <> pg_backend_pid() and query ~ '^\s*(insert into slotbook.events|commit)'`)
+	for _, w := range []commands.Write{write("slot-3", domain.NoStream, resized(3)), last} {
+		_, err := fresh.Append(t.Context(), w)
+		require.NoError(t, err)
+	}
+	events, _ := log(t, store, 0, domain.Filter{}, 10)
+	want, _ := log(t, fresh, 0, domain.Filter{}, 10)
+	require.Equal(t, want, events)
 }

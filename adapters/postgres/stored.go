@@ -30,7 +30,7 @@ func (s *Store) ReadStored(ctx context.Context, after, until domain.Position, wa
 		var next domain.Position
 		var kept []row
 		if len(want.Streams) > 0 { // these have an index
-			next, err = head(ctx, s.config.Pool)
+			next, err = s.headOn(ctx, conn)
 		} else {
 			next, kept, err = s.boundary(ctx, conn, page.Next)
 		}

@@ -103,6 +103,19 @@ func TestRequestsOfABatchFollowEachOther(t *testing.T) {
 	require.Equal(t, map[domain.StreamName]domain.Revision{"a": 7, "b": 2}, l.revisions)
 }
 
+// What comes behind a request in its batch does not make its revision right.
+func TestWhoLostARaceIsNotTakenForDoneByWhoWonIt(t *testing.T) {
+	t.Parallel()
+	b := batch{ledger: ledger{revisions: map[domain.StreamName]domain.Revision{"a": 0}, stored: map[uuid.UUID]stored{}}}
+	early, late := newRequest(0, to("a", 1, 1)), newRequest(0, to("a", 0, 1))
+	b.requests, b.answers = []*request{early, late}, map[*request]answer{}
+	b.decide()
+	b.settle()
+	require.Equal(t, answer{0, commands.ErrWrongRevision}, b.answers[early])
+	require.Equal(t, answer{1, nil}, b.answers[late])
+	require.Equal(t, int64(1), b.ledger.last, "nothing is made up")
+}
+
 // What is tried again on a new connection, and what is the request's own fault.
 func TestLost(t *testing.T) {
 	t.Parallel()
