@@ -329,6 +329,7 @@ func compared(t *testing.T, b base, e *engine.Engine) {
 		waited := projections.KPIsModel().Schema() + ".waited"
 		require.Zero(t, one[int](t, b.conn, "select count(*) from (select entry, since, called_at, started_at from "+waited+
 			" where entry in (select appointment from analytics.appointments) except select appointment, arrived_at, called_at, started_at from analytics.appointments) d"))
+		require.Zero(t, one[int](t, b.conn, "select count(*) from analytics.appointments where wait is not null and (arrived_at is null or called_at is null and started_at is null)"))
 		require.Positive(t, one[int](t, b.conn, "select count(*) from analytics.appointments where wait > interval '0' and duration > interval '0' and lead_time > interval '0'"))
 		require.Positive(t, one[int](t, b.conn, "select count(*) from analytics.cancellations where was_booked and rebooked and notice > interval '0'"))
 	}

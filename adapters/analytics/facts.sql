@@ -138,8 +138,10 @@ select w.appointment, w.status,
     w.requested_at, w.booked_at, coalesce(w.cancelled_at, w.ended_at) as cancelled_at, case when w.declined then 'practitioner' else w.initiator end as cancelled_by,
     coalesce(w.code, w.declined_code) as cancel_code,
     w.arrived_at, w.called_at, w.started_at, w.finished_at,
-    case when w.status not in ('cancelled', 'pending') then greatest(w.start - w.booked_at, interval '0') end as lead_time,
-    greatest(least(w.called_at, w.started_at) - w.arrived_at, interval '0') as wait,
+    case when w.status not in ('cancelled', 'pending') and w.booked_at is not null then greatest(w.start - w.booked_at, interval '0') end as lead_time,
+    case when w.arrived_at is not null and least(w.called_at, w.started_at) is not null
+        then greatest(least(w.called_at, w.started_at) - w.arrived_at, interval '0')
+    end as wait,
     w.finished_at - w.started_at as duration
 from whole w;
 

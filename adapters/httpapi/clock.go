@@ -21,8 +21,12 @@ type Clock interface {
 // The refusals of the clock.
 var (
 	errClockBack = domain.Refusal(domain.Refused, "clock.backwards", "the clock of a demonstration never goes backwards")
-	errClockMove = domain.Refusal(domain.Invalid, "clock.move", "the clock is moved by advance or to now, one of the two")
+	errClockMove = domain.Refusal(domain.Invalid, "clock.move", "the clock is moved by advance or to now, one of the two, and not beyond the year 9000")
 )
+
+// lastYear is where the clock ends: RFC 3339 has no year after 9999, and what
+// lies ahead of the clock has to be written, too.
+const lastYear = 9000
 
 // ClockTime is what the clock of a demonstration shows.
 type ClockTime struct {
@@ -76,6 +80,9 @@ func (a *api) moveClock(b ClockBody) (time.Time, error) {
 			return time.Time{}, err
 		}
 		to = to.Add(d)
+	}
+	if to.UTC().Year() > lastYear {
+		return time.Time{}, errClockMove
 	}
 	now, ok := a.Clock.Forward(to)
 	if !ok {

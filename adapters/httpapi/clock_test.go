@@ -41,6 +41,7 @@ func TestTheClockOfADemonstrationIsMovedOverHTTP(t *testing.T) {
 	require.Equal(t, at("2026-03-03T00:00:00Z"), w.now())
 	for body, refusal := range map[string]string{
 		`{"now": "2026-03-02T23:59:59Z"}`: "clock.backwards",
+		`{"now": "9999-12-31T23:59:59Z"}`: "clock.move",
 		`{}`:                              "clock.move",
 		`{"advance": "PT1M", "now": "2026-03-04T00:00:00Z"}`: "clock.move",
 		`{"advance": "ten minutes"}`:                         "duration.malformed",

@@ -62,6 +62,10 @@ func headAsGet(next http.Handler) http.Handler {
 // Unicode NFC, as what bodies say does.
 func (a *api) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := twice(r.Header); p != nil {
+			a.write(w, r, p)
+			return
+		}
 		if p := a.urlProblem(r.URL); p != nil {
 			a.write(w, r, p)
 			return
@@ -72,6 +76,19 @@ func (a *api) checkURL(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// twice refuses a header that names a request, or what it expects, more than
+// once: a proxy may pass on one of them, or another.
+func twice(h http.Header) *Problem {
+	for _, name := range []string{"Idempotency-Key", "If-Match"} {
+		if len(h.Values(name)) > 1 {
+			p := invalid.problem("")
+			p.Errors = []Fault{{"header." + name, "given more than once"}}
+			return p
+		}
+	}
+	return nil
 }
 
 // compose makes the values of a query NFC, and reports whether they were not.

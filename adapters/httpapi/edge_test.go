@@ -194,6 +194,11 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	require.Equal(t, "text.unstorable", rule(t, w.call(t, http.MethodGet, "/v1/patients?q=%ff", "")))
 	require.Equal(t, "text.unstorable", rule(t, w.call(t, http.MethodGet, "/v1/clinics/%00", "")))
 	require.Equal(t, "request.malformed", rule(t, w.call(t, http.MethodGet, "/v1/clinics?limit=%zz", "")))
+	for _, name := range []string{"Idempotency-Key", "If-Match"} {
+		twice := w.send(t, http.MethodPost, "/v1/patients", http.Header{"Content-Type": {"application/json"}, name: {"1", "2"}}, []byte(`{"name": "Ana"}`))
+		require.Equal(t, "request.invalid", rule(t, twice))
+		require.Contains(t, twice.Body.String(), "header."+name)
+	}
 	require.Equal(t, "text.unstorable", rule(t, w.call(t, http.MethodPost, "/v1/clinics", `{"name": {"a\u0000": 1}}`)))
 }
 
@@ -466,12 +471,15 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	require.Error(t, err, "two handlers cannot share their metrics")
 }
 
-func TestDurationsAreMeasuredByTheGivenClock(t *testing.T) {
+// TestDurationsAreThoseOfTheMachine moves the business time on during a request.
+func TestDurationsAreThoseOfTheMachine(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.setNow(at("2026-03-02T09:00:00Z").Add(time.Hour))
-	w.call(t, http.MethodGet, "/livez", "")
-	require.Contains(t, w.log.String(), `"duration":0`)
+	w := handWorld(t)
+	require.Equal(t, http.StatusOK, w.call(t, http.MethodPost, "/v1/demo/clock", `{"advance": "P30D"}`).Code)
+	var line struct{ Duration time.Duration }
+	require.NoError(t, json.Unmarshal(w.log.Bytes(), &line))
+	require.Positive(t, line.Duration)
+	require.Less(t, line.Duration, 24*time.Hour)
 }
 
 // TestWhatIsGotMayBePut gets schedules and puts them: nothing happens.

@@ -43,10 +43,10 @@ func exchangeOf(ctx context.Context) *exchange {
 func (a *api) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, status: http.StatusOK}
-		began := a.Now()
+		began := a.Streams.Now() // the business time may be moved meanwhile
 		ctx, span := a.traced(r.Context(), r)
 		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
-		took := a.Now().Sub(began)
+		took := a.Streams.Now().Sub(began)
 		if x.rule != "" {
 			a.metrics.refused.WithLabelValues(x.rule).Inc()
 		}

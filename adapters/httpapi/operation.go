@@ -373,7 +373,7 @@ func nextAddress(x *exchange, cursor string) string {
 // operation returns what the OpenAPI document says of a route, each of its
 // problems included, and notes the rules for /problems.
 func (a *api) operation(op operation, refusals []*domain.Error, edge []rule) huma.Operation {
-	rules := append(slices.Clone(edge), invalid, internal)
+	rules := append(slices.Clone(edge), malformed, invalid, internal)
 	for _, r := range refusals {
 		rules = append(rules, ruleOf(r))
 	}

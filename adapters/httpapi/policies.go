@@ -65,7 +65,7 @@ type effectiveInput struct {
 }
 
 func (a *api) policyRoutes() {
-	a.policyRoutesOf(policy.OfClinic, "/v1/clinics/{id}/policy", "ClinicPolicy", "a clinic's policy", clinic.ErrNotFound)
+	a.policyRoutesOf(policy.OfClinic, "/v1/clinics/{id}/policy", "ClinicPolicy", "a clinic's policy", clinic.ErrNotFound, clinic.ErrClosed)
 	a.policyRoutesOf(policy.OfPractitioner, "/v1/practitioners/{id}/policy", "PractitionerPolicy", "a practitioner's policy", practitioner.ErrNotFound)
 	a.policyRoutesOf(policy.OfVisitType, "/v1/visit-types/{id}/policy", "VisitTypePolicy", "a visit type's policy", visittype.ErrNotFound)
 	one(a, operation{
@@ -77,12 +77,12 @@ func (a *api) policyRoutes() {
 	}, a.effectivePolicy)
 }
 
-func (a *api) policyRoutesOf(kind, path, name, title string, missing *domain.Error) {
+func (a *api) policyRoutesOf(kind, path, name, title string, whose ...*domain.Error) {
 	command(a, operation{
 		id: "set" + name, method: http.MethodPut, path: path, tag: "Policies", summary: "Set " + title,
 		detail: "Replaces the terms as a whole: what the body leaves out is not said any more. A booking that begins in the next second may " +
 			"still be decided under the terms before. What is booked stays as it is.",
-		refusals: []*domain.Error{missing, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, policy.ErrShown, policy.ErrOffers, errDuration, domain.ErrBadWallTime},
+		refusals: append(whose, policy.ErrDuration, policy.ErrLimit, policy.ErrWindow, policy.ErrShown, policy.ErrOffers, errDuration, domain.ErrBadWallTime),
 	}, func(ctx context.Context, req commands.Request, in *setPolicyInput) (done[PolicyBody], error) {
 		return a.setPolicy(ctx, req, policy.Scope{Kind: kind, ID: in.ID}, in.Body)
 	})

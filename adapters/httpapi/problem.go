@@ -101,7 +101,7 @@ var (
 )
 
 var (
-	errDuration = domain.Refusal(domain.Invalid, "duration.malformed", "a duration is written in ISO 8601 with days, hours, minutes and seconds, such as PT30M")
+	errDuration = domain.Refusal(domain.Invalid, "duration.malformed", "a duration is written in ISO 8601 with days, hours, minutes and seconds, such as PT30M, and is no longer than 3,650 days")
 	errPeriod   = domain.ErrBadPeriod.Because("from lies before to")
 )
 

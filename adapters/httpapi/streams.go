@@ -24,7 +24,7 @@ type StreamConfig struct {
 	Most      int              // streams at one time; 0 = 500
 	Heartbeat time.Duration    // silence after which a stream says where it is; 0 = 15 s
 	WriteTime time.Duration    // how long a client may take to read a message before it is cut; 0 = 10 s
-	Now       func() time.Time // the machine's clock, of which the ends of writes are told; required
+	Now       func() time.Time // the machine's clock: of the ends of writes, and how long requests take; required
 }
 
 func (c *StreamConfig) check() error {

@@ -75,7 +75,7 @@ var errRollback = errors.New("roll back")
 // checkExtensions creates what is missing on trial, and tries trigrams.
 func checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, name := range []string{"pg_trgm", "unaccent", "btree_gist", "cube"} {
+		for _, name := range []string{"pg_trgm", "cube"} {
 			if err := checkExtension(ctx, tx, name); err != nil {
 				return err
 			}
@@ -92,16 +92,21 @@ func checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func checkExtension(ctx context.Context, tx pgx.Tx, name string) error {
-	var available bool
-	err := tx.QueryRow(ctx, "select exists (select from pg_available_extensions where name = $1)", name).Scan(&available)
+	var installed, available bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from pg_extension where extname = $1), exists (select from pg_available_extensions where name = $1)`,
+		name).Scan(&installed, &available)
 	if err != nil {
 		return fmt.Errorf("the database's extensions cannot be listed: %w", err)
+	}
+	if installed {
+		return nil
 	}
 	if !available {
 		return fmt.Errorf("the database server lacks the extension %s; it comes with the package postgresql-contrib", name)
 	}
 	if _, err := tx.Exec(ctx, "create extension if not exists "+name); err != nil {
-		return fmt.Errorf("the extension %s is not installed and this user may not install it; run: create extension %s", name, name)
+		return fmt.Errorf("the extension %s is not installed and cannot be installed now; somebody who may runs: create extension %s: %w", name, name, err)
 	}
 	return nil
 }

@@ -106,8 +106,9 @@ func (s State) NextDay(now time.Time) time.Time {
 		if err != nil {
 			continue
 		}
-		for d := domain.LocalDay(now, zone).Add(1); ; d = d.Add(1) {
-			if end := domain.WallTime(0).On(d, zone); end.After(now) {
+		const most = 3 // today's end may be past when its clocks were put back over midnight, or a date was left out
+		for n := range most {
+			if end := domain.WallTime(0).On(domain.LocalDay(now, zone).Add(1+n), zone); end.After(now) {
 				if next.IsZero() || end.Before(next) {
 					next = end
 				}
