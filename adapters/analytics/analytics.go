@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,6 +35,9 @@ const Role = "slotbook_analyst"
 // GrantSQL is what somebody who may make roles runs once in the cluster, where
 // the program may not. The program grants the rest when it starts the next time.
 const GrantSQL = "create role " + Role + " nologin"
+
+// connectTimeout bounds an attempt to connect, unless the URL says otherwise.
+const connectTimeout = 10 * time.Second
 
 // installLock is the advisory lock under which the schema is made.
 const installLock = 0x510700_0005
@@ -59,6 +63,9 @@ func installFor(ctx context.Context, url, role string) (Standing, error) {
 	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
 	if err != nil {
 		return Standing{}, fmt.Errorf("analytics: address of the database: %w", err)
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
