@@ -20,11 +20,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 )
@@ -35,9 +33,6 @@ const Role = "slotbook_analyst"
 // GrantSQL is what somebody who may make roles runs once in the cluster, where
 // the program may not. The program grants the rest when it starts the next time.
 const GrantSQL = "create role " + Role + " nologin"
-
-// connectTimeout bounds an attempt to connect, unless the URL says otherwise.
-const connectTimeout = 10 * time.Second
 
 // installLock is the advisory lock under which the schema is made.
 const installLock = 0x510700_0005
@@ -55,28 +50,19 @@ type Standing struct {
 
 // Install makes the schema, or brings it up to what this program knows. It does
 // nothing when that has been done. Views gain columns at their end and lose
-// none, so that views of others on top of them stay.
-func Install(ctx context.Context, url string) (Standing, error) { return installFor(ctx, url, Role) }
+// none, so that views of others on top of them stay. Whoever else does so at the
+// same time waits until the connection is closed.
+func Install(ctx context.Context, conn *pgx.Conn) (Standing, error) {
+	return installFor(ctx, conn, Role)
+}
 
 // installFor is [Install] with the role of some other name.
-func installFor(ctx context.Context, url, role string) (Standing, error) {
-	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
-	if err != nil {
-		return Standing{}, fmt.Errorf("analytics: address of the database: %w", err)
-	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return Standing{}, fmt.Errorf("analytics: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to lose
+func installFor(ctx context.Context, conn *pgx.Conn, role string) (Standing, error) {
 	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", int64(installLock)); err != nil {
 		return Standing{}, fmt.Errorf("analytics: %w", err)
 	}
 	var s Standing
-	err = install(ctx, conn, &s)
+	err := install(ctx, conn, &s)
 	if err == nil {
 		s.Role, err = grant(ctx, conn, role)
 	}

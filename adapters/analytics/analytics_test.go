@@ -3,6 +3,7 @@ package analytics_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/analytics"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/memory"
+	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/adapters/postgres/postgrestest"
 	"github.com/slotbook/slotbook/commands/demo"
 	"github.com/slotbook/slotbook/domain"
@@ -40,11 +42,19 @@ type base struct {
 func newBase(t *testing.T) base {
 	t.Helper()
 	b := base{url: postgrestest.Database(t)}
-	s, err := analytics.Install(t.Context(), b.url+"&pool_max_conns=4")
-	require.NoError(t, err)
-	require.Equal(t, analytics.Standing{Made: true, Role: true}, s)
+	require.Equal(t, analytics.Standing{Made: true, Role: true}, b.install(t))
 	b.conn = b.connect(t)
 	return b
+}
+
+// install is what the program does at its start.
+func (b base) install(t *testing.T) analytics.Standing {
+	t.Helper()
+	conn, err := postgres.Connect(t.Context(), b.url+"&pool_max_conns=4")
+	require.NoError(t, err)
+	s, err := analytics.Install(t.Context(), conn)
+	require.NoError(t, errors.Join(err, conn.Close(t.Context())))
+	return s
 }
 
 func (b base) connect(t *testing.T) *pgx.Conn {
@@ -185,11 +195,7 @@ func TestTheSchemaIsMadeOnce(t *testing.T) {
 	columns := func(view string) []string {
 		return one[[]string](t, b.conn, "select array_agg(attname::text order by attnum) from pg_attribute where attrelid = $1::regclass and attnum > 0", view)
 	}
-	again := func() analytics.Standing {
-		s, err := analytics.Install(t.Context(), b.url)
-		require.NoError(t, err)
-		return s
-	}
+	again := func() analytics.Standing { return b.install(t) }
 	t.Run("and not again", func(t *testing.T) {
 		before := one[string](t, b.conn, "select xmin::text from pg_class where oid = 'analytics.slot_booked'::regclass")
 		require.Equal(t, analytics.Standing{Role: true}, again())
@@ -249,8 +255,10 @@ func TestWhoMayNotMakeRolesSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	address.User = url.UserPassword(owner, "p")
 	install := func() analytics.Standing {
-		s, err := analytics.InstallFor(t.Context(), address.String(), role)
+		conn, err := pgx.Connect(t.Context(), address.String())
 		require.NoError(t, err)
+		s, err := analytics.InstallFor(t.Context(), conn, role)
+		require.NoError(t, errors.Join(err, conn.Close(t.Context())))
 		return s
 	}
 	require.Equal(t, analytics.Standing{Made: true}, install())

@@ -57,10 +57,10 @@ func headAsGet(next http.Handler) http.Handler {
 	})
 }
 
-// checkURL refuses text in the address that nothing can store or find, and
-// parameters that are given twice. What the parameters say passes on in
-// Unicode NFC, as what bodies say does.
-func (a *api) checkURL(next http.Handler) http.Handler {
+// checkHead refuses text in the address that nothing can store or find, and
+// parameters and headers that are given twice. What the parameters say passes on
+// in Unicode NFC, as what bodies say does.
+func (a *api) checkHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := twice(r.Header); p != nil {
 			a.write(w, r, p)
@@ -83,12 +83,16 @@ func (a *api) checkURL(next http.Handler) http.Handler {
 func twice(h http.Header) *Problem {
 	for _, name := range []string{"Idempotency-Key", "If-Match"} {
 		if len(h.Values(name)) > 1 {
-			p := invalid.problem("")
-			p.Errors = []Fault{{"header." + name, "given more than once"}}
-			return p
+			return moreThanOnce("header." + name)
 		}
 	}
 	return nil
+}
+
+func moreThanOnce(where string) *Problem {
+	p := invalid.problem("")
+	p.Errors = []Fault{{where, "given more than once"}}
+	return p
 }
 
 // compose makes the values of a query NFC, and reports whether they were not.
@@ -118,9 +122,7 @@ func (a *api) urlProblem(u *url.URL) *Problem {
 			return unstorable
 		}
 		if len(values) > 1 && !a.several[u.Path+"?"+name] {
-			p := invalid.problem("")
-			p.Errors = []Fault{{"query." + name, "given more than once"}}
-			return p
+			return moreThanOnce("query." + name)
 		}
 	}
 	return nil

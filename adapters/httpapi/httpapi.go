@@ -199,7 +199,7 @@ func (a *api) wrapped() http.Handler {
 	a.router.Use(a.remember, a.bounded, a.readBody)
 	var h http.Handler = a.router
 	h = headAsGet(h)
-	h = a.checkURL(h)
+	h = a.checkHead(h)
 	if len(a.CORSOrigins) > 0 {
 		h = a.cors().Handler(h)
 	}

@@ -20,7 +20,7 @@ const largestSkew = time.Second
 // 15, does not speak UTF-8, lacks an extension, or its clock is more than 1 s
 // off. It changes nothing.
 func Check(ctx context.Context, url string) error {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return explain(err)
 	}

@@ -64,9 +64,9 @@ func missing(config *pgx.ConnConfig, settings map[string]string) map[string]stri
 	return settings
 }
 
-// connect opens one connection outside any pool. Its statements may take as
-// long as they need: migrations do.
-func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+// Connect opens one connection outside any pool, to an address as [Pool] takes
+// it. Its statements may take as long as they need: migrations do.
+func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	config, err := pgxpool.ParseConfig(url) // knows the pool's words in the URL
 	if err != nil {
 		return nil, fmt.Errorf("address of the database: %w", err)

@@ -41,7 +41,7 @@ type doctor struct {
 // better. It changes nothing. own says that the server is the one that this
 // program brings. A database that cannot be reached is a finding, too.
 func Examine(ctx context.Context, url string, own bool) []Finding {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return []Finding{{"server", "connection", Wrong, sentenceOf(explain(err)), "start the server, or give the right SLOTBOOK_DATABASE_URL"}}
 	}

@@ -63,7 +63,7 @@ var ErrNoStore = errors.New("the database holds no Slotbook store of this versio
 // processes that run say that they have to be started again. It returns the new
 // epoch and the floor under all positions to come.
 func Renew(ctx context.Context, url string, seen domain.Position) (Identity, domain.Position, error) {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return Identity{}, 0, err
 	}

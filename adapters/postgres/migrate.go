@@ -25,7 +25,7 @@ const migrationLock = 0x510700_0001
 // does the work; the others wait and find it done. It never goes back: a
 // database that a newer program has migrated is an error.
 func Migrate(ctx context.Context, url string) error {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type Saved struct {
 // the schema that this program needs. It returns the new epoch and the floor.
 // Errors: [ErrNotEmpty].
 func Restore(ctx context.Context, url string, from Saved, load func(l *Loading) error) (Identity, domain.Position, error) {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return Identity{}, 0, explain(err)
 	}

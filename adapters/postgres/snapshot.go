@@ -36,7 +36,7 @@ type SnapshotTable struct {
 // at one moment, while whoever works with it goes on. It changes nothing. Errors:
 // [ErrNoStore].
 func TakeSnapshot(ctx context.Context, url string, use func(s *Snapshot) error) error {
-	conn, err := connect(ctx, url)
+	conn, err := Connect(ctx, url)
 	if err != nil {
 		return explain(err)
 	}

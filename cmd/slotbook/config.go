@@ -77,8 +77,18 @@ func prepare(ctx context.Context, url string) error {
 	if err := postgres.Migrate(ctx, url); err != nil {
 		return err
 	}
-	_, err := analytics.Install(ctx, url)
+	_, err := installAnalytics(ctx, url)
 	return err
+}
+
+// installAnalytics makes what analysts may read in a database.
+func installAnalytics(ctx context.Context, url string) (analytics.Standing, error) {
+	conn, err := postgres.Connect(ctx, url)
+	if err != nil {
+		return analytics.Standing{}, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is left to lose
+	return analytics.Install(ctx, conn)
 }
 
 // find returns the address of a database that is there already, and what to

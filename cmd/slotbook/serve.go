@@ -205,7 +205,7 @@ func (c *migrateCmd) Run(ctx context.Context, out output) error {
 
 // tellAnalysts says what keeps analysts from reading the schema analytics.
 func tellAnalysts(ctx context.Context, url string, out output) error {
-	s, err := analytics.Install(ctx, url)
+	s, err := installAnalytics(ctx, url)
 	if err != nil {
 		return err
 	}

@@ -107,8 +107,9 @@ func (s State) NextDay(now time.Time) time.Time {
 			continue
 		}
 		const most = 3 // today's end may be past when its clocks were put back over midnight, or a date was left out
+		today := domain.LocalDay(now, zone)
 		for n := range most {
-			if end := domain.WallTime(0).On(domain.LocalDay(now, zone).Add(1+n), zone); end.After(now) {
+			if end := domain.WallTime(0).On(today.Add(1+n), zone); end.After(now) {
 				if next.IsZero() || end.Before(next) {
 					next = end
 				}
