@@ -56,6 +56,10 @@ type Encoded struct {
 	Type     string
 	Data     []byte // JSON
 	Metadata []byte // JSON; not to be changed, others may have it too
+
+	// Event is what [Codec.Decode] makes of Data, but for slices that are empty
+	// and not nil. [Codec.Encode] returns it; it is not to be changed.
+	Event domain.Event
 }
 
 // Encode returns the event as bytes, its personal fields sealed. It creates
@@ -72,7 +76,7 @@ func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands
 		return c.seal(ctx, context3{stream, e.ID, field}, s)
 	})
 	if err != nil {
-		return Encoded{}, err
+		return Encoded{}, fmt.Errorf("seal %s: %w", name, err)
 	}
 	data, err := marshal(event)
 	if err != nil {
@@ -82,7 +86,7 @@ func (c *Codec) Encode(ctx context.Context, stream domain.StreamName, e commands
 	if err != nil {
 		return Encoded{}, fmt.Errorf("encode metadata of %s: %w", name, err)
 	}
-	return Encoded{e.ID, name, data, metadata}, nil
+	return Encoded{e.ID, name, data, metadata, event}, nil
 }
 
 func (c *Codec) encodeMetadata(m domain.Metadata) ([]byte, error) {
@@ -146,8 +150,8 @@ type row struct {
 
 type sealer func(field string, s *domain.Sealed) error
 
-// personal lists an event's sealed fields by their permanent names.
-type personal[E domain.Event] func(e *E) map[string]*domain.Sealed
+// personal seals an event's personal fields, by their permanent names.
+type personal[E domain.Event] func(e *E, seal sealer) error
 
 // event is one line of the table: an event type and its personal fields.
 func event[E domain.Event](fields ...personal[E]) row {
@@ -168,12 +172,8 @@ func event[E domain.Event](fields ...personal[E]) row {
 			if !ok {
 				return nil, fmt.Errorf("event of type %T under the name %s", e, e.EventType())
 			}
-			for name, s := range fields[0](&event) {
-				if err := seal(name, s); err != nil {
-					return nil, fmt.Errorf("seal %s: %w", name, err)
-				}
-			}
-			return event, nil
+			err := fields[0](&event, seal)
+			return event, err
 		},
 	}
 }

@@ -278,6 +278,7 @@ func TestGolden(t *testing.T) {
 			require.Equal(t, strings.TrimSpace(string(golden)), string(encoded.Data))
 			decoded, err := codec.Decode(event.EventType(), golden)
 			require.NoError(t, err)
+			require.Equal(t, decoded, encoded.Event, "who keeps the event has what a reader gets")
 			again, err := codec.Encode(t.Context(), stream, commands.NewEvent{ID: domain.NewID("golden"), Event: decoded})
 			require.NoError(t, err)
 			require.Equal(t, string(encoded.Data), string(again.Data), "decoding loses nothing")

@@ -1,7 +1,8 @@
 package eventcodec
 
 import (
-	"github.com/slotbook/slotbook/domain"
+	"errors"
+
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/demand"
@@ -24,27 +25,16 @@ import (
 // table holds every event type that may ever be in a store. A line is never
 // removed and its golden file never edited.
 var table = index(
-	event(func(e *appointment.WasProposed) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"reason": &e.Reason}
-	}),
+	event(func(e *appointment.WasProposed, seal sealer) error { return seal("reason", &e.Reason) }),
 	event[appointment.WasHeld](),
 	event[appointment.WasRenewed](),
 	event[appointment.WasReleased](),
 	event[appointment.WasRequested](),
-	event(func(e *appointment.WasDeclined) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"reason": &e.Reason}
-	}),
-	event(func(e *appointment.WasBooked) map[string]*domain.Sealed {
-		if e.Note.IsZero() {
-			return nil // as nearly always
-		}
-		return map[string]*domain.Sealed{"note": &e.Note}
-	}),
+	event(func(e *appointment.WasDeclined, seal sealer) error { return seal("reason", &e.Reason) }),
+	event(func(e *appointment.WasBooked, seal sealer) error { return seal("note", &e.Note) }),
 	event[appointment.WasRefused](),
 	event[appointment.HasLapsed](),
-	event(func(e *appointment.WasCancelled) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"reason": &e.Reason}
-	}),
+	event(func(e *appointment.WasCancelled, seal sealer) error { return seal("reason", &e.Reason) }),
 	event[appointment.HasArrived](),
 	event[appointment.WasCheckedIn](),
 	event[appointment.WasFulfilled](),
@@ -61,8 +51,8 @@ var table = index(
 	event[name.Released](),
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
-	event(func(e *patient.Registered) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"name": &e.Name, "email": &e.Email, "phone": &e.Phone}
+	event(func(e *patient.Registered, seal sealer) error {
+		return errors.Join(seal("name", &e.Name), seal("email", &e.Email), seal("phone", &e.Phone))
 	}),
 	event[policy.WasSet](),
 	event[practitioner.Registered](),
@@ -97,12 +87,8 @@ var table = index(
 	event[patient.Unmerged](),
 	event[patient.DuplicateAdded](),
 	event[patient.DuplicateRemoved](),
-	event(func(e *review.WasWritten) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"text": &e.Text}
-	}),
-	event(func(e *review.WasEdited) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"text": &e.Text}
-	}),
+	event(func(e *review.WasWritten, seal sealer) error { return seal("text", &e.Text) }),
+	event(func(e *review.WasEdited, seal sealer) error { return seal("text", &e.Text) }),
 	event[review.WasWithdrawn](),
 	event[review.WasHidden](),
 	event[review.WasShown](),
@@ -119,9 +105,7 @@ var table = index(
 	event[series.WasRefused](),
 	event[series.HasLapsed](),
 	event[slot.Held](),
-	event(func(e *slot.Overbooked) map[string]*domain.Sealed {
-		return map[string]*domain.Sealed{"reason": &e.Reason}
-	}),
+	event(func(e *slot.Overbooked, seal sealer) error { return seal("reason", &e.Reason) }),
 	event[slot.Booked](),
 	event[slot.Released](),
 	event[slot.Withdrawn](),

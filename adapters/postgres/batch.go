@@ -294,7 +294,7 @@ func (b *batch) readStored(row [][]byte) error {
 	bytes := append(append([]byte(nil), row[5]...), row[6]...)
 	b.ledger.stored[id] = stored{
 		position, domain.StreamName(row[2]), domain.Revision(revision),
-		event{id, string(row[4]), bytes[:len(row[5])], bytes[len(row[5]):]},
+		event{id: id, kind: string(row[4]), data: bytes[:len(row[5])], metadata: bytes[len(row[5]):]},
 	}
 	return nil
 }

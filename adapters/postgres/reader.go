@@ -25,7 +25,8 @@ type row struct {
 	recordedAt time.Time
 	kind       string
 	data       []byte
-	metadata   []byte // empty when it was not asked for
+	metadata   []byte       // empty when it was not asked for
+	event      domain.Event // what data says; nil when it was not decoded yet
 }
 
 // decode returns the event. A follower gets [domain.Undecodable] in place of
@@ -40,6 +41,9 @@ func (r *row) decode(codec *eventcodec.Codec, follower bool) (domain.Recorded, e
 		if recorded.Metadata, err = codec.DecodeMetadata(r.metadata); err != nil {
 			return recorded, err
 		}
+	}
+	if recorded.Event = r.event; r.event != nil {
+		return recorded, nil
 	}
 	recorded.Event, err = codec.Decode(r.kind, r.data)
 	if err != nil && follower && !errors.Is(err, commands.ErrUpgradeRunning) {

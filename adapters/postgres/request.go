@@ -47,11 +47,12 @@ type event struct {
 	kind     string // the event's type
 	data     []byte
 	metadata []byte
+	event    domain.Event // as a reader gets it
 }
 
 // row returns the event as it is stored at a place, but for when.
 func (e *event) row(stream domain.StreamName, revision domain.Revision, position int64) row {
-	return row{id: e.id, stream: stream, revision: int64(revision), position: position, kind: e.kind, data: e.data, metadata: e.metadata}
+	return row{id: e.id, stream: stream, revision: int64(revision), position: position, kind: e.kind, data: e.data, metadata: e.metadata, event: e.event}
 }
 
 type answer struct {
@@ -105,7 +106,7 @@ func (s *Store) encodeEvent(ctx context.Context, stream domain.StreamName, e com
 	if err != nil {
 		return event{}, fmt.Errorf("event id %q of %s: %w", e.ID, b.Type, err)
 	}
-	return event{id, b.Type, b.Data, b.Metadata}, nil
+	return event{id, b.Type, b.Data, b.Metadata, b.Event}, nil
 }
 
 // reply answers the caller. The channel has room: a request is answered once.
