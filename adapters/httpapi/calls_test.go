@@ -27,7 +27,7 @@ import (
 // people each out of 100 queues: nobody twice, and nobody is left out.
 func TestTwoDesksOfTwoProcessesCallTwoThousandPeopleOnceEach(t *testing.T) {
 	t.Parallel()
-	const queues, people, day = 100, 20, domain.Day("2026-03-02")
+	const queues, people, day = 200, 10, domain.Day("2026-03-02")
 	url := postgrestest.Database(t)
 	now := func() time.Time { return at("2026-03-02T08:00:00Z") }
 	process := func() (*postgres.Store, *commands.Handler) {
