@@ -226,7 +226,7 @@ type counted struct {
 	First   domain.Position `json:"first"`
 	Last    domain.Position `json:"last"`
 	FirstAt time.Time       `json:"firstAt"`
-	LastAt  time.Time       `json:"lastAt"`
+	LastAt  time.Time       `json:"lastAt,omitzero"`
 	streams map[domain.StreamName]struct{}
 }
 
@@ -269,10 +269,18 @@ func (c *eventsStatsCmd) Run(ctx context.Context, out output) error {
 		return c.say(out.out, all, func(w io.Writer) {
 			line(w, "TYPE\tEVENTS\tSTREAMS\tSIZE\tFIRST\tLAST\tLAST AT")
 			for _, n := range all {
-				line(w, "%s\t%d\t%d\t%s\t%d\t%d\t%s", n.Type, n.Events, n.Streams, megabytes(n.Bytes), n.First, n.Last, n.LastAt.UTC().Format(time.RFC3339))
+				line(w, "%s\t%d\t%d\t%s\t%d\t%d\t%s", n.Type, n.Events, n.Streams, megabytes(n.Bytes), n.First, n.Last, n.lastAt())
 			}
 		})
 	})
+}
+
+// lastAt returns when the last one was recorded, a dash where there is none.
+func (n *counted) lastAt() string {
+	if n.LastAt.IsZero() {
+		return "-"
+	}
+	return n.LastAt.UTC().Format(time.RFC3339)
 }
 
 type eventsSchemaCmd struct {

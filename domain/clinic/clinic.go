@@ -289,7 +289,7 @@ func (p Profile) at(l *Location) Profile {
 
 // checked returns the profile with the country of its town, or what cannot be.
 func (p Profile) checked(s State, place Place) (Profile, error) {
-	if strings.TrimSpace(p.Name) == "" {
+	if domain.Blank(p.Name) {
 		return p, ErrNoName
 	}
 	if _, err := domain.Zone(p.Zone); err != nil {
@@ -402,7 +402,7 @@ func checkClosing(days []domain.ClosingDay) error {
 		if _, err := domain.ParseDay(string(d.Day)); err != nil {
 			return err
 		}
-		if reason := strings.TrimSpace(d.Reason); seen[d.Day] || reason == "" || len(reason) > MaxReason {
+		if seen[d.Day] || domain.Blank(d.Reason) || len(strings.TrimSpace(d.Reason)) > MaxReason {
 			return ErrClosingDays
 		}
 		seen[d.Day] = true

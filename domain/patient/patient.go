@@ -129,7 +129,7 @@ func Decide(s State, c Command) ([]Event, error) {
 func register(s State, c Register) ([]Event, error) {
 	user, host, at := strings.Cut(c.Email, "@")
 	switch {
-	case strings.TrimSpace(c.Name) == "":
+	case domain.Blank(c.Name):
 		return nil, ErrNoName
 	case c.Email != "" && (!at || user == "" || host == "" || strings.ContainsAny(c.Email, " \t\r\n") || strings.Contains(host, "@")):
 		return nil, ErrEmail

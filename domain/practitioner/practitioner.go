@@ -342,7 +342,7 @@ func (p Profile) withState(state string) Profile {
 
 func (p Profile) check(s State, k Known) error {
 	switch {
-	case strings.TrimSpace(p.Name) == "":
+	case domain.Blank(p.Name):
 		return ErrNoName
 	case len(p.Clinics) == 0 || repeats(p.Clinics):
 		return ErrNoClinic
@@ -372,7 +372,7 @@ func (p Profile) checkQualifications(year int) error {
 		if max(len(q.Name), len(q.Institute), len(q.Code)) > MaxText {
 			return ErrTooLong
 		}
-		named := strings.TrimSpace(q.Name) != ""
+		named := !domain.Blank(q.Name)
 		if named == (q.Code != "") || q.Year < FirstYear || q.Year > year || seen[q] || len(p.Qualifications) > MaxItems {
 			return ErrQualification
 		}
@@ -414,7 +414,7 @@ func every[T any](items []T, is func(T) bool) bool {
 
 func texts(items []string) bool {
 	return len(items) <= MaxItems && !repeats(items) &&
-		every(items, func(x string) bool { return strings.TrimSpace(x) != "" && len(x) <= MaxText })
+		every(items, func(x string) bool { return !domain.Blank(x) && len(x) <= MaxText })
 }
 
 // isLanguage reports whether the text is a language, perhaps with a script and

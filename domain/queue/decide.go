@@ -3,6 +3,8 @@ package queue
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/slotbook/slotbook/domain"
 )
 
 // Decide returns what the command does to the queue.
@@ -224,5 +226,5 @@ func move(s State, c Move) ([]Event, error) {
 
 // named reports whether a desk or room has a name that fits a board.
 func named(name string) bool {
-	return strings.TrimSpace(name) != "" && utf8.RuneCountInString(name) <= 40
+	return !domain.Blank(name) && utf8.RuneCountInString(name) <= 40
 }

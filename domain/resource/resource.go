@@ -9,7 +9,6 @@ package resource
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -139,7 +138,7 @@ func add(s State, c Add) ([]Event, error) {
 	switch {
 	case !slices.Contains([]string{Room, Device}, c.Kind):
 		return nil, ErrKind
-	case strings.TrimSpace(c.Name) == "":
+	case domain.Blank(c.Name):
 		return nil, ErrNoName
 	case s.ID == "":
 		return []Event{Added{c.Resource, c.Clinic, c.Kind, c.Name, Occupancy}}, nil
@@ -155,7 +154,7 @@ func rename(s State, c Rename) ([]Event, error) {
 		return nil, ErrNotFound
 	case s.Retired:
 		return nil, ErrRetired
-	case strings.TrimSpace(c.Name) == "":
+	case domain.Blank(c.Name):
 		return nil, ErrNoName
 	case s.Name == c.Name:
 		return nil, nil

@@ -217,7 +217,7 @@ func without(exceptions []Exception, date domain.Day, clinic domain.ClinicID) []
 func block(s State, c BlockTime) ([]Event, error) {
 	b := c.Block
 	tooLong := b.End.Sub(b.Start).Hours() > MaxBlockDays*24
-	if reason := strings.TrimSpace(b.Reason); !b.Start.Before(b.End) || tooLong || reason == "" || len(reason) > MaxBlockReason {
+	if !b.Start.Before(b.End) || tooLong || domain.Blank(b.Reason) || len(strings.TrimSpace(b.Reason)) > MaxBlockReason {
 		return nil, ErrBlock
 	}
 	if slices.ContainsFunc(s.Blocks, func(x Block) bool { return x.ID == b.ID }) {

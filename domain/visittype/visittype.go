@@ -190,7 +190,7 @@ func change(s State, c Change) ([]Event, error) {
 
 func (t Terms) check() error {
 	switch {
-	case strings.TrimSpace(t.Name) == "":
+	case domain.Blank(t.Name):
 		return ErrNoName
 	case t.Duration < MinDuration || t.Duration > MaxDuration:
 		return ErrDuration
@@ -198,7 +198,7 @@ func (t Terms) check() error {
 		return ErrBuffer
 	case t.Fee != nil && (t.Fee.Amount < 0 || !isCurrency(t.Fee.Currency)):
 		return ErrFee
-	case t.Specialty != "" && strings.TrimSpace(t.Specialty) == "":
+	case t.Specialty != "" && domain.Blank(t.Specialty):
 		return ErrSpecialty
 	}
 	return nil
