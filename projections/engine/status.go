@@ -56,48 +56,57 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 	statuses := make([]Status, 0, len(e.config.Models))
 	waiting := map[domain.Position]time.Time{}
 	for i, m := range e.config.Models {
-		s := Status{Model: m.Name, Version: m.Version, Head: head}
-		if why := e.projectors[i].stopped.Load(); why != nil {
-			s.Stopped = *why
-		}
-		var seen, paused *time.Time
-		var ours bool
-		var next *domain.Position
-		var building bool
-		err := e.config.Pool.QueryRow(ctx, `
-			select c.position, c.recorded_at,
-				case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
-				(select count(*) from slotbook.projection_parked p where p.schema = c.schema),
-				(select count(*) from slotbook.projection_parked p where p.schema = c.schema and p."table" = ''),
-				c.paused_at,
-				exists (select from slotbook.projection_checkpoint p where p.schema = $2 and coalesce(p.store_epoch, $3) = $3),
-				coalesce(c.store_epoch, $3) = $3,
-				n.position, coalesce(n.lease_until >= clock_timestamp(), false)
-			from slotbook.projection_checkpoint c
-			left join slotbook.projection_checkpoint n on n.schema = $4
-			where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix, e.config.Epoch, m.Schema()+nextSuffix).
-			Scan(&s.Position, &seen, &s.Owner, &s.Parked, &s.ParkedStreams, &paused, &s.Previous, &ours, &next, &building)
-		if err == nil {
-			s.Rebuild, err = e.judge(ctx, s.Position, head, ours)
-		}
+		s, err := e.statusOf(ctx, i, m, head, waiting)
 		if err != nil {
-			return nil, fmt.Errorf("status of %s: %w", m.Schema(), err)
-		}
-		if paused != nil {
-			s.Paused = paused.UTC()
-		}
-		if next != nil {
-			s.Next = &Next{*next, building}
-		}
-		if s.Position < head {
-			s.Behind = uint64(head - s.Position)
-			if s.Lag, err = e.lag(ctx, s.Position, seen, waiting); err != nil {
-				return nil, fmt.Errorf("lag of %s: %w", m.Schema(), err)
-			}
+			return nil, err
 		}
 		statuses = append(statuses, s)
 	}
 	return statuses, nil
+}
+
+// statusOf returns the status of the i-th model.
+func (e *Engine) statusOf(ctx context.Context, i int, m Model, head domain.Position, waiting map[domain.Position]time.Time) (Status, error) {
+	s := Status{Model: m.Name, Version: m.Version, Head: head}
+	if why := e.projectors[i].stopped.Load(); why != nil {
+		s.Stopped = *why
+	}
+	var seen, paused *time.Time
+	var ours bool
+	var next *domain.Position
+	var building bool
+	err := e.config.Pool.QueryRow(ctx, `
+		select c.position, c.recorded_at,
+			case when c.lease_until >= clock_timestamp() then coalesce(c.owner, '') else '' end,
+			(select count(*) from slotbook.projection_parked p where p.schema = c.schema),
+			(select count(*) from slotbook.projection_parked p where p.schema = c.schema and p."table" = ''),
+			c.paused_at,
+			exists (select from slotbook.projection_checkpoint p where p.schema = $2 and coalesce(p.store_epoch, $3) = $3),
+			coalesce(c.store_epoch, $3) = $3,
+			n.position, coalesce(n.lease_until >= clock_timestamp(), false)
+		from slotbook.projection_checkpoint c
+		left join slotbook.projection_checkpoint n on n.schema = $4
+		where c.schema = $1`, m.Schema(), m.Schema()+prevSuffix, e.config.Epoch, m.Schema()+nextSuffix).
+		Scan(&s.Position, &seen, &s.Owner, &s.Parked, &s.ParkedStreams, &paused, &s.Previous, &ours, &next, &building)
+	if err == nil {
+		s.Rebuild, err = e.judge(ctx, s.Position, head, ours)
+	}
+	if err != nil {
+		return s, fmt.Errorf("status of %s: %w", m.Schema(), err)
+	}
+	if paused != nil {
+		s.Paused = paused.UTC()
+	}
+	if next != nil {
+		s.Next = &Next{*next, building}
+	}
+	if s.Position < head {
+		s.Behind = uint64(head - s.Position)
+		if s.Lag, err = e.lag(ctx, s.Position, seen, waiting); err != nil {
+			return s, fmt.Errorf("lag of %s: %w", m.Schema(), err)
+		}
+	}
+	return s, nil
 }
 
 // lag returns how long the first event after a position has been waiting. What is
