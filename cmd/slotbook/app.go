@@ -51,7 +51,7 @@ type app struct {
 	reference *postgres.Reference
 	demand    *commands.DemandRecorder
 	identity  postgres.Identity // of the store, when this process began
-	found     domain.Position   // where the log ended then
+	found     domain.Position   // where the log ended when all was there that has to be at the start; see begun
 	http      http.Handler
 	logger    *slog.Logger
 	clock     clock         // of the business
@@ -134,10 +134,7 @@ func (a *app) openStore(ctx context.Context, c appConfig) (*postgres.Keys, error
 	if a.store, err = openEventStore(ctx, c.eventStore, true, a.pool, a.codec, a.logger); err != nil {
 		return nil, err
 	}
-	if a.identity, err = a.store.Identity(ctx); err != nil {
-		return nil, err
-	}
-	a.found, err = a.store.Head(ctx)
+	a.identity, err = a.store.Identity(ctx)
 	return keys, err
 }
 
@@ -346,6 +343,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	}
 	web := start(failed, func() error { return serveHTTP(server, listener) })
 	err := ready(ctx)
+	if err == nil {
+		a.found, err = a.store.Head(ctx)
+	}
 	if ctx.Err() != nil {
 		err = nil // told to stop before it was ready: what was interrupted goes on at the next start
 	} else if err == nil {

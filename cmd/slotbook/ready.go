@@ -56,8 +56,8 @@ func (a *app) fit(ctx context.Context) error {
 	return err
 }
 
-// standing judges the read models. A process becomes ready when they have come
-// to where the log ended when it began, those too that it makes anew, of another
+// standing judges the read models, once the process has begun. It becomes ready
+// when they have come to where the log ended then, those too that it makes anew, of another
 // version than the processes before it, and close to the head; from then on only
 // the time counts that an event has been waiting for them, so that a takeover by
 // another process, or a burst of events, takes no process out of service.

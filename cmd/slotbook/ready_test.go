@@ -132,3 +132,10 @@ func TestATakeoverLeavesTheOtherProcessReady(t *testing.T) {
 	until(t, "the takeover", took)
 	require.Less(t, worst.Load(), int64(15_000), "a lease and a fifth, and what it takes to look")
 }
+
+func TestAProcessThatLoadsDemoDataIsReadyWhenTheListsShowThem(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--database-url", postgrestest.EmptyDatabase(t), "--demo")
+	s.becomesReady()
+	require.Contains(t, s.get("/v1/slots?limit=1").text, `"free"`)
+}
