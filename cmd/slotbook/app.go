@@ -321,8 +321,9 @@ func (a *app) due(ctx context.Context, at, now time.Time) (reactions.Agenda, err
 const drainTime = 10 * time.Second
 
 // run serves until ctx ends: then requests are drained, projectors finish
-// their batch, and the store ends last.
-func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx context.Context) error) error {
+// their batch, and the store ends last. load brings what has to be there at the
+// start, greet says that it is.
+func (a *app) run(ctx context.Context, listener net.Listener, load func(ctx context.Context) error, greet func() error) error {
 	storing, stopStore := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStore()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -342,7 +343,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}
 	web := start(failed, func() error { return serveHTTP(server, listener) })
-	err := ready(ctx)
+	err := load(ctx)
 	if err == nil {
 		a.found, err = a.store.Head(ctx)
 	}
@@ -351,9 +352,11 @@ func (a *app) run(ctx context.Context, listener net.Listener, ready func(ctx con
 	} else if err == nil {
 		a.begun.Store(true)
 		close(a.loaded)
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
+		if err = greet(); err == nil {
+			select {
+			case <-ctx.Done():
+			case err = <-failed:
+			}
 		}
 	}
 	stopTelling()

@@ -82,9 +82,9 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 			return err
 		}
 	}
-	return a.run(ctx, listener, func(ctx context.Context) error {
+	load := func(ctx context.Context) error {
 		if c.ReadOnly {
-			return c.greet(out, listener.Addr())
+			return nil
 		}
 		if err := a.beginReference(ctx); err != nil {
 			return err
@@ -92,8 +92,9 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 		if err := c.load(ctx, a); err != nil {
 			return fmt.Errorf("load the demo data: %w", err)
 		}
-		return c.greet(out, listener.Addr())
-	})
+		return nil
+	}
+	return a.run(ctx, listener, load, func() error { return c.greet(out, listener.Addr()) })
 }
 
 // load loads the demo data that are asked for.

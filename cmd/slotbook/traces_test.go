@@ -35,7 +35,7 @@ func within(t *testing.T, c appConfig) *server {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- a.run(ctx, listener, a.beginReference) }()
+	go func() { done <- a.run(ctx, listener, a.beginReference, func() error { return nil }) }()
 	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
 	s := &server{t: t, base: "http://" + listener.Addr().String()}
 	until(t, "the server", func() bool { return s.get("/readyz").status == http.StatusOK })
