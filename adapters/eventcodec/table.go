@@ -1,8 +1,6 @@
 package eventcodec
 
 import (
-	"errors"
-
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/demand"
@@ -52,7 +50,13 @@ var table = index(
 	event[occupancy.Booked](),
 	event[occupancy.Released](),
 	event(func(e *patient.Registered, seal sealer) error {
-		return errors.Join(seal("name", &e.Name), seal("email", &e.Email), seal("phone", &e.Phone))
+		if err := seal("name", &e.Name); err != nil {
+			return err
+		}
+		if err := seal("email", &e.Email); err != nil {
+			return err
+		}
+		return seal("phone", &e.Phone)
 	}),
 	event[policy.WasSet](),
 	event[practitioner.Registered](),

@@ -178,7 +178,7 @@ func TestWhatIsSeenOfThePastIsWhatWasSeenThen(t *testing.T) {
 		t.Run(fmt.Sprint("history ", seed), func(t *testing.T) {
 			t.Parallel()
 			c := newChronicle(t, seed)
-			for range 12 {
+			for range 16 {
 				c.setNow(c.now().Add(time.Duration(1+c.random.IntN(300)) * time.Second))
 				c.act()
 				c.note()

@@ -24,7 +24,7 @@ import (
 )
 
 // Two desks, each with a process of its own over one database, call 1,000
-// people each out of 100 queues: nobody twice, and nobody is left out.
+// people each out of 200 queues: nobody twice, and nobody is left out.
 func TestTwoDesksOfTwoProcessesCallTwoThousandPeopleOnceEach(t *testing.T) {
 	t.Parallel()
 	const queues, people, day = 200, 10, domain.Day("2026-03-02")

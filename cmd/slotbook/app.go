@@ -337,11 +337,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, load func(ctx cont
 	telling, stopTelling := context.WithCancel(ctx) // streams would keep the server from ending
 	defer stopTelling()
 	live := start(failed, func() error { return a.live.Run(telling) })
-	server := &http.Server{
-		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
-	}
+	server := a.server()
 	web := start(failed, func() error { return serveHTTP(server, listener) })
 	err := load(ctx)
 	if err == nil {
@@ -401,6 +397,15 @@ func (a *app) afterLoading(run func(context.Context) error) func(context.Context
 // requestTime is how long one request may take: a changed schedule of a year is
 // a few seconds.
 const requestTime = 30 * time.Second
+
+// server returns the HTTP server with its limits.
+func (a *app) server() *http.Server {
+	return &http.Server{
+		Handler: a.http, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
+	}
+}
 
 func serveHTTP(server *http.Server, listener net.Listener) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

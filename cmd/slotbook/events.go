@@ -225,7 +225,7 @@ type counted struct {
 	Streams int             `json:"streams"`
 	First   domain.Position `json:"first"`
 	Last    domain.Position `json:"last"`
-	FirstAt time.Time       `json:"firstAt"`
+	FirstAt time.Time       `json:"firstAt,omitzero"`
 	LastAt  time.Time       `json:"lastAt,omitzero"`
 	streams map[domain.StreamName]struct{}
 }

@@ -82,28 +82,28 @@ func (c *serveCmd) serve(ctx context.Context, listener net.Listener, config appC
 			return err
 		}
 	}
-	load := func(ctx context.Context) error {
-		if c.ReadOnly {
-			return nil
-		}
-		if err := a.beginReference(ctx); err != nil {
-			return err
-		}
-		if err := c.load(ctx, a); err != nil {
-			return fmt.Errorf("load the demo data: %w", err)
-		}
-		return nil
-	}
+	load := func(ctx context.Context) error { return c.load(ctx, a) }
 	return a.run(ctx, listener, load, func() error { return c.greet(out, listener.Addr()) })
 }
 
-// load loads the demo data that are asked for.
+// load loads reference data into a store that has none, and the demo data that
+// are asked for.
 func (c *serveCmd) load(ctx context.Context, a *app) error {
+	if c.ReadOnly {
+		return nil
+	}
+	err := a.beginReference(ctx)
+	if err != nil {
+		return err
+	}
 	switch {
 	case c.Seed != nil:
-		return a.loadYear(ctx, *c.Seed)
+		err = a.loadYear(ctx, *c.Seed)
 	case c.Demo:
-		return loadDemo(ctx, a.handler, a.store)
+		err = loadDemo(ctx, a.handler, a.store)
+	}
+	if err != nil {
+		return fmt.Errorf("load the demo data: %w", err)
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 	}
 	statuses := make([]Status, 0, len(e.config.Models))
 	waiting := map[domain.Position]time.Time{}
-	for i, m := range e.config.Models {
-		s, err := e.statusOf(ctx, i, m, head, waiting)
+	for i := range e.config.Models {
+		s, err := e.statusOf(ctx, i, head, waiting)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +66,8 @@ func (e *Engine) Status(ctx context.Context) ([]Status, error) {
 }
 
 // statusOf returns the status of the i-th model.
-func (e *Engine) statusOf(ctx context.Context, i int, m Model, head domain.Position, waiting map[domain.Position]time.Time) (Status, error) {
+func (e *Engine) statusOf(ctx context.Context, i int, head domain.Position, waiting map[domain.Position]time.Time) (Status, error) {
+	m := e.config.Models[i]
 	s := Status{Model: m.Name, Version: m.Version, Head: head}
 	if why := e.projectors[i].stopped.Load(); why != nil {
 		s.Stopped = *why
