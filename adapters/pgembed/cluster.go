@@ -91,7 +91,7 @@ func (s *Server) arguments(port int) []string {
 		"listen_addresses":        "127.0.0.1",
 		"unix_socket_directories": socketFolder(s.runPath()),
 		"max_connections":         "200",
-		"shared_buffers":          strconv.FormatUint(sharedBuffers(memory())/mebibyte, 10) + "MB",
+		"shared_buffers":          strconv.FormatUint(sharedBuffers(Memory())/mebibyte, 10) + "MB",
 		"checkpoint_timeout":      "15min",
 		"max_wal_size":            "1GB",
 		"timezone":                "UTC",

@@ -35,8 +35,8 @@ func childrenOf(parent int) []int {
 	return children
 }
 
-// memory returns the bytes of memory that this machine or container has, 0 when unknown.
-func memory() uint64 {
+// Memory returns the bytes of memory that this machine or container has, 0 when unknown.
+func Memory() uint64 {
 	var info syscall.Sysinfo_t
 	if err := syscall.Sysinfo(&info); err != nil {
 		return 0

@@ -11,5 +11,5 @@ func endWithParent(*syscall.SysProcAttr) {}
 // childrenOf returns none: the children end by themselves when their parent is gone.
 func childrenOf(int) []int { return nil }
 
-// memory returns 0, unknown.
-func memory() uint64 { return 0 }
+// Memory returns 0, unknown.
+func Memory() uint64 { return 0 }

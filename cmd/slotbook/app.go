@@ -20,6 +20,7 @@ import (
 	"github.com/slotbook/slotbook/adapters/bus"
 	"github.com/slotbook/slotbook/adapters/eventcodec"
 	"github.com/slotbook/slotbook/adapters/httpapi"
+	"github.com/slotbook/slotbook/adapters/pgembed"
 	"github.com/slotbook/slotbook/adapters/picture"
 	"github.com/slotbook/slotbook/adapters/postgres"
 	"github.com/slotbook/slotbook/adapters/tracing"
@@ -147,13 +148,21 @@ func (a *app) handle(c appConfig, keys *postgres.Keys, registry *prometheus.Regi
 	}
 	keeping := engine.Config{
 		Pool: a.pool, Log: a.store, Models: newer(projections.All(a.open, keys.Fetch), os.Getenv("SLOTBOOK_TEST_NEWER")), Epoch: a.identity.Epoch, Owner: owner(), Now: time.Now, Logger: a.logger,
-		Waiting: a.store.RecordedAfter, Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")),
+		Waiting: a.store.RecordedAfter, Reached: crashAt(os.Getenv("SLOTBOOK_TEST_CRASH_AT")), CacheBytes: rowCache(pgembed.Memory()),
 	}
 	if c.traces != nil {
 		handling.Store, handling.Span, keeping.Took = c.traces.Store(handling.Store), c.traces.Span, c.traces.Took
 	}
 	handling.Store = a.guarded(a.timed(handling.Store))
 	a.handler, a.engine = commands.New(handling), engine.New(keeping)
+}
+
+// rowCache gives a sixteenth of the memory to the rows that the read models keep,
+// at least 64 MiB and at most 256 MiB; memory 0 is unknown. The row of a slot that
+// is there need not be read when the slot is booked.
+func rowCache(memory uint64) int64 {
+	const mebibyte = 1 << 20
+	return int64(min(max(memory/16, 64*mebibyte), 256*mebibyte)) //nolint:gosec // bounded
 }
 
 // react makes what opens days and meets deadlines, and the router of what else

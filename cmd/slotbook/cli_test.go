@@ -210,3 +210,11 @@ func TestAKeyFileThatOpensNothingIsTakenBack(t *testing.T) {
 	require.Contains(t, string(out), "first used with a master key, and none is here")
 	require.NoFileExists(t, filepath.Join(folder, "master.key"))
 }
+
+func TestTheRowsInMemoryFollowTheMemory(t *testing.T) {
+	t.Parallel()
+	const mebibyte = 1 << 20
+	for memory, want := range map[uint64]int64{0: 64, 512: 64, 2048: 128, 4096: 256, 65536: 256} {
+		require.Equal(t, want*mebibyte, rowCache(memory*mebibyte), "of %d MiB", memory)
+	}
+}
