@@ -20,6 +20,9 @@ RACE := $(if $(HAVE_CC),-race)
 # Tests of one package more than there are processors run at once: some wait.
 PACKAGES := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
+# The longest go first, so that none of them is left to run alone.
+LONGEST := ./cmd/slotbook ./projections
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -31,7 +34,7 @@ build: ## build bin/slotbook
 
 test: build ## run every test, with the race detector
 	@$(if $(RACE),,echo "no C compiler found: testing without the race detector")
-	SLOTBOOK_TEST_PROGRAM=$(CURDIR)/bin/slotbook GORACE=atexit_sleep_ms=100 $(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) -trimpath -ldflags='-s -w' -p $(PACKAGES) ./...
+	SLOTBOOK_TEST_PROGRAM=$(CURDIR)/bin/slotbook GORACE=atexit_sleep_ms=100 $(if $(RACE),CGO_ENABLED=1) $(TOOL) gotestsum --format=pkgname-and-test-fails -- $(RACE) -trimpath -ldflags='-s -w' -p $(PACKAGES) $(LONGEST) ./...
 
 contract: ## run the contract of a store and the booking proofs against a real KurrentDB: SLOTBOOK_TEST_KURRENTDB=esdb://...
 	@test -n "$(SLOTBOOK_TEST_KURRENTDB)" || { echo "set SLOTBOOK_TEST_KURRENTDB to the address of a KurrentDB, such as esdb://127.0.0.1:2113?tls=false"; exit 1; }
