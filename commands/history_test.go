@@ -171,6 +171,12 @@ func (s *hesitant) Load(ctx context.Context, streams ...domain.StreamName) (map[
 	return s.Store.Load(ctx, streams...)
 }
 
+// LikelyEmpty is wrong now and then, as a process is that has not heard of what
+// others appended.
+func (s *hesitant) LikelyEmpty(stream domain.StreamName) bool {
+	return s.random.IntN(8) == 0 || s.Store.LikelyEmpty(stream)
+}
+
 func (s *hesitant) Append(ctx context.Context, writes ...commands.Write) (domain.Position, error) {
 	s.hesitate()
 	return s.Store.Append(ctx, writes...)

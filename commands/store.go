@@ -25,6 +25,12 @@ type Store interface {
 	// cancelled context stores everything or nothing.
 	Append(ctx context.Context, writes ...Write) (domain.Position, error)
 
+	// LikelyEmpty reports whether a stream has no events as far as this process
+	// knows, without asking anybody: who appends to it need not load it first.
+	// It may be wrong, but not about what this process has appended or loaded.
+	// False says nothing.
+	LikelyEmpty(stream domain.StreamName) bool
+
 	// Atomic reports whether Append takes several writes at once. A store
 	// that does not returns an error for more than one.
 	Atomic() bool

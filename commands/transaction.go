@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -62,6 +63,8 @@ type attempt struct {
 	claims   []Write             // of the arbiters that do not have the claim yet
 	frees    []Write             // of what a replaced set held elsewhere
 	asked    []domain.StreamName // streams that were loaded, with events or without
+	guess    bool                // streams that are likely empty need not be loaded
+	guessed  bool                // some were not
 	checks   []Write
 	stored   bool // something of it is in the store already
 }
@@ -92,9 +95,14 @@ func (h *Handler) transact(
 	if first.stateless {
 		plan = nil // it is new
 	}
+	guess := true
 	done, err := retry(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
-		a := &attempt{proposal: first, id: id, req: req}
+		a := &attempt{proposal: first, id: id, req: req, guess: guess}
 		done, err := h.try(ctx, a, plan)
+		if guess = false; a.mistaken(err) {
+			a = &attempt{proposal: first, id: id, req: req}
+			done, err = h.try(ctx, a, plan)
+		}
 		stored, plan = stored || a.stored, again
 		return done, err
 	})
@@ -129,6 +137,16 @@ func (h *Handler) transactOn(ctx context.Context, req Request, id domain.Appoint
 		}
 		return h.transact(ctx, req, id, first, make)
 	})
+}
+
+// mistaken reports whether a stream that was taken for empty may be why a try has
+// failed.
+func (a *attempt) mistaken(err error) bool {
+	if !a.guessed || a.stored || err == nil {
+		return false
+	}
+	rule := domain.RuleOf(err)
+	return errors.Is(err, ErrWrongRevision) || rule != nil && rule.Kind != domain.Unavailable
 }
 
 func (h *Handler) loadOwn(ctx context.Context, a *attempt) error { return h.loadFor(ctx, a, h.Now()) }
@@ -208,7 +226,12 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 		seldom = append(seldom, who)
 	}
 	a.asked = append(a.streams(), a.stream())
-	loaded, err := h.loadKnown(ctx, slices.Clone(a.asked), seldom...)
+	names := slices.Clone(a.asked)
+	if a.guess {
+		names = slices.DeleteFunc(names, h.Store.LikelyEmpty)
+		a.guessed = len(names) < len(a.asked)
+	}
+	loaded, err := h.loadKnown(ctx, names, seldom...)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,18 @@ func reading() []contractCase {
 			require.NoError(s, err)
 			require.Empty(s, nothing)
 		}},
+		{name: "likely empty", promise: "a stream that this process has appended to or loaded is not taken for empty", check: func(s *subject) {
+			for i := range 20 {
+				a, b := s.stream(), s.stream()
+				s.store.LikelyEmpty(a) // false says nothing, true is no promise
+				s.append(write(a, domain.NoStream, event(i)))
+				s.append(write(a, 0, events(i, i)...))
+				s.append(write(b, domain.NoStream, event(i)))
+				require.False(s, s.store.LikelyEmpty(a))
+				require.False(s, s.store.LikelyEmpty(b))
+				require.Len(s, s.load(a), 3)
+			}
+		}},
 		{name: "load at once", promise: "loads of many at once each get their own streams", check: func(s *subject) {
 			streams := make([]domain.StreamName, 40)
 			for _, w := range writesTo(streams, s.stream) {

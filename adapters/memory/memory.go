@@ -57,6 +57,13 @@ func New(c Config) *Store {
 // Atomic reports whether Append takes several writes at once.
 func (s *Store) Atomic() bool { return !s.config.StepByStep }
 
+// LikelyEmpty reports whether a stream has no events.
+func (s *Store) LikelyEmpty(stream domain.StreamName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams[stream]) == 0
+}
+
 // Load returns every event of the streams.
 func (s *Store) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	if err := ctx.Err(); err != nil {

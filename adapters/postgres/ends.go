@@ -1,8 +1,9 @@
 package postgres
 
 import (
-	"maps"
 	"sync"
+
+	"github.com/bits-and-blooms/bloom/v3"
 
 	"github.com/slotbook/slotbook/domain"
 )
@@ -21,7 +22,11 @@ type ends struct {
 	last      int64                                 // the position that the next event comes after
 	since     int64                                 // of a stream that was written after it, the end is in revisions
 	alone     bool                                  // nobody else appended before the last batch
+	ours      int64                                 // every event after it, up to last, was appended here
 	revisions map[domain.StreamName]domain.Revision // nil while nothing is known
+
+	written *bloom.BloomFilter // the streams that have events, and by chance some others; nil until somebody asks
+	covered int64              // every stream with an event up to this position is in written; -1 while it is filled
 }
 
 // moment is a point in a process's knowledge. What is loaded later includes
@@ -66,8 +71,11 @@ func (e *ends) foresee(l *ledger, streams []domain.StreamName) bool {
 	}
 	for _, stream := range streams {
 		revision, known := e.revisions[stream]
-		if !known {
+		if !known && !e.complete() || !known && e.written.TestString(string(stream)) {
 			return false
+		}
+		if !known {
+			revision = domain.NoStream
 		}
 		l.revisions[stream] = revision
 	}
@@ -84,11 +92,19 @@ func (e *ends) advance(first int64, l *ledger) {
 	if e.revisions == nil {
 		e.revisions = map[domain.StreamName]domain.Revision{}
 	}
+	if !known {
+		e.ours = first
+	}
 	if !known || len(e.revisions)+len(l.revisions) > maxEnds {
 		clear(e.revisions)
 		e.since = l.last
 	}
-	maps.Copy(e.revisions, l.revisions)
+	for stream, revision := range l.revisions {
+		if before, known := e.revisions[stream]; e.written != nil && revision > domain.NoStream && (!known || before == domain.NoStream) {
+			e.written.AddString(string(stream))
+		}
+		e.revisions[stream] = revision
+	}
 	e.last = l.last
 	e.alone = known && l.head == l.last // else the floor was raised above the last event
 }
@@ -105,5 +121,64 @@ func (e *ends) beaten() {
 func (e *ends) forget() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.term, e.alone, e.last, e.revisions = e.term+1, false, 0, nil
+	e.term, e.alone, e.last, e.ours, e.revisions, e.written = e.term+1, false, 0, 0, nil, nil
+}
+
+// complete reports whether every stream that has an event at the last position is
+// in the filter.
+func (e *ends) complete() bool { return e.alone && e.written != nil && e.covered >= e.ours }
+
+// unwritten reports whether a stream has no events at the last position, and
+// whether enough is known to say so.
+func (e *ends) unwritten(stream domain.StreamName) (yes, enough bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.complete() {
+		return false, !e.alone // while others append it is not worth finding out
+	}
+	return !e.written.TestString(string(stream)), true
+}
+
+// surveyed returns how far the filter covers the log, -1 when there is none that
+// does, and how far it has to, in the term that it is.
+func (e *ends) surveyed() (term int, covered, ours int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.written == nil {
+		return e.term, -1, e.ours
+	}
+	return e.term, e.covered, e.ours
+}
+
+// begin takes an empty filter, into which what is appended from now on is
+// entered.
+func (e *ends) begin(term int, written *bloom.BloomFilter) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if term == e.term {
+		e.written, e.covered = written, -1
+	}
+}
+
+// enter enters streams that have events.
+func (e *ends) enter(term int, streams []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if term != e.term {
+		return
+	}
+	for _, stream := range streams {
+		e.written.AddString(stream)
+	}
+}
+
+// cover notes that the filter covers the log up to a position. It reports false
+// when the filter is another one by now.
+func (e *ends) cover(term int, position int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if term == e.term {
+		e.covered = position
+	}
+	return term == e.term
 }

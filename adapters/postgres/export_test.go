@@ -41,6 +41,9 @@ func (s *Store) QueuedLoads() int { return len(s.reader.queue) }
 // Alone reports whether the store believes that it is the only one to append.
 func (s *Store) Alone() bool { return s.writer.batch.ends.alone }
 
+// Survey finds out which streams have events, now.
+func (s *Store) Survey(ctx context.Context) error { return s.survey.survey(ctx) }
+
 // Kept returns how many events after a position are kept.
 func (s *Store) Kept(after domain.Position) int { return len(s.recent.after(after)) }
 

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,8 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 	stores := []*postgres.Store{run(t, pool, codec), run(t, pool, codec)}
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
-	revisions, position, foreseen := map[string]domain.Revision{}, domain.Position(0), 0
+	revisions, position, foreseen, unread := map[string]domain.Revision{}, domain.Position(0), 0, 0
+	writers := map[string]map[*postgres.Store]bool{} // of each stream
 	for n := range 600 {
 		said := fmt.Sprintf("seed %d, step %d", seed, n)
 		store := stores[0]
@@ -33,13 +35,28 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 		}
 		var writes []commands.Write
 		right, events := true, 0
+		if random.IntN(4) == 0 {
+			require.NoError(t, store.Survey(t.Context()), said)
+		}
 		for _, i := range random.Perm(5)[:1+random.IntN(3)] {
 			stream := fmt.Sprintf("slot-%d", i)
+			if random.IntN(3) == 0 {
+				stream = fmt.Sprintf("slot-%d", random.IntN(2000)) // new, or seldom seen
+			}
+			if slices.ContainsFunc(writes, func(w commands.Write) bool { return string(w.Stream) == stream }) {
+				continue
+			}
 			end, there := revisions[stream]
 			if !there {
 				end = domain.NoStream
 			}
-			if random.IntN(2) == 0 {
+			empty := store.LikelyEmpty(domain.StreamName(stream))
+			if empty && !there {
+				unread++
+			}
+			if empty {
+				require.False(t, there && writers[stream][store], "%s: %s was taken for empty by who has written it", said, stream)
+			} else if random.IntN(2) == 0 {
 				loaded, err := store.Load(t.Context(), domain.StreamName(stream))
 				require.NoError(t, err, said)
 				require.Len(t, loaded[domain.StreamName(stream)], int(end)+1, said)
@@ -68,10 +85,15 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 		require.Equal(t, position, at, said)
 		for _, w := range writes {
 			if len(w.Events) > 0 {
+				if writers[string(w.Stream)] == nil {
+					writers[string(w.Stream)] = map[*postgres.Store]bool{}
+				}
+				writers[string(w.Stream)][store] = true
 				revisions[string(w.Stream)] = w.Expected + domain.Revision(len(w.Events))
 			}
 		}
 	}
 	require.Greater(t, foreseen, 100, "the short way was hardly taken")
+	require.Greater(t, unread, 50, "no stream was seen to be empty without a look")
 	require.Less(t, foreseen, 590, "nobody else appended in between")
 }

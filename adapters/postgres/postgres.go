@@ -10,7 +10,9 @@
 //	       <- answer <----------------- one answer for each request
 //
 // As long as no other process appends, what is read there is known before, and
-// all of it is one round trip; the insert checks that it was so.
+// all of it is one round trip; the insert checks that it was so. Then it is also
+// known which streams have no events, and these are not loaded by who appends to
+// them.
 //
 // One writer per process takes whatever is queued into one transaction. Any
 // number of processes share one log: the row lock makes them take turns.
@@ -64,6 +66,7 @@ type Store struct {
 	reader *reader
 	news   *news
 	recent *recent
+	survey *surveyor
 
 	patienceOfRead time.Duration // shorter in tests
 }
@@ -88,6 +91,7 @@ func New(c Config) (*Store, error) {
 		reader: newReader(conn, c.Logger, ends),
 		news:   news,
 		recent: recent,
+		survey: newSurveyor(c.Pool, ends, c.Logger),
 
 		patienceOfRead: patienceOfRead,
 	}, nil
@@ -101,12 +105,18 @@ func (s *Store) Run(ctx context.Context) error {
 	all.Go(func() { s.writer.run(ctx) })
 	all.Go(func() { s.reader.run(ctx) })
 	all.Go(func() { s.news.run(ctx) })
+	all.Go(func() { s.survey.run(ctx) })
 	all.Wait()
 	return nil
 }
 
 // Atomic returns true: Append takes several writes at once.
 func (s *Store) Atomic() bool { return true }
+
+// LikelyEmpty reports whether a stream has no events as far as this process
+// knows: whether it has appended none since it found out which streams have
+// events. While other processes append, it is false.
+func (s *Store) LikelyEmpty(stream domain.StreamName) bool { return s.survey.unwritten(stream) }
 
 // Append stores all events of all writes or none, and returns the position of
 // the last one; see [commands.Store]. An append without events checks the

@@ -69,6 +69,9 @@ func newWorld(p *past, now func() time.Time) *world {
 // Atomic returns true.
 func (w *world) Atomic() bool { return true }
 
+// LikelyEmpty returns false.
+func (w *world) LikelyEmpty(domain.StreamName) bool { return false }
+
 // Load returns every event of the streams.
 func (w *world) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	if err := w.past.fetch(ctx, streams); err != nil {

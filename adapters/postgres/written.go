@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/bits-and-blooms/bloom/v3"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/slotbook/slotbook/domain"
+)
+
+// The filter of streams that have events: it takes 1.2 to 60 MB, and as long as
+// there are no more streams than events when it was made, it takes a stream
+// without events for one that has some in one of a hundred cases.
+const (
+	fewestStreams  = 1 << 20
+	mostStreams    = 50 << 20
+	mistaken       = 0.01
+	surveyedAtOnce = 20_000 // streams or positions of one query
+	betweenSurveys = time.Second
+)
+
+// surveyor sees to it that a process knows which streams have events. It begins
+// when somebody asks, with all streams; later it looks only at what others have
+// appended.
+type surveyor struct {
+	pool   *pgxpool.Pool
+	ends   *ends
+	log    *slog.Logger
+	wanted chan struct{} // has room for one
+}
+
+func newSurveyor(pool *pgxpool.Pool, ends *ends, log *slog.Logger) *surveyor {
+	return &surveyor{pool, ends, log, make(chan struct{}, 1)}
+}
+
+// unwritten reports whether a stream has no events as far as this process knows,
+// and has more found out when that is not enough to say.
+func (s *surveyor) unwritten(stream domain.StreamName) bool {
+	unwritten, enough := s.ends.unwritten(stream)
+	if !enough {
+		select {
+		case s.wanted <- struct{}{}:
+		default:
+		}
+	}
+	return unwritten
+}
+
+// run finds out what is wanted until ctx ends.
+func (s *surveyor) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wanted:
+		}
+		if err := s.survey(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("which streams have events could not be found out", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(betweenSurveys):
+		}
+	}
+}
+
+// survey enters every stream that has events, but for those that are appended to
+// meanwhile by others.
+func (s *surveyor) survey(ctx context.Context) error {
+	term, covered, ours := s.ends.surveyed()
+	if covered < 0 {
+		return s.surveyAll(ctx, term)
+	}
+	for covered < ours {
+		until := min(ours, covered+surveyedAtOnce)
+		_, err := s.enter(ctx, term, `
+			select stream
+			from slotbook.events
+			where position > $1
+				and position <= $2
+				and revision = 0`, covered, until)
+		if err != nil || !s.ends.cover(term, until) {
+			return err
+		}
+		covered = until
+	}
+	return nil
+}
+
+// surveyAll begins with an empty filter. It goes through the index of streams in
+// pages: no snapshot is held for long.
+func (s *surveyor) surveyAll(ctx context.Context, term int) error {
+	var events float64
+	// What is appended here from now on is entered by the writer.
+	err := s.pool.QueryRow(ctx, "select reltuples from pg_class where oid = 'slotbook.events'::regclass").Scan(&events)
+	if err != nil {
+		return err
+	}
+	streams := uint(min(max(events, fewestStreams), mostStreams))
+	s.ends.begin(term, bloom.NewWithEstimates(streams, mistaken))
+	head, err := head(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	for last, more := "", true; more; more = last != "" {
+		last, err = s.enter(ctx, term, `
+			select stream
+			from slotbook.events
+			where revision = 0
+				and stream > $1
+			order by stream
+			limit $2`, last, surveyedAtOnce)
+		if err != nil {
+			return err
+		}
+	}
+	s.ends.cover(term, int64(head))
+	return nil
+}
+
+// enter enters the streams that a query finds and returns the last one, "" when
+// there is none.
+func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any) (string, error) {
+	rows, _ := s.pool.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+	streams, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(streams) == 0 {
+		return "", err
+	}
+	s.ends.enter(term, streams)
+	return streams[len(streams)-1], nil
+}
