@@ -103,8 +103,10 @@ func evolveDue(row dueRow, exists bool, r domain.Recorded) (dueRow, bool) {
 	case appointment.WasReleased:
 		return row, exists && row.Set != e.Set
 	case appointment.WasBooked:
-		expected := strings.HasSuffix(row.Due, dueNoShow) && !e.MissedAt.IsZero()
-		return row.at(appointment.DueNoShow, e.Set, e.MissedAt), expected
+		if strings.HasSuffix(row.Due, dueNoShow) && !e.MissedAt.IsZero() {
+			return row.at(appointment.DueNoShow, e.Set, e.MissedAt), true
+		}
+		return row, false
 	case appointment.HasArrived:
 		row.Suspended = true
 		return row, exists

@@ -66,11 +66,12 @@ func (a *api) checkHead(next http.Handler) http.Handler {
 			a.write(w, r, p)
 			return
 		}
-		if p := a.urlProblem(r.URL); p != nil {
+		query, p := a.queryOf(r.URL)
+		if p != nil {
 			a.write(w, r, p)
 			return
 		}
-		if query := r.URL.Query(); compose(query) {
+		if compose(query) {
 			r = r.Clone(r.Context())
 			r.URL.RawQuery = query.Encode()
 		}
@@ -108,25 +109,30 @@ func compose(query url.Values) bool {
 	return changed
 }
 
-func (a *api) urlProblem(u *url.URL) *Problem {
+// queryOf returns the parameters of an address, or what is wrong with it.
+func (a *api) queryOf(u *url.URL) (url.Values, *Problem) {
+	if !storable(u.Path) {
+		return nil, unstorable()
+	}
+	if u.RawQuery == "" {
+		return nil, nil
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return malformed.problem("the query of the address cannot be read")
-	}
-	unstorable := ruleOf(commands.ErrUnstorable).problem("")
-	if !storable(u.Path) {
-		return unstorable
+		return nil, malformed.problem("the query of the address cannot be read")
 	}
 	for name, values := range query {
 		if !storable(name) || !storable(strings.Join(values, "")) {
-			return unstorable
+			return nil, unstorable()
 		}
 		if len(values) > 1 && !a.several[u.Path+"?"+name] {
-			return moreThanOnce("query." + name)
+			return nil, moreThanOnce("query." + name)
 		}
 	}
-	return nil
+	return query, nil
 }
+
+func unstorable() *Problem { return ruleOf(commands.ErrUnstorable).problem("") }
 
 // severalTimes returns the parameters that may be given several times, by the
 // address of their route: "/v1/slots?specialty". Those addresses hold no ids.
@@ -294,7 +300,7 @@ func checkValue(d *json.Decoder, depth int) error {
 		return checkMembers(d, t == '{', depth)
 	case string:
 		if strings.IndexByte(t, 0) >= 0 {
-			return ruleOf(commands.ErrUnstorable).problem("")
+			return unstorable()
 		}
 	}
 	return nil
@@ -328,7 +334,7 @@ func checkName(d *json.Decoder, seen map[string]bool) error {
 	}
 	name, _ := token.(string)
 	if !storable(name) {
-		return ruleOf(commands.ErrUnstorable).problem("")
+		return unstorable()
 	}
 	if seen[name] {
 		return malformed.problem(fmt.Sprintf("the body names the field %q twice", name))

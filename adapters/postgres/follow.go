@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,6 +86,7 @@ func (s *Store) boundary(ctx context.Context, conn *pgxpool.Conn, after domain.P
 
 // pick adds the wanted ones of events that are kept to the page.
 func (s *Store) pick(page *domain.Page, kept []row, f domain.Filter, limit int) error {
+	page.Events = slices.Grow(page.Events, min(len(kept), limit-len(page.Events)))
 	for _, one := range kept {
 		if !f.Wants(one.stream, one.kind) {
 			continue

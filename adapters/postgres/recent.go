@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/slotbook/slotbook/domain"
@@ -37,7 +36,8 @@ func (r *recent) add(rows []row) {
 	r.rows = append(r.rows, rows...)
 	r.bytes += bytesOf(rows)
 	if len(r.rows) > maxRecent || r.bytes > maxRecentBytes {
-		r.rows = slices.Clone(r.rows[len(r.rows)/2:])
+		kept := make([]row, 0, len(r.rows)*5/4) // room until the next time
+		r.rows = append(kept, r.rows[len(r.rows)/2:]...)
 		r.bytes = bytesOf(r.rows)
 	}
 }
