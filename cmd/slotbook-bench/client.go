@@ -131,7 +131,9 @@ func runClient(in io.Reader, out io.Writer) int {
 type clients struct {
 	job
 	connections []*connection
-	next        atomic.Int64 // slot and patient of the next booking
+	prepared    int          // bookings whose request was made
+	requests    [][]byte     // of the next bookings
+	sent        atomic.Int64 // of these
 }
 
 func (c *clients) hangUp() {
@@ -151,6 +153,7 @@ func (c *clients) run(ctx context.Context, o order) (result, error) {
 	if o.Pace > 0 {
 		return c.paced(o)
 	}
+	c.prepare(o.Most)
 	idle := make(chan *connection, c.Clients)
 	for _, x := range c.connections {
 		idle <- x
@@ -174,6 +177,7 @@ func (c *clients) paced(o order) (result, error) {
 	var all sync.WaitGroup
 	var taken atomic.Int64
 	count := int64(o.Window.Seconds() * float64(o.Pace))
+	c.prepare(int(count))
 	latencies, failures := make([]time.Duration, count), make([]error, len(c.connections))
 	began := time.Now()
 	for i, x := range c.connections {
@@ -197,9 +201,16 @@ func (c *clients) paced(o order) (result, error) {
 	}, errors.Join(failures...)
 }
 
-// book books the next slot for the next patient.
-func (c *clients) book(x *connection) error {
-	n := int(c.next.Add(1) - 1)
-	x.body = fmt.Appendf(x.body[:0], `{"slotId":%q,"patientId":%q}`, c.World.slotID(n), c.World.patient(n))
-	return x.post("/v1/appointments", newID())
+// prepare makes the requests of the next bookings, so that the clients only send
+// them: each wants the next slot for the next patient.
+func (c *clients) prepare(bookings int) {
+	c.requests = c.requests[c.sent.Swap(0):]
+	for len(c.requests) < bookings {
+		body := fmt.Appendf(nil, `{"slotId":%q,"patientId":%q}`, c.World.slotID(c.prepared), c.World.patient(c.prepared))
+		c.requests = append(c.requests, post(c.Address, "/v1/appointments", newID(), body))
+		c.prepared++
+	}
 }
+
+// book sends the next request.
+func (c *clients) book(x *connection) error { return x.send(c.requests[c.sent.Add(1)-1]) }

@@ -16,10 +16,7 @@ import (
 // it takes, so that the clients leave the machine to what is measured.
 type connection struct {
 	net.Conn
-	host    string
-	reader  *bufio.Reader
-	request []byte
-	body    []byte // of the next request
+	reader *bufio.Reader
 }
 
 func dial(ctx context.Context, address string) (*connection, error) {
@@ -27,19 +24,22 @@ func dial(ctx context.Context, address string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn, host: address, reader: bufio.NewReader(conn)}, nil
+	return &connection{Conn: conn, reader: bufio.NewReader(conn)}, nil
 }
 
-// post sends the body under an idempotency key. Any answer but 201 is an error.
-func (c *connection) post(path, key string) error {
+// post returns the bytes of a request under an idempotency key.
+func post(host, path, key string, body []byte) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
+		"Idempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s", path, host, key, len(body), body)
+}
+
+// send sends a request. Any answer but 201 is an error.
+func (c *connection) send(request []byte) error {
 	const patience = 30 * time.Second
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	c.request = fmt.Appendf(c.request[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
-		"Idempotency-Key: %s\r\nContent-Length: %d\r\n\r\n", path, c.host, key, len(c.body))
-	c.request = append(c.request, c.body...)
-	if _, err := c.Write(c.request); err != nil {
+	if _, err := c.Write(request); err != nil {
 		return err
 	}
 	status, length, err := c.readHeader()
