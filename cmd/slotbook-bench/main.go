@@ -64,7 +64,7 @@ const (
 
 func main() {
 	// As the server does; what is compared runs under the same collector.
-	const percent, limit = 400, 2 << 30
+	const percent, limit = 800, 2 << 30
 	debug.SetGCPercent(percent)
 	debug.SetMemoryLimit(limit)
 	if len(os.Args) == 2 && os.Args[1] == clientArgument {

@@ -211,10 +211,12 @@ func TestAKeyFileThatOpensNothingIsTakenBack(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(folder, "master.key"))
 }
 
-func TestTheRowsInMemoryFollowTheMemory(t *testing.T) {
+func TestRowsAndHeapFollowTheMemory(t *testing.T) {
 	t.Parallel()
 	const mebibyte = 1 << 20
-	for memory, want := range map[uint64]int64{0: 64, 512: 64, 2048: 128, 4096: 256, 65536: 256} {
-		require.Equal(t, want*mebibyte, rowCache(memory*mebibyte), "of %d MiB", memory)
+	for memory, want := range map[uint64][2]int64{
+		0: {64, 2048}, 512: {64, 256}, 2048: {128, 512}, 4096: {256, 1024}, 65536: {256, 2048},
+	} {
+		require.Equal(t, want, [2]int64{rowCache(memory*mebibyte) / mebibyte, heapLimit(memory*mebibyte) / mebibyte}, "of %d MiB", memory)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/slotbook/slotbook/adapters/analytics"
+	"github.com/slotbook/slotbook/adapters/pgembed"
 	"github.com/slotbook/slotbook/adapters/tracing"
 )
 
@@ -175,17 +176,28 @@ func (c *serveCmd) greet(out output, address net.Addr) error {
 	return err
 }
 
-// tuneGC lets the heap grow to five times what is in use before it is
-// collected, under a limit of memory: measured to be worth 20 to 35 % of the
-// booking rate. GOGC and GOMEMLIMIT, where set, are respected.
+// tuneGC lets the heap grow to nine times what is in use before it is collected,
+// and then, or when it has reached its limit, collects it: measured to be worth
+// a quarter to a third of the booking rate. GOGC and GOMEMLIMIT, where set, are
+// respected.
 func tuneGC() {
-	const percent, limit = 400, 2 << 30
+	const percent = 800
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limit)
+		debug.SetMemoryLimit(heapLimit(pgembed.Memory()))
 	}
+}
+
+// heapLimit gives a quarter of the memory to the heap, at least 256 MiB and at
+// most 2 GiB; memory 0 is unknown.
+func heapLimit(memory uint64) int64 {
+	const mebibyte = 1 << 20
+	if memory == 0 {
+		return 2048 * mebibyte
+	}
+	return int64(min(max(memory/4, 256*mebibyte), 2048*mebibyte)) //nolint:gosec // bounded
 }
 
 type migrateCmd struct{ database }
