@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Nothing has to be installed first but Go; for the tests' race detector a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test contract check bench bench-full bench-once fmt cover clean
+.PHONY: help run build test contract check bench bench-full bench-once profile fmt cover clean
 
 # Tools of the developers are pinned in a module file of their own and built on first use.
 TOOL := go tool -modfile=.ci/tools.mod
@@ -9,9 +9,12 @@ TOOL := go tool -modfile=.ci/tools.mod
 # Repetitions of the benchmark.
 N ?= 5
 
+# Where the program spends its time while people book: the compiler looks there closely.
+PROFILE := cmd/slotbook/bookings.pgo
+
 # The program is static. Where git does not answer for this tree (owned by another user, or an archive), the build goes
 # without the commit it would note.
-BUILD := CGO_ENABLED=0 go build -trimpath $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+BUILD := CGO_ENABLED=0 go build -trimpath -pgo=$(PROFILE) $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
 # The race detector is the one thing here that needs cgo.
 HAVE_CC := $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
@@ -58,6 +61,11 @@ bench-full: build ## measure the searches in ten times as much, too (takes half 
 bench-once: build ## measure once and quickly, to see that it works
 	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
 	bin/slotbook-bench -n 1 -quick
+
+profile: build ## learn anew where the program spends its time while people book
+	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+	bin/slotbook-bench -n 20 -rows '^bookings over HTTP, 64 clients$$' -cpuprofile .cache/profile
+	cp .cache/profile/server.pprof $(PROFILE)
 
 fmt: ## format the code
 	$(TOOL) gofumpt -w .

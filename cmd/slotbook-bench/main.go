@@ -52,7 +52,7 @@ type options struct {
 	cache   string         // folder of what is loaded once, "" for none
 	rows    *regexp.Regexp // the names of the rows to measure
 	binary  string         // of the server
-	profile string         // folder for CPU profiles of this process, "" for none
+	profile string         // folder for CPU profiles of this process and the server, "" for none
 }
 
 // The exit statuses.
@@ -107,7 +107,7 @@ func parse(args []string, complaints io.Writer) (options, error) {
 	flags.StringVar(&o.cache, "cache", filepath.Join(".cache", "bench"), "folder that keeps what is searched for the next run; empty = keep nothing")
 	flags.StringVar(&rows, "rows", "", "regular expression of the rows to measure; empty = all")
 	flags.StringVar(&o.binary, "server", beside("slotbook"), "the slotbook binary; it is built when it is missing")
-	flags.StringVar(&o.profile, "cpuprofile", "", "folder for CPU profiles of this process, one for each group of rows")
+	flags.StringVar(&o.profile, "cpuprofile", "", "folder for CPU profiles of this process, one for each group of rows, and of the last server")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

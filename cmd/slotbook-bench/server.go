@@ -35,6 +35,9 @@ func (b *bench) startServer(ctx context.Context, database string) (*serverProces
 	}
 	command := exec.CommandContext(ctx, path, "serve", "--listen", "127.0.0.1:0", "--database-url", database, "--data-dir", filepath.Join(b.folder, "server")) //nolint:gosec // the binary that is measured
 	command.Env = append(os.Environ(), "SLOTBOOK_MASTER_KEY="+hex.EncodeToString(masterKey()))
+	if b.profile != "" {
+		command.Env = append(command.Env, "SLOTBOOK_CPU_PROFILE="+filepath.Join(b.profile, "server.pprof"))
+	}
 	command.Stderr = log
 	command.WaitDelay = 15 * time.Second
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

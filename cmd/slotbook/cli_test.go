@@ -59,6 +59,7 @@ func TestWhatCannotWorkIsSaidInOneSentence(t *testing.T) {
 		{"a wrong command", []string{"sevre"}, "unexpected argument sevre"},
 		{"an unknown event store", []string{"serve", "--event-store", "stone"}, "--event-store"},
 		{"a port in use", []string{"serve", "--listen", taken.Addr().String()}, "cannot listen on " + taken.Addr().String()},
+		{"a profile in no folder", []string{"serve", "--listen", "127.0.0.1:0", "--cpu-profile", filepath.Join(t.TempDir(), "none", "x")}, "--cpu-profile"},
 		{"an unreachable database", []string{"serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://127.0.0.1:1/x"}, "reach"},
 		{"a database without a UTF-8 locale", []string{"audit", "--database-url", latin}, "UTF-8"},
 		{"a master key that is none", []string{"serve", "--listen", "127.0.0.1:0", "--database-url", latin, "--master-key", "x"}, "64 hexadecimal digits"},
@@ -219,4 +220,14 @@ func TestRowsAndHeapFollowTheMemory(t *testing.T) {
 	} {
 		require.Equal(t, want, [2]int64{rowCache(memory*mebibyte) / mebibyte, heapLimit(memory*mebibyte) / mebibyte}, "of %d MiB", memory)
 	}
+}
+
+func TestAProfileIsWrittenAtTheEnd(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "cpu.pprof")
+	s := serve(t, "--database-url", postgrestest.Database(t), "--cpu-profile", file)
+	require.Zero(t, s.stop())
+	profile, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "\x1f\x8b", string(profile[:2]), "gzip, as pprof has it")
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type serveCmd struct {
 	OTLPEndpoint string        `name:"otlp-endpoint" env:"SLOTBOOK_OTLP_ENDPOINT" help:"Where traces are sent: the base address of a receiver of OTLP over HTTP, such as http://127.0.0.1:4318, to which /v1/traces is added; empty, the default = nowhere. OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and their like are respected then." placeholder:"URL"`
 	Forwarding   forwarding    `embed:"" prefix:"forward-"`
 	Webhooks     webhooking    `embed:"" prefix:"webhook-"`
+	CPUProfile   string        `name:"cpu-profile" env:"SLOTBOOK_CPU_PROFILE" help:"File that a CPU profile of this process is written to when it ends, for go tool pprof; empty, the default = none." placeholder:"FILE"`
 	CORSOrigins  []string      `name:"cors-origins" env:"SLOTBOOK_CORS_ORIGINS" help:"Origins of browsers that may call, separated by commas; * for all." placeholder:"ORIGIN"`
 }
 
@@ -39,6 +41,11 @@ func (c *serveCmd) Run(ctx context.Context, out output) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	profiled, err := profile(c.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, profiled()) }()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return usageError{fmt.Errorf("cannot listen on %s (--listen names another address): %w", c.Listen, err)}
@@ -174,6 +181,24 @@ func (c *serveCmd) greet(out output, address net.Addr) error {
 	lines = append(lines, "  try       curl '"+base+"/v1/slots?limit=1'")
 	_, err := fmt.Fprintln(out.out, strings.Join(lines, "\n"))
 	return err
+}
+
+// profile begins a CPU profile unless the file is "", and returns what ends it.
+func profile(file string) (end func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file) //nolint:gosec // where the operator wants it
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--cpu-profile: %w", err)}
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // tuneGC lets the heap grow to nine times what is in use before it is collected,
