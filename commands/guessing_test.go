@@ -2,23 +2,29 @@ package commands_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slotbook/slotbook/commands"
 	"github.com/slotbook/slotbook/domain"
+	"github.com/slotbook/slotbook/domain/appointment"
+	"github.com/slotbook/slotbook/domain/clinic"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
-// unaware is a store of a process that takes every stream for empty, and counts
-// what it loads.
+// unaware is a store of a process that takes every stream of a category for
+// empty, and counts what it loads.
 type unaware struct {
 	commands.Store
-	loaded map[domain.StreamName]int
+	category string // "" = all
+	loaded   map[domain.StreamName]int
 }
 
-func (*unaware) LikelyEmpty(domain.StreamName) bool { return true }
+func (s *unaware) LikelyEmpty(stream domain.StreamName) bool {
+	return strings.HasPrefix(string(stream), s.category)
+}
 
 func (s *unaware) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	for _, name := range streams {
@@ -34,7 +40,7 @@ func TestATakenSlotIsRefusedByWhoTakesItForEmpty(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
 		s := w.open(w.silva, 1)[0]
-		store := &unaware{w.store, map[domain.StreamName]int{}}
+		store := &unaware{w.store, "", map[domain.StreamName]int{}}
 		h, req, wish := w.handler(store), w.request(), w.booking(w.ana, s.ID)
 
 		first, err := h.Book(w.ctx, req, wish)
@@ -58,5 +64,42 @@ func TestATakenSlotIsRefusedByWhoTakesItForEmpty(t *testing.T) {
 			require.Len(t, w.log(), before, "a refusal leaves nothing behind")
 		}
 		require.Equal(t, 1, w.audit().Live())
+	})
+}
+
+// A plan that lost a race is made anew, also when what was taken for empty may be
+// why it was lost.
+func TestAGuessDoesNotOutliveItsPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false) // a store that checks what was known of the clinic
+	slots := w.open(w.silva, 1)
+	h := w.handler(&unaware{w.store, "", map[domain.StreamName]int{}})
+	_, err := h.Book(w.ctx, w.request(), w.booking(w.ana, slots[0].ID))
+	require.NoError(t, err)
+	_, err = w.h.CloseClinic(w.ctx, w.request(), w.clinic)
+	require.NoError(t, err)
+	_, err = h.Book(w.ctx, w.request(), w.booking(w.boris, slots[1].ID))
+	require.ErrorIs(t, err, clinic.ErrClosed)
+}
+
+// What is answered without an append is looked at: here that the visit is where
+// it is to be moved, and that the clinic has withdrawn that slot.
+func TestAnAnswerWithoutAnAppendIsNoGuess(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		s := w.open(w.silva, 1)[2]
+		booked, err := w.book(w.ana, s.ID)
+		require.NoError(t, err)
+		h := w.handler(&unaware{w.store, slot.Category, map[domain.StreamName]int{}})
+		move := func() error {
+			_, err := h.Reschedule(w.ctx, w.request(), commands.Move{
+				Booking: commands.Booking{Appointment: w.idOf(booked), Slots: []domain.SlotID{s.ID}, By: appointment.ByClinic},
+			})
+			return err
+		}
+		require.NoError(t, move(), "it is there already")
+		_, err = w.block(w.h, 10, 11)
+		require.NoError(t, err)
+		require.ErrorIs(t, move(), slot.ErrWithdrawn)
 	})
 }

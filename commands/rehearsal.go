@@ -20,7 +20,7 @@ type rehearsal struct {
 	planned []Planned
 }
 
-// LikelyEmpty returns false: nobody checks what a rehearsal was told.
+// LikelyEmpty returns false: no append to the store below checks it.
 func (r *rehearsal) LikelyEmpty(domain.StreamName) bool { return false }
 
 // Load returns the events of the store below, and those that were added.

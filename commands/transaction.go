@@ -62,7 +62,7 @@ type attempt struct {
 	persons  []domain.PatientID  // under which the patient is known besides
 	claims   []Write             // of the arbiters that do not have the claim yet
 	frees    []Write             // of what a replaced set held elsewhere
-	asked    []domain.StreamName // streams that were loaded, with events or without
+	asked    []domain.StreamName // streams that were loaded or taken for empty
 	guess    bool                // streams that are likely empty need not be loaded
 	guessed  bool                // some were not
 	checks   []Write
@@ -99,11 +99,12 @@ func (h *Handler) transact(
 	done, err := retry(ctx, h, func(ctx context.Context) (Answer[appointment.State], error) {
 		a := &attempt{proposal: first, id: id, req: req, guess: guess}
 		done, err := h.try(ctx, a, plan)
-		if guess = false; a.mistaken(err) {
+		guess, plan = false, again
+		if a.mistaken(err) {
 			a = &attempt{proposal: first, id: id, req: req}
 			done, err = h.try(ctx, a, plan)
 		}
-		stored, plan = stored || a.stored, again
+		stored = stored || a.stored
 		return done, err
 	})
 	if err != nil && stored {
@@ -189,6 +190,9 @@ func (h *Handler) try(ctx context.Context, a *attempt, again planner) (Answer[ap
 		return none, err
 	}
 	if a.state.Fate(a.set) == claim.Live {
+		if a.guessed {
+			return none, ErrWrongRevision // no append would check it
+		}
 		if err := a.displaced(); err != nil {
 			return none, err
 		}

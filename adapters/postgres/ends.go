@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/bits-and-blooms/bloom/v3"
@@ -47,7 +48,15 @@ func (e *ends) now() moment {
 func (e *ends) learn(at moment, streams []domain.StreamName, rows map[domain.StreamName][]row) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if at.term != e.term || e.revisions == nil || at.position < e.since {
+	if at.term != e.term {
+		return
+	}
+	for _, stream := range streams {
+		if e.written != nil && len(rows[stream]) > 0 { // somebody else may have appended it since
+			e.written.AddString(string(stream))
+		}
+	}
+	if e.revisions == nil || at.position < e.since {
 		return
 	}
 	for _, stream := range streams {
@@ -160,15 +169,18 @@ func (e *ends) begin(term int, written *bloom.BloomFilter) {
 	}
 }
 
-// enter enters streams that have events.
+// enter enters streams that have events, a few at a time: the writer waits for
+// the lock, too.
 func (e *ends) enter(term int, streams []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if term != e.term {
-		return
-	}
-	for _, stream := range streams {
-		e.written.AddString(stream)
+	const few = 500
+	for some := range slices.Chunk(streams, few) {
+		e.mu.Lock()
+		for _, stream := range some {
+			if term == e.term {
+				e.written.AddString(stream)
+			}
+		}
+		e.mu.Unlock()
 	}
 }
 

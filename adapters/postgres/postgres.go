@@ -114,8 +114,8 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Atomic() bool { return true }
 
 // LikelyEmpty reports whether a stream has no events as far as this process
-// knows: whether it has appended none since it found out which streams have
-// events. While other processes append, it is false.
+// knows. It does not know what others have appended since its own last append;
+// once that has met an append of others, it is false until that was looked at.
 func (s *Store) LikelyEmpty(stream domain.StreamName) bool { return s.survey.unwritten(stream) }
 
 // Append stores all events of all writes or none, and returns the position of

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/bits-and-blooms/bloom/v3"
@@ -12,14 +13,16 @@ import (
 	"github.com/slotbook/slotbook/domain"
 )
 
-// The filter of streams that have events: it takes 1.2 to 60 MB, and as long as
-// there are no more streams than events when it was made, it takes a stream
-// without events for one that has some in one of a hundred cases.
+// The filter of streams that have events takes 1.2 to 60 MB. It takes a stream
+// without events for one that has some in one of a hundred cases, as long as
+// there are not many more streams than there were events when it was made, nor
+// than mostStreams.
 const (
 	fewestStreams  = 1 << 20
 	mostStreams    = 50 << 20
 	mistaken       = 0.01
-	surveyedAtOnce = 20_000 // streams or positions of one query
+	surveyedAtOnce = 20_000    // streams or positions of one query
+	surveyedAgain  = 1_000_000 // positions that may be missing before all is looked at anew
 	betweenSurveys = time.Second
 )
 
@@ -31,10 +34,12 @@ type surveyor struct {
 	ends   *ends
 	log    *slog.Logger
 	wanted chan struct{} // has room for one
+
+	surveying sync.Mutex // is held by who looks
 }
 
 func newSurveyor(pool *pgxpool.Pool, ends *ends, log *slog.Logger) *surveyor {
-	return &surveyor{pool, ends, log, make(chan struct{}, 1)}
+	return &surveyor{pool: pool, ends: ends, log: log, wanted: make(chan struct{}, 1)}
 }
 
 // unwritten reports whether a stream has no events as far as this process knows,
@@ -72,8 +77,10 @@ func (s *surveyor) run(ctx context.Context) {
 // survey enters every stream that has events, but for those that are appended to
 // meanwhile by others.
 func (s *surveyor) survey(ctx context.Context) error {
+	s.surveying.Lock()
+	defer s.surveying.Unlock()
 	term, covered, ours := s.ends.surveyed()
-	if covered < 0 {
+	if covered < 0 || ours-covered > surveyedAgain {
 		return s.surveyAll(ctx, term)
 	}
 	for covered < ours {
@@ -95,15 +102,14 @@ func (s *surveyor) survey(ctx context.Context) error {
 // surveyAll begins with an empty filter. It goes through the index of streams in
 // pages: no snapshot is held for long.
 func (s *surveyor) surveyAll(ctx context.Context, term int) error {
-	var events float64
-	// What is appended here from now on is entered by the writer.
-	err := s.pool.QueryRow(ctx, "select reltuples from pg_class where oid = 'slotbook.events'::regclass").Scan(&events)
+	events, err := s.number(ctx, "select greatest(reltuples, 0)::bigint from pg_class where oid = 'slotbook.events'::regclass")
 	if err != nil {
 		return err
 	}
-	streams := uint(min(max(events, fewestStreams), mostStreams))
+	streams := uint(min(max(events, fewestStreams), mostStreams)) //nolint:gosec // bounded
+	// What is appended here from now on is entered by the writer.
 	s.ends.begin(term, bloom.NewWithEstimates(streams, mistaken))
-	head, err := head(ctx, s.pool)
+	head, err := s.number(ctx, "select coalesce(max(position), 0) from slotbook.events")
 	if err != nil {
 		return err
 	}
@@ -119,13 +125,15 @@ func (s *surveyor) surveyAll(ctx context.Context, term int) error {
 			return err
 		}
 	}
-	s.ends.cover(term, int64(head))
+	s.ends.cover(term, head)
 	return nil
 }
 
 // enter enters the streams that a query finds and returns the last one, "" when
 // there is none.
 func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
+	defer cancel()
 	rows, _ := s.pool.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 	streams, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil || len(streams) == 0 {
@@ -133,4 +141,11 @@ func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any)
 	}
 	s.ends.enter(term, streams)
 	return streams[len(streams)-1], nil
+}
+
+func (s *surveyor) number(ctx context.Context, sql string) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, sql).Scan(&n)
+	return n, err
 }

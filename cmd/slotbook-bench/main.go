@@ -63,7 +63,7 @@ const (
 )
 
 func main() {
-	// As the server does; what is compared runs under the same collector.
+	// As the server does where there is memory; what is compared runs under the same collector.
 	const percent, limit = 800, 2 << 30
 	debug.SetGCPercent(percent)
 	debug.SetMemoryLimit(limit)

@@ -215,8 +215,8 @@ func tuneGC() {
 	}
 }
 
-// heapLimit gives a quarter of the memory to the heap, at least 256 MiB and at
-// most 2 GiB; memory 0 is unknown.
+// heapLimit gives a quarter of the memory to the heap and what Go needs besides,
+// at least 256 MiB and at most 2 GiB; memory 0 is unknown.
 func heapLimit(memory uint64) int64 {
 	const mebibyte = 1 << 20
 	if memory == 0 {
