@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Nothing has to be installed first but Go; for the tests' race detector a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test contract check bench bench-full bench-once profile fmt cover clean
+.PHONY: help run build test contract check bench bench-program bench-full bench-once profile fmt cover clean
 
 # Tools of the developers are pinned in a module file of their own and built on first use.
 TOOL := go tool -modfile=.ci/tools.mod
@@ -50,20 +50,19 @@ check: ## check format, vet and lint
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
 
-bench: build ## measure, N times (make bench N=10)
+bench-program: build
 	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+
+bench: bench-program ## measure, N times (make bench N=10)
 	bin/slotbook-bench -n $(N)
 
-bench-full: build ## measure the searches in ten times as much, too (takes half an hour)
-	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+bench-full: bench-program ## measure the searches in ten times as much, too (takes half an hour)
 	bin/slotbook-bench -n $(N) -full
 
-bench-once: build ## measure once and quickly, to see that it works
-	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+bench-once: bench-program ## measure once and quickly, to see that it works
 	bin/slotbook-bench -n 1 -quick
 
-profile: build ## learn anew where the program spends its time while people book
-	$(BUILD) -o bin/slotbook-bench ./cmd/slotbook-bench
+profile: bench-program ## learn anew where the program spends its time while people book
 	bin/slotbook-bench -n 20 -rows '^bookings over HTTP, 64 clients$$' -cpuprofile .cache/profile
 	cp .cache/profile/server.pprof $(PROFILE)
 

@@ -43,7 +43,7 @@ func reading() []contractCase {
 			require.NoError(s, err)
 			require.Empty(s, nothing)
 		}},
-		{name: "likely empty", promise: "a stream that this process has appended to or loaded is not taken for empty", check: func(s *subject) {
+		{name: "likely empty", promise: "a stream that this process has appended to is not taken for empty", check: func(s *subject) {
 			for i := range 20 {
 				a, b := s.stream(), s.stream()
 				s.store.LikelyEmpty(a) // false says nothing, true is no promise

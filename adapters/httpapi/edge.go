@@ -111,15 +111,12 @@ func compose(query url.Values) bool {
 
 // queryOf returns the parameters of an address, or what is wrong with it.
 func (a *api) queryOf(u *url.URL) (url.Values, *Problem) {
-	if !storable(u.Path) {
-		return nil, unstorable()
-	}
-	if u.RawQuery == "" {
-		return nil, nil
-	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return nil, malformed.problem("the query of the address cannot be read")
+	}
+	if !storable(u.Path) {
+		return nil, unstorable()
 	}
 	for name, values := range query {
 		if !storable(name) || !storable(strings.Join(values, "")) {

@@ -16,7 +16,8 @@ const maxEnds = 1 << 16
 // that it has loaded or written, as they are at the last position that it has
 // seen under the head lock. As long as nobody else appends, a batch over such
 // streams is decided before the lock is taken. The insert checks that it is
-// still so; see [insertEvents]. The zero value knows nothing.
+// still so; see [insertEvents]. So are streams that have no events: a filter holds
+// all that have some. The zero value knows nothing.
 type ends struct {
 	mu        sync.Mutex
 	term      int                                   // raised when what was known may be wrong
@@ -52,8 +53,8 @@ func (e *ends) learn(at moment, streams []domain.StreamName, rows map[domain.Str
 		return
 	}
 	for _, stream := range streams {
-		if e.written != nil && len(rows[stream]) > 0 { // somebody else may have appended it since
-			e.written.AddString(string(stream))
+		if len(rows[stream]) > 0 { // somebody else may have appended it since
+			e.note(stream)
 		}
 	}
 	if e.revisions == nil || at.position < e.since {
@@ -80,10 +81,10 @@ func (e *ends) foresee(l *ledger, streams []domain.StreamName) bool {
 	}
 	for _, stream := range streams {
 		revision, known := e.revisions[stream]
-		if !known && !e.complete() || !known && e.written.TestString(string(stream)) {
-			return false
-		}
 		if !known {
+			if !e.absent(stream) {
+				return false
+			}
 			revision = domain.NoStream
 		}
 		l.revisions[stream] = revision
@@ -109,8 +110,8 @@ func (e *ends) advance(first int64, l *ledger) {
 		e.since = l.last
 	}
 	for stream, revision := range l.revisions {
-		if before, known := e.revisions[stream]; e.written != nil && revision > domain.NoStream && (!known || before == domain.NoStream) {
-			e.written.AddString(string(stream))
+		if before, known := e.revisions[stream]; revision > domain.NoStream && (!known || before == domain.NoStream) {
+			e.note(stream)
 		}
 		e.revisions[stream] = revision
 	}
@@ -137,15 +138,24 @@ func (e *ends) forget() {
 // in the filter.
 func (e *ends) complete() bool { return e.alone && e.written != nil && e.covered >= e.ours }
 
-// unwritten reports whether a stream has no events at the last position, and
-// whether enough is known to say so.
+// absent reports whether a stream is known to have no events at the last position.
+func (e *ends) absent(stream domain.StreamName) bool {
+	return e.complete() && !e.written.TestString(string(stream))
+}
+
+// note enters a stream that has events into the filter, if there is one.
+func (e *ends) note(stream domain.StreamName) {
+	if e.written != nil {
+		e.written.AddString(string(stream))
+	}
+}
+
+// unwritten is absent for who does not hold the lock. It also reports whether that
+// is all that can be known: while others append it is not worth finding out more.
 func (e *ends) unwritten(stream domain.StreamName) (yes, enough bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.complete() {
-		return false, !e.alone // while others append it is not worth finding out
-	}
-	return !e.written.TestString(string(stream)), true
+	return e.absent(stream), e.complete() || !e.alone
 }
 
 // surveyed returns how far the filter covers the log, -1 when there is none that

@@ -102,14 +102,7 @@ func (s *surveyor) survey(ctx context.Context) error {
 // surveyAll begins with an empty filter. It goes through the index of streams in
 // pages: no snapshot is held for long.
 func (s *surveyor) surveyAll(ctx context.Context, term int) error {
-	events, err := s.number(ctx, "select greatest(reltuples, 0)::bigint from pg_class where oid = 'slotbook.events'::regclass")
-	if err != nil {
-		return err
-	}
-	streams := uint(min(max(events, fewestStreams), mostStreams)) //nolint:gosec // bounded
-	// What is appended here from now on is entered by the writer.
-	s.ends.begin(term, bloom.NewWithEstimates(streams, mistaken))
-	head, err := s.number(ctx, "select coalesce(max(position), 0) from slotbook.events")
+	until, err := s.begin(ctx, term)
 	if err != nil {
 		return err
 	}
@@ -125,8 +118,22 @@ func (s *surveyor) surveyAll(ctx context.Context, term int) error {
 			return err
 		}
 	}
-	s.ends.cover(term, head)
+	s.ends.cover(term, int64(until))
 	return nil
+}
+
+// begin makes an empty filter, and returns the position up to which what it lacks
+// has to be looked for: what is appended here later is entered by the writer.
+func (s *surveyor) begin(ctx context.Context, term int) (domain.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
+	defer cancel()
+	var events float64
+	err := s.pool.QueryRow(ctx, "select reltuples from pg_class where oid = 'slotbook.events'::regclass").Scan(&events)
+	if err != nil {
+		return 0, err
+	}
+	s.ends.begin(term, bloom.NewWithEstimates(uint(min(max(events, fewestStreams), mostStreams)), mistaken))
+	return head(ctx, s.pool)
 }
 
 // enter enters the streams that a query finds and returns the last one, "" when
@@ -141,11 +148,4 @@ func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any)
 	}
 	s.ends.enter(term, streams)
 	return streams[len(streams)-1], nil
-}
-
-func (s *surveyor) number(ctx context.Context, sql string) (n int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
-	defer cancel()
-	err = s.pool.QueryRow(ctx, sql).Scan(&n)
-	return n, err
 }

@@ -202,9 +202,8 @@ func profile(file string) (end func() error, err error) {
 }
 
 // tuneGC lets the heap grow to nine times what is in use before it is collected,
-// and then, or when it has reached its limit, collects it: measured to be worth
-// a quarter to a third of the booking rate. GOGC and GOMEMLIMIT, where set, are
-// respected.
+// under a limit of memory. Measured: 20 to 35 % of the booking rate at five times,
+// and 3 to 6 % more at nine. GOGC and GOMEMLIMIT, where set, are respected.
 func tuneGC() {
 	const percent = 800
 	if os.Getenv("GOGC") == "" {
