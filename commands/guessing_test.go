@@ -11,11 +11,14 @@ import (
 	"github.com/slotbook/slotbook/domain"
 	"github.com/slotbook/slotbook/domain/appointment"
 	"github.com/slotbook/slotbook/domain/clinic"
+	"github.com/slotbook/slotbook/domain/occupancy"
+	"github.com/slotbook/slotbook/domain/patient"
 	"github.com/slotbook/slotbook/domain/slot"
 )
 
 // unaware is a store of a process that takes every stream of a category for
-// empty, and counts what it loads.
+// empty and every patient for one who was registered and nothing else, and counts
+// what it loads.
 type unaware struct {
 	commands.Store
 	category string // "" = all
@@ -24,6 +27,10 @@ type unaware struct {
 
 func (s *unaware) LikelyEmpty(stream domain.StreamName) bool {
 	return strings.HasPrefix(string(stream), s.category)
+}
+
+func (s *unaware) LikelySingle(stream domain.StreamName) bool {
+	return stream.Category() == patient.Category
 }
 
 func (s *unaware) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
@@ -47,6 +54,9 @@ func TestATakenSlotIsRefusedByWhoTakesItForEmpty(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, first.Replayed)
 		require.Zero(t, store.loaded[slot.Stream(s.ID)], "it was not looked at")
+		if w.store.Atomic() {
+			require.Zero(t, store.loaded[patient.Stream(w.ana)], "nor was the patient")
+		}
 
 		again, err := h.Book(w.ctx, req, wish)
 		require.NoError(t, err)
@@ -64,6 +74,30 @@ func TestATakenSlotIsRefusedByWhoTakesItForEmpty(t *testing.T) {
 			require.Len(t, w.log(), before, "a refusal leaves nothing behind")
 		}
 		require.Equal(t, 1, w.audit().Live())
+	})
+}
+
+// Who was registered and nothing since is not looked at. Whoever is taken for one of
+// those and is not one, is: a stranger, a duplicate, and who is known under another
+// id, too.
+func TestAPatientIsLookedAtWhenTheAppendSaysSo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *world) {
+		slots := w.open(w.silva, 1)
+		h := w.handler(&unaware{w.store, "", map[domain.StreamName]int{}})
+		book := func(who domain.PatientID, s domain.SlotID) error {
+			_, err := h.Book(w.ctx, w.request(), w.booking(who, s))
+			return err
+		}
+		require.ErrorIs(t, book("nobody", slots[0].ID), patient.ErrNotFound)
+		require.NoError(t, book(w.ana, slots[0].ID))
+		require.NoError(t, w.merge(w.ana, w.boris))
+		require.ErrorIs(t, book(w.ana, slots[1].ID), patient.ErrMerged)
+		other := w.open(w.souza, 1)[0]
+		require.Equal(t, slots[0].Start, other.Start)
+		require.ErrorIs(t, book(w.boris, other.ID), occupancy.ErrTaken, "of what she booked")
+		require.NoError(t, book(w.boris, slots[1].ID))
+		require.Equal(t, 2, w.audit().Live())
 	})
 }
 

@@ -177,6 +177,11 @@ func (s *hesitant) LikelyEmpty(stream domain.StreamName) bool {
 	return s.random.IntN(8) == 0 || s.Store.LikelyEmpty(stream)
 }
 
+// LikelySingle is as wrong.
+func (s *hesitant) LikelySingle(stream domain.StreamName) bool {
+	return s.random.IntN(8) == 0 || s.Store.LikelySingle(stream)
+}
+
 func (s *hesitant) Append(ctx context.Context, writes ...commands.Write) (domain.Position, error) {
 	s.hesitate()
 	return s.Store.Append(ctx, writes...)

@@ -23,6 +23,9 @@ type rehearsal struct {
 // LikelyEmpty returns false: no append to the store below checks it.
 func (r *rehearsal) LikelyEmpty(domain.StreamName) bool { return false }
 
+// LikelySingle returns false: no append to the store below checks it.
+func (r *rehearsal) LikelySingle(domain.StreamName) bool { return false }
+
 // Load returns the events of the store below, and those that were added.
 func (r *rehearsal) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	loaded, err := r.Store.Load(ctx, streams...)

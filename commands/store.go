@@ -31,6 +31,12 @@ type Store interface {
 	// False says nothing.
 	LikelyEmpty(stream domain.StreamName) bool
 
+	// LikelySingle reports whether a stream has its first event and no other as
+	// far as this process knows: who can do without what that event says need not
+	// load it, as long as the append expects revision 0. It may be wrong, as
+	// LikelyEmpty may.
+	LikelySingle(stream domain.StreamName) bool
+
 	// Atomic reports whether Append takes several writes at once. A store
 	// that does not returns an error for more than one.
 	Atomic() bool

@@ -63,7 +63,7 @@ type attempt struct {
 	claims   []Write             // of the arbiters that do not have the claim yet
 	frees    []Write             // of what a replaced set held elsewhere
 	asked    []domain.StreamName // streams that were loaded or taken for empty
-	guess    bool                // streams that are likely empty need not be loaded
+	guess    bool                // what is likely known of streams need not be loaded
 	guessed  bool                // some were not
 	checks   []Write
 	stored   bool // something of it is in the store already
@@ -140,7 +140,7 @@ func (h *Handler) transactOn(ctx context.Context, req Request, id domain.Appoint
 	})
 }
 
-// mistaken reports whether a stream that was taken for empty may be why a try has
+// mistaken reports whether what was guessed of a stream may be why a try has
 // failed.
 func (a *attempt) mistaken(err error) bool {
 	if !a.guessed || a.stored || err == nil {
@@ -226,20 +226,24 @@ func (a *attempt) displaced() error {
 func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	where, who := clinic.Stream(a.visit.Clinic), patient.Stream(a.visit.Patient)
 	seldom := []domain.StreamName{where}
-	if a.visit.Patient != "" {
+	single := a.guess && h.Store.Atomic() && h.Store.LikelySingle(who)
+	if a.visit.Patient != "" && !single {
 		seldom = append(seldom, who)
 	}
 	a.asked = append(a.streams(), a.stream())
 	names := slices.Clone(a.asked)
 	if a.guess {
 		names = slices.DeleteFunc(names, h.Store.LikelyEmpty)
-		a.guessed = len(names) < len(a.asked)
+		a.guessed = single || len(names) < len(a.asked)
 	}
 	loaded, err := h.loadKnown(ctx, names, seldom...)
 	if err != nil {
 		return err
 	}
-	if a.visit.Patient != "" {
+	switch {
+	case single: // registered, and nothing since
+		a.checks = append(a.checks, Write{Stream: who, Expected: 0})
+	case a.visit.Patient != "":
 		check, err := exists(loaded, who, patient.ErrNotFound)
 		if err != nil {
 			return err

@@ -43,15 +43,17 @@ func reading() []contractCase {
 			require.NoError(s, err)
 			require.Empty(s, nothing)
 		}},
-		{name: "likely empty", promise: "a stream that this process has appended to is not taken for empty", check: func(s *subject) {
+		{name: "likely", promise: "a stream that this process has appended to is not taken for empty, nor one of several events for one of one", check: func(s *subject) {
 			for i := range 20 {
 				a, b := s.stream(), s.stream()
 				s.store.LikelyEmpty(a) // false says nothing, true is no promise
 				s.append(write(a, domain.NoStream, event(i)))
+				s.store.LikelySingle(a)
 				s.append(write(a, 0, events(i, i)...))
 				s.append(write(b, domain.NoStream, event(i)))
 				require.False(s, s.store.LikelyEmpty(a))
 				require.False(s, s.store.LikelyEmpty(b))
+				require.False(s, s.store.LikelySingle(a))
 				require.Len(s, s.load(a), 3)
 			}
 		}},

@@ -125,6 +125,9 @@ func (s *Store) Atomic() bool { return false }
 // LikelyEmpty returns false: this process does not know.
 func (s *Store) LikelyEmpty(domain.StreamName) bool { return false }
 
+// LikelySingle returns false: this process does not know.
+func (s *Store) LikelySingle(domain.StreamName) bool { return false }
+
 // identityStream holds which store this is. Its name has no hyphen: it is of no
 // category that Slotbook has.
 const identityStream = "slotbook"

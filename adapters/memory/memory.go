@@ -64,6 +64,13 @@ func (s *Store) LikelyEmpty(stream domain.StreamName) bool {
 	return len(s.streams[stream]) == 0
 }
 
+// LikelySingle reports whether a stream has one event.
+func (s *Store) LikelySingle(stream domain.StreamName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams[stream]) == 1
+}
+
 // Load returns every event of the streams.
 func (s *Store) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	if err := ctx.Err(); err != nil {

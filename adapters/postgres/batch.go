@@ -55,12 +55,23 @@ func writerStatements() []string {
 			from slotbook.events
 			where event_id = any($1::uuid[])`,
 
-		// Events that come after a position. When the log has gone beyond it, the
-		// division by zero ends the transaction.
+		// Events that come after a position. When the log has gone beyond it, or one of
+		// the streams that are assumed to have one event has none or more, the division
+		// by zero ends the transaction.
 		insertEvents: `
 			with head as materialized (
 				select greatest(clock_timestamp(), l.recorded_at) as now,
-					1 / (greatest(h.floor, coalesce(l.position, 0)) = $1::bigint)::int as unmoved
+					1 / (greatest(h.floor, coalesce(l.position, 0)) = $1::bigint and not exists (
+						select
+						from unnest($8::text[]) as assumed (stream)
+						where 0 is distinct from (
+							select e.revision
+							from slotbook.events e
+							where e.stream = assumed.stream
+							order by e.revision desc
+							limit 1
+						)
+					))::int as unmoved
 				from slotbook.log_head h
 				left join lateral (
 					select position, recorded_at
@@ -217,11 +228,7 @@ func (b *batch) settle() {
 func (b *batch) read(s *session) error {
 	p := &b.parameters[0]
 	p.reset()
-	p.array(textType, len(b.streams))
-	for _, stream := range b.streams {
-		p.textElement(string(stream))
-	}
-	p.end()
+	p.streams(b.streams)
 	x, err := s.pipeline()
 	if err != nil {
 		return err
@@ -425,6 +432,7 @@ func (b *batch) insertParameters() {
 	b.column(textType, func(r *row) { p.textElement(r.kind) })
 	b.column(jsonType, func(r *row) { p.bytesElement(r.data) })
 	b.column(jsonType, func(r *row) { p.bytesElement(r.metadata) })
+	p.streams(b.ledger.assumed)
 }
 
 // column writes one array parameter with an element for each row.

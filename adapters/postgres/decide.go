@@ -14,6 +14,7 @@ type ledger struct {
 	last      int64                                 // the position that the next event comes after, never below the floor
 	head      int64                                 // the position of the last event, 0 when there is none
 	revisions map[domain.StreamName]domain.Revision // of every stream in the batch
+	assumed   []domain.StreamName                   // those whose revision is a guess, 0: the insert has to look
 	stored    map[uuid.UUID]stored                  // the events under the ids that were looked up
 }
 

@@ -17,7 +17,8 @@ const maxEnds = 1 << 16
 // seen under the head lock. As long as nobody else appends, a batch over such
 // streams is decided before the lock is taken. The insert checks that it is
 // still so; see [insertEvents]. So are streams that have no events: a filter holds
-// all that have some. The zero value knows nothing.
+// all that have some. Of those that are likely to have a single one it is assumed, and
+// the insert looks. The zero value knows nothing.
 type ends struct {
 	mu        sync.Mutex
 	term      int                                   // raised when what was known may be wrong
@@ -28,7 +29,8 @@ type ends struct {
 	revisions map[domain.StreamName]domain.Revision // nil while nothing is known
 
 	written *bloom.BloomFilter // the streams that have events, and by chance some others; nil until somebody asks
-	covered int64              // every stream with an event up to this position is in written; -1 while it is filled
+	longer  *bloom.BloomFilter // those that have more than one, and some others
+	covered int64              // every stream with an event up to this position is in these; -1 while they are filled
 }
 
 // moment is a point in a process's knowledge. What is loaded later includes
@@ -53,8 +55,8 @@ func (e *ends) learn(at moment, streams []domain.StreamName, rows map[domain.Str
 		return
 	}
 	for _, stream := range streams {
-		if len(rows[stream]) > 0 { // somebody else may have appended it since
-			e.note(stream)
+		if n := len(rows[stream]); n > 0 { // somebody else may have appended it since
+			e.note(stream, domain.NoStream, domain.Revision(rows[stream][n-1].revision))
 		}
 	}
 	if e.revisions == nil || at.position < e.since {
@@ -81,11 +83,14 @@ func (e *ends) foresee(l *ledger, streams []domain.StreamName) bool {
 	}
 	for _, stream := range streams {
 		revision, known := e.revisions[stream]
-		if !known {
-			if !e.absent(stream) {
-				return false
-			}
+		switch {
+		case known:
+		case e.absent(stream):
 			revision = domain.NoStream
+		case e.single(stream):
+			l.assumed = append(l.assumed, stream)
+		default:
+			return false
 		}
 		l.revisions[stream] = revision
 	}
@@ -110,9 +115,11 @@ func (e *ends) advance(first int64, l *ledger) {
 		e.since = l.last
 	}
 	for stream, revision := range l.revisions {
-		if before, known := e.revisions[stream]; revision > domain.NoStream && (!known || before == domain.NoStream) {
-			e.note(stream)
+		before, known := e.revisions[stream]
+		if !known {
+			before = domain.NoStream
 		}
+		e.note(stream, before, revision)
 		e.revisions[stream] = revision
 	}
 	e.last = l.last
@@ -131,11 +138,11 @@ func (e *ends) beaten() {
 func (e *ends) forget() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.term, e.alone, e.last, e.ours, e.revisions, e.written = e.term+1, false, 0, 0, nil, nil
+	e.term, e.alone, e.last, e.ours, e.revisions, e.written, e.longer = e.term+1, false, 0, 0, nil, nil, nil
 }
 
 // complete reports whether every stream that has an event at the last position is
-// in the filter.
+// in the filters.
 func (e *ends) complete() bool { return e.alone && e.written != nil && e.covered >= e.ours }
 
 // absent reports whether a stream is known to have no events at the last position.
@@ -143,11 +150,34 @@ func (e *ends) absent(stream domain.StreamName) bool {
 	return e.complete() && !e.written.TestString(string(stream))
 }
 
-// note enters a stream that has events into the filter, if there is one.
-func (e *ends) note(stream domain.StreamName) {
-	if e.written != nil {
+// single reports whether a stream is likely to have one event at the last position;
+// it is known not to have more.
+func (e *ends) single(stream domain.StreamName) bool {
+	return e.complete() && e.written.TestString(string(stream)) && !e.longer.TestString(string(stream))
+}
+
+// note enters a stream into the filters, if there are any, that ends at a revision,
+// but not what it was entered for when it ended at an earlier one.
+func (e *ends) note(stream domain.StreamName, before, revision domain.Revision) {
+	if e.written == nil {
+		return
+	}
+	if before < 0 && revision >= 0 {
 		e.written.AddString(string(stream))
 	}
+	if before < 1 && revision >= 1 {
+		e.longer.AddString(string(stream))
+	}
+}
+
+// likelySingle reports whether a stream has one event as far as is known.
+func (e *ends) likelySingle(stream domain.StreamName) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if revision, known := e.revisions[stream]; known {
+		return revision == 0
+	}
+	return e.single(stream)
 }
 
 // unwritten is absent for who does not hold the lock. It also reports whether that
@@ -158,8 +188,8 @@ func (e *ends) unwritten(stream domain.StreamName) (yes, enough bool) {
 	return e.absent(stream), e.complete() || !e.alone
 }
 
-// surveyed returns how far the filter covers the log, -1 when there is none that
-// does, and how far it has to, in the term that it is.
+// surveyed returns how far the filters cover the log, -1 when there are none that
+// do, and how far they have to, in the term that it is.
 func (e *ends) surveyed() (term int, covered, ours int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,33 +199,33 @@ func (e *ends) surveyed() (term int, covered, ours int64) {
 	return e.term, e.covered, e.ours
 }
 
-// begin takes an empty filter, into which what is appended from now on is
+// begin takes empty filters, into which what is appended from now on is
 // entered.
-func (e *ends) begin(term int, written *bloom.BloomFilter) {
+func (e *ends) begin(term int, written, longer *bloom.BloomFilter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if term == e.term {
-		e.written, e.covered = written, -1
+		e.written, e.longer, e.covered = written, longer, -1
 	}
 }
 
-// enter enters streams that have events, a few at a time: the writer waits for
-// the lock, too.
-func (e *ends) enter(term int, streams []string) {
+// enter enters streams by their first and second events, a few at a time: the
+// writer waits for the lock, too.
+func (e *ends) enter(term int, events []place) {
 	const few = 500
-	for some := range slices.Chunk(streams, few) {
+	for some := range slices.Chunk(events, few) {
 		e.mu.Lock()
-		for _, stream := range some {
+		for _, p := range some {
 			if term == e.term {
-				e.written.AddString(stream)
+				e.note(p.Stream, p.Revision-1, p.Revision)
 			}
 		}
 		e.mu.Unlock()
 	}
 }
 
-// cover notes that the filter covers the log up to a position. It reports false
-// when the filter is another one by now.
+// cover notes that the filters cover the log up to a position. It reports false
+// when they are others by now.
 func (e *ends) cover(term int, position int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -44,6 +44,15 @@ func (s *Store) Alone() bool { return s.writer.batch.ends.alone }
 // Survey finds out which streams have events, now.
 func (s *Store) Survey(ctx context.Context) error { return s.survey.survey(ctx) }
 
+// TakeForWritten enters a stream into the filter of those that have events, as
+// chance does now and then.
+func (s *Store) TakeForWritten(stream domain.StreamName) {
+	e := s.survey.ends
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.note(stream, domain.NoStream, 0)
+}
+
 // Kept returns how many events after a position are kept.
 func (s *Store) Kept(after domain.Position) int { return len(s.recent.after(after)) }
 

@@ -25,8 +25,14 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 	stores := []*postgres.Store{run(t, pool, codec), run(t, pool, codec)}
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
-	revisions, position, foreseen, unread := map[string]domain.Revision{}, domain.Position(0), 0, 0
+	revisions, position, foreseen, unread, assumed := map[string]domain.Revision{}, domain.Position(0), 0, 0, 0
 	writers := map[string]map[*postgres.Store]bool{} // of each stream
+	for i := range 100 {
+		stream := fmt.Sprintf("slot-%d", i)
+		at, err := stores[1].Append(t.Context(), write(stream, domain.NoStream, resized(i)))
+		require.NoError(t, err)
+		position, revisions[stream], writers[stream] = at, 0, map[*postgres.Store]bool{stores[1]: true}
+	}
 	for n := range 600 {
 		said := fmt.Sprintf("seed %d, step %d", seed, n)
 		store := stores[0]
@@ -40,7 +46,10 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 		}
 		for _, i := range random.Perm(5)[:1+random.IntN(3)] {
 			stream := fmt.Sprintf("slot-%d", i)
-			if random.IntN(3) == 0 {
+			switch random.IntN(6) {
+			case 0:
+				stream = fmt.Sprintf("slot-%d", random.IntN(100)) // often of one event
+			case 1, 2:
 				stream = fmt.Sprintf("slot-%d", random.IntN(2000)) // new, or seldom seen
 			}
 			if slices.ContainsFunc(writes, func(w commands.Write) bool { return string(w.Stream) == stream }) {
@@ -50,19 +59,25 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 			if !there {
 				end = domain.NoStream
 			}
-			empty := store.LikelyEmpty(domain.StreamName(stream))
+			empty, single := store.LikelyEmpty(domain.StreamName(stream)), store.LikelySingle(domain.StreamName(stream))
+			require.False(t, empty && single, "%s: %s", said, stream)
+			if single && end == 0 && !writers[stream][store] {
+				assumed++
+			}
 			if empty && !there {
 				unread++
 			}
 			if empty {
 				require.False(t, there && writers[stream][store], "%s: %s was taken for empty by who has written it", said, stream)
-			} else if random.IntN(2) == 0 {
+			} else if !single && random.IntN(2) == 0 {
 				loaded, err := store.Load(t.Context(), domain.StreamName(stream))
 				require.NoError(t, err, said)
 				require.Len(t, loaded[domain.StreamName(stream)], int(end)+1, said)
 			}
 			w := write(stream, end)
-			if random.IntN(6) == 0 {
+			if single && end != 0 { // it has not heard of what another one appended
+				w.Expected, right = 0, false
+			} else if random.IntN(6) == 0 {
 				w.Expected = max(domain.NoStream, end-1+domain.Revision(2*random.IntN(2)))
 				right = right && w.Expected == end
 			}
@@ -95,5 +110,6 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 	}
 	require.Greater(t, foreseen, 100, "the short way was hardly taken")
 	require.Greater(t, unread, 50, "no stream was seen to be empty without a look")
+	require.Greater(t, assumed, 20, "no stream was taken for one of a single event without a look")
 	require.Less(t, foreseen, 590, "nobody else appended in between")
 }

@@ -118,6 +118,12 @@ func (s *Store) Atomic() bool { return true }
 // once that has met an append of others, it is false until that was looked at.
 func (s *Store) LikelyEmpty(stream domain.StreamName) bool { return s.survey.unwritten(stream) }
 
+// LikelySingle reports whether a stream has one event as far as this process knows,
+// which is as far as with [Store.LikelyEmpty].
+func (s *Store) LikelySingle(stream domain.StreamName) bool {
+	return s.survey.ends.likelySingle(stream)
+}
+
 // Append stores all events of all writes or none, and returns the position of
 // the last one; see [commands.Store]. An append without events checks the
 // expected revisions and returns the last position of the log.

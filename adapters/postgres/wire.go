@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/slotbook/slotbook/domain"
 )
 
 // The writer and the reader speak PostgreSQL's binary format themselves: they
@@ -65,6 +67,15 @@ func (p *parameters) array(element uint32, n int) {
 	if n > 0 {
 		p.buffer = appendUint32(appendUint32(p.buffer, n), 1)
 	}
+}
+
+// streams adds an array of texts.
+func (p *parameters) streams(names []domain.StreamName) {
+	p.array(textType, len(names))
+	for _, name := range names {
+		p.textElement(string(name))
+	}
+	p.end()
 }
 
 func (p *parameters) textElement(v string) {

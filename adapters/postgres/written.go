@@ -13,7 +13,8 @@ import (
 	"github.com/slotbook/slotbook/domain"
 )
 
-// The filter of streams that have events takes 1.2 to 60 MB. It takes a stream
+// The filter of streams that have events takes 1.2 to 60 MB, and that of those that
+// have more than one as much. The first takes a stream
 // without events for one that has some in one of a hundred cases, as long as
 // there are not many more streams than there were events when it was made, nor
 // than mostStreams.
@@ -26,7 +27,8 @@ const (
 	betweenSurveys = time.Second
 )
 
-// surveyor sees to it that a process knows which streams have events. It begins
+// surveyor sees to it that a process knows which streams have events, and which of
+// them more than one. It begins
 // when somebody asks, with all streams; later it looks only at what others have
 // appended.
 type surveyor struct {
@@ -86,11 +88,11 @@ func (s *surveyor) survey(ctx context.Context) error {
 	for covered < ours {
 		until := min(ours, covered+surveyedAtOnce)
 		_, err := s.enter(ctx, term, `
-			select stream
+			select stream, revision
 			from slotbook.events
 			where position > $1
 				and position <= $2
-				and revision = 0`, covered, until)
+				and revision <= 1`, covered, until)
 		if err != nil || !s.ends.cover(term, until) {
 			return err
 		}
@@ -99,21 +101,21 @@ func (s *surveyor) survey(ctx context.Context) error {
 	return nil
 }
 
-// surveyAll begins with an empty filter. It goes through the index of streams in
+// surveyAll begins with empty filters. It goes through the index of streams in
 // pages: no snapshot is held for long.
 func (s *surveyor) surveyAll(ctx context.Context, term int) error {
 	until, err := s.begin(ctx, term)
 	if err != nil {
 		return err
 	}
-	for last, more := "", true; more; more = last != "" {
+	for last, more := (place{}), true; more; more = last.Stream != "" {
 		last, err = s.enter(ctx, term, `
-			select stream
+			select stream, revision
 			from slotbook.events
-			where revision = 0
-				and stream > $1
-			order by stream
-			limit $2`, last, surveyedAtOnce)
+			where revision <= 1
+				and (stream, revision) > ($1, $2)
+			order by stream, revision
+			limit $3`, last.Stream, last.Revision, surveyedAtOnce)
 		if err != nil {
 			return err
 		}
@@ -122,7 +124,7 @@ func (s *surveyor) surveyAll(ctx context.Context, term int) error {
 	return nil
 }
 
-// begin makes an empty filter, and returns the position up to which what it lacks
+// begin makes empty filters, and returns the position up to which what they lack
 // has to be looked for: what is appended here later is entered by the writer.
 func (s *surveyor) begin(ctx context.Context, term int) (domain.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
@@ -132,20 +134,27 @@ func (s *surveyor) begin(ctx context.Context, term int) (domain.Position, error)
 	if err != nil {
 		return 0, err
 	}
-	s.ends.begin(term, bloom.NewWithEstimates(uint(min(max(events, fewestStreams), mostStreams)), mistaken))
+	streams := uint(min(max(events, fewestStreams), mostStreams))
+	s.ends.begin(term, bloom.NewWithEstimates(streams, mistaken), bloom.NewWithEstimates(streams, mistaken))
 	return head(ctx, s.pool)
 }
 
-// enter enters the streams that a query finds and returns the last one, "" when
-// there is none.
-func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any) (string, error) {
+// place is where an event is in its stream.
+type place struct {
+	Stream   domain.StreamName
+	Revision domain.Revision
+}
+
+// enter enters the events that a query finds and returns the place of the last one,
+// the zero value when there is none.
+func (s *surveyor) enter(ctx context.Context, term int, sql string, args ...any) (place, error) {
 	ctx, cancel := context.WithTimeout(ctx, patienceOfRead)
 	defer cancel()
 	rows, _ := s.pool.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
-	streams, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(streams) == 0 {
-		return "", err
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
+	if err != nil || len(events) == 0 {
+		return place{}, err
 	}
-	s.ends.enter(term, streams)
-	return streams[len(streams)-1], nil
+	s.ends.enter(term, events)
+	return events[len(events)-1], nil
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // A process that has looked around takes no stream for empty that has events,
-// whoever appended them and when, and nearly every other one.
+// whoever appended them and when, and nearly every other one; nor one of several
+// events for one of a single event, and nearly every one of those.
 func TestAProcessFindsOutWhichStreamsHaveEvents(t *testing.T) {
 	t.Parallel()
 	pool, codec := openPool(t, postgrestest.Database(t)), eventcodec.New(&eventcodec.MemoryKeys{})
@@ -41,12 +42,23 @@ func TestAProcessFindsOutWhichStreamsHaveEvents(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.NoError(t, store.Survey(t.Context()))
-		for name := range appended {
+		singles, likely := 0, 0
+		for name, end := range appended {
 			require.False(t, store.LikelyEmpty(name), name)
+			if end > 0 {
+				require.False(t, store.LikelySingle(name), name)
+				continue
+			}
+			if singles++; store.LikelySingle(name) {
+				likely++
+			}
 		}
+		require.GreaterOrEqual(t, likely, singles*9/10)
 		empty := 0
 		for i := range 1000 {
-			if store.LikelyEmpty(domain.StreamName(fmt.Sprintf("slot-none.%d", i))) {
+			name := domain.StreamName(fmt.Sprintf("slot-none.%d", i))
+			if store.LikelyEmpty(name) {
+				require.False(t, store.LikelySingle(name), name)
 				empty++
 			}
 		}
@@ -67,9 +79,59 @@ func TestAProcessFindsOutWhichStreamsHaveEvents(t *testing.T) {
 	require.False(t, store.LikelyEmpty("slot-none"), "others append")
 	look()
 
+	for from := range domain.Revision(2) { // another process makes it longer than one
+		name := domain.StreamName(fmt.Sprintf("slot-later.%d", from))
+		appended[name] = 1
+		_, err = store.Append(t.Context(), write(string(name), domain.NoStream, resized(1)))
+		require.NoError(t, err)
+		require.Equal(t, from == 0, store.LikelySingle("slot-later.0"), "nobody has told it yet")
+		_, err = other.Append(t.Context(), write(string(name), 0, resized(2)))
+		require.NoError(t, err)
+		_, err = store.Append(t.Context(), write(string(name), 0, resized(3)))
+		require.ErrorIs(t, err, commands.ErrWrongRevision)
+	}
+	look()
+
 	one := write("slot-new", domain.NoStream, resized(1))
 	require.True(t, store.LikelyEmpty("slot-new"))
 	_, err = store.Append(t.Context(), one)
 	require.NoError(t, err)
 	require.False(t, store.LikelyEmpty("slot-new"))
+}
+
+// What a process takes for a stream of one event, the database looks at with the
+// append: who is wrong about it is refused, and nobody else is.
+func TestAStreamIsNotTakenForOneThatHasAnEventUnseen(t *testing.T) {
+	t.Parallel()
+	pool, codec := openPool(t, postgrestest.Database(t)), eventcodec.New(&eventcodec.MemoryKeys{})
+	before, store := run(t, pool, codec), run(t, pool, codec)
+	for i := range 20 {
+		_, err := before.Append(t.Context(), write(fmt.Sprintf("slot-single.%d", i), domain.NoStream, resized(1)))
+		require.NoError(t, err)
+	}
+	for i := range 2 { // it is alone
+		_, err := store.Append(t.Context(), write("slot-own", domain.Any, resized(i)))
+		require.NoError(t, err)
+	}
+	require.NoError(t, store.Survey(t.Context()))
+	for i := range 20 {
+		single, ghost := fmt.Sprintf("slot-single.%d", i), fmt.Sprintf("slot-ghost.%d", i)
+		store.TakeForWritten(domain.StreamName(ghost))
+		require.True(t, store.Alone())
+		require.True(t, store.LikelySingle(domain.StreamName(single)))
+		require.True(t, store.LikelySingle(domain.StreamName(ghost)), "so it believes")
+		wrong, right := make(chan error, 1), make(chan error, 1)
+		for stream, answer := range map[string]chan error{single: right, ghost: wrong} {
+			go func() {
+				_, err := store.Append(t.Context(), write(stream, 0), write(stream+".new", domain.NoStream, resized(i)))
+				answer <- err
+			}()
+		}
+		require.NoError(t, <-right)
+		require.ErrorIs(t, <-wrong, commands.ErrWrongRevision)
+		require.False(t, store.LikelySingle(domain.StreamName(ghost)), "it has been told")
+		loaded, err := store.Load(t.Context(), domain.StreamName(single+".new"), domain.StreamName(ghost+".new"))
+		require.NoError(t, err)
+		require.Len(t, loaded, 1)
+	}
 }

@@ -72,6 +72,9 @@ func (w *world) Atomic() bool { return true }
 // LikelyEmpty returns false.
 func (w *world) LikelyEmpty(domain.StreamName) bool { return false }
 
+// LikelySingle returns false.
+func (w *world) LikelySingle(domain.StreamName) bool { return false }
+
 // Load returns every event of the streams.
 func (w *world) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
 	if err := w.past.fetch(ctx, streams); err != nil {
