@@ -33,8 +33,9 @@ type Store interface {
 
 	// LikelySingle reports whether a stream has its first event and no other as
 	// far as this process knows: who can do without what that event says need not
-	// load it, as long as the append expects revision 0. It may be wrong, as
-	// LikelyEmpty may.
+	// load it, as long as the append expects revision 0. It may be wrong, but not
+	// about a stream of several events that this process has appended to or
+	// loaded. False says nothing.
 	LikelySingle(stream domain.StreamName) bool
 
 	// Atomic reports whether Append takes several writes at once. A store

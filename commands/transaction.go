@@ -226,7 +226,7 @@ func (a *attempt) displaced() error {
 func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	where, who := clinic.Stream(a.visit.Clinic), patient.Stream(a.visit.Patient)
 	seldom := []domain.StreamName{where}
-	single := a.guess && h.Store.Atomic() && h.Store.LikelySingle(who)
+	single := a.guess && a.visit.Patient != "" && h.Store.Atomic() && h.Store.LikelySingle(who)
 	if a.visit.Patient != "" && !single {
 		seldom = append(seldom, who)
 	}

@@ -30,7 +30,7 @@ type ends struct {
 
 	written *bloom.BloomFilter // the streams that have events, and by chance some others; nil until somebody asks
 	longer  *bloom.BloomFilter // those that have more than one, and some others
-	covered int64              // every stream with an event up to this position is in these; -1 while they are filled
+	covered int64              // they know of every event up to this position; -1 while they are filled
 }
 
 // moment is a point in a process's knowledge. What is loaded later includes
@@ -141,8 +141,7 @@ func (e *ends) forget() {
 	e.term, e.alone, e.last, e.ours, e.revisions, e.written, e.longer = e.term+1, false, 0, 0, nil, nil, nil
 }
 
-// complete reports whether every stream that has an event at the last position is
-// in the filters.
+// complete reports whether the filters know of every event up to the last position.
 func (e *ends) complete() bool { return e.alone && e.written != nil && e.covered >= e.ours }
 
 // absent reports whether a stream is known to have no events at the last position.
@@ -170,12 +169,13 @@ func (e *ends) note(stream domain.StreamName, before, revision domain.Revision) 
 	}
 }
 
-// likelySingle reports whether a stream has one event as far as is known.
+// likelySingle reports whether a stream has one event as far as is known. While
+// others append, it says nothing.
 func (e *ends) likelySingle(stream domain.StreamName) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if revision, known := e.revisions[stream]; known {
-		return revision == 0
+		return revision == 0 && e.alone
 	}
 	return e.single(stream)
 }

@@ -38,6 +38,9 @@ func (s *Store) Socket() net.Conn { return s.writer.session.pg.Conn() }
 // QueuedLoads returns how many loads wait for the query at hand.
 func (s *Store) QueuedLoads() int { return len(s.reader.queue) }
 
+// QueuedAppends returns how many appends wait for the batch at hand.
+func (s *Store) QueuedAppends() int { return len(s.writer.queue) }
+
 // Alone reports whether the store believes that it is the only one to append.
 func (s *Store) Alone() bool { return s.writer.batch.ends.alone }
 

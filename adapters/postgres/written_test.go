@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -100,13 +101,14 @@ func TestAProcessFindsOutWhichStreamsHaveEvents(t *testing.T) {
 }
 
 // What a process takes for a stream of one event, the database looks at with the
-// append: who is wrong about it is refused, and nobody else is.
+// append: of a batch, who is wrong about it is refused, and nobody else is.
 func TestAStreamIsNotTakenForOneThatHasAnEventUnseen(t *testing.T) {
 	t.Parallel()
-	pool, codec := openPool(t, postgrestest.Database(t)), eventcodec.New(&eventcodec.MemoryKeys{})
+	url := postgrestest.Database(t)
+	pool, codec := openPool(t, url), eventcodec.New(&eventcodec.MemoryKeys{})
 	before, store := run(t, pool, codec), run(t, pool, codec)
-	for i := range 20 {
-		_, err := before.Append(t.Context(), write(fmt.Sprintf("slot-single.%d", i), domain.NoStream, resized(1)))
+	for _, single := range []string{"slot-checked", "slot-continued"} {
+		_, err := before.Append(t.Context(), write(single, domain.NoStream, resized(1)))
 		require.NoError(t, err)
 	}
 	for i := range 2 { // it is alone
@@ -114,24 +116,31 @@ func TestAStreamIsNotTakenForOneThatHasAnEventUnseen(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, store.Survey(t.Context()))
-	for i := range 20 {
-		single, ghost := fmt.Sprintf("slot-single.%d", i), fmt.Sprintf("slot-ghost.%d", i)
-		store.TakeForWritten(domain.StreamName(ghost))
-		require.True(t, store.Alone())
-		require.True(t, store.LikelySingle(domain.StreamName(single)))
-		require.True(t, store.LikelySingle(domain.StreamName(ghost)), "so it believes")
-		wrong, right := make(chan error, 1), make(chan error, 1)
-		for stream, answer := range map[string]chan error{single: right, ghost: wrong} {
-			go func() {
-				_, err := store.Append(t.Context(), write(stream, 0), write(stream+".new", domain.NoStream, resized(i)))
-				answer <- err
-			}()
-		}
-		require.NoError(t, <-right)
-		require.ErrorIs(t, <-wrong, commands.ErrWrongRevision)
-		require.False(t, store.LikelySingle(domain.StreamName(ghost)), "it has been told")
-		loaded, err := store.Load(t.Context(), domain.StreamName(single+".new"), domain.StreamName(ghost+".new"))
-		require.NoError(t, err)
-		require.Len(t, loaded, 1)
+	store.TakeForWritten("slot-ghost")
+	require.True(t, store.Alone())
+	for _, name := range []domain.StreamName{"slot-checked", "slot-continued", "slot-ghost"} {
+		require.True(t, store.LikelySingle(name), "so it believes")
 	}
+
+	release := lockHead(t, url)
+	first := later(t.Context(), store, write("slot-first", domain.NoStream, resized(1)))
+	watch(t, url)(someoneWaits)
+	checked := later(t.Context(), store, write("slot-checked", 0), write("slot-a", domain.NoStream, resized(2)))
+	continued := later(t.Context(), store, write("slot-continued", 0, resized(3)))
+	wrong := later(t.Context(), store, write("slot-ghost", 0), write("slot-b", domain.NoStream, resized(4)))
+	require.Eventually(t, func() bool { return store.QueuedAppends() == 3 }, 20*time.Second, time.Millisecond)
+	release()
+	for _, succeeds := range []func() (domain.Position, error){first, checked, continued} {
+		_, err := succeeds()
+		require.NoError(t, err)
+	}
+	_, err := wrong()
+	require.ErrorIs(t, err, commands.ErrWrongRevision)
+
+	require.False(t, store.LikelySingle("slot-ghost"), "it has been told")
+	require.False(t, store.LikelySingle("slot-continued"))
+	loaded, err := store.Load(t.Context(), "slot-a", "slot-b", "slot-checked", "slot-continued", "slot-ghost")
+	require.NoError(t, err)
+	require.Len(t, loaded, 3)
+	require.Len(t, loaded["slot-continued"], 2)
 }
