@@ -25,12 +25,11 @@ type unaware struct {
 	loaded   map[domain.StreamName]int
 }
 
-func (s *unaware) LikelyEmpty(stream domain.StreamName) bool {
-	return strings.HasPrefix(string(stream), s.category)
-}
-
-func (s *unaware) LikelySingle(stream domain.StreamName) bool {
-	return stream.Category() == patient.Category
+func (s *unaware) LikelyEnd(stream domain.StreamName) (domain.Revision, bool) {
+	if stream.Category() == patient.Category {
+		return 0, true
+	}
+	return domain.NoStream, strings.HasPrefix(string(stream), s.category)
 }
 
 func (s *unaware) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {

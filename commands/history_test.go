@@ -171,15 +171,13 @@ func (s *hesitant) Load(ctx context.Context, streams ...domain.StreamName) (map[
 	return s.Store.Load(ctx, streams...)
 }
 
-// LikelyEmpty is wrong now and then, as a process is that has not heard of what
+// LikelyEnd is wrong now and then, as a process is that has not heard of what
 // others appended.
-func (s *hesitant) LikelyEmpty(stream domain.StreamName) bool {
-	return s.random.IntN(8) == 0 || s.Store.LikelyEmpty(stream)
-}
-
-// LikelySingle is as wrong.
-func (s *hesitant) LikelySingle(stream domain.StreamName) bool {
-	return s.random.IntN(8) == 0 || s.Store.LikelySingle(stream)
+func (s *hesitant) LikelyEnd(stream domain.StreamName) (domain.Revision, bool) {
+	if s.random.IntN(4) == 0 {
+		return domain.Revision(s.random.IntN(2)) - 1, true
+	}
+	return s.Store.LikelyEnd(stream)
 }
 
 func (s *hesitant) Append(ctx context.Context, writes ...commands.Write) (domain.Position, error) {

@@ -20,11 +20,8 @@ type rehearsal struct {
 	planned []Planned
 }
 
-// LikelyEmpty returns false: no append to the store below checks it.
-func (r *rehearsal) LikelyEmpty(domain.StreamName) bool { return false }
-
-// LikelySingle returns false: no append to the store below checks it.
-func (r *rehearsal) LikelySingle(domain.StreamName) bool { return false }
+// LikelyEnd returns nothing: no append to the store below checks it.
+func (r *rehearsal) LikelyEnd(domain.StreamName) (domain.Revision, bool) { return 0, false }
 
 // Load returns the events of the store below, and those that were added.
 func (r *rehearsal) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {

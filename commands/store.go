@@ -25,18 +25,12 @@ type Store interface {
 	// cancelled context stores everything or nothing.
 	Append(ctx context.Context, writes ...Write) (domain.Position, error)
 
-	// LikelyEmpty reports whether a stream has no events as far as this process
-	// knows, without asking anybody: who appends to it need not load it first.
-	// It may be wrong, but not about what this process has appended or loaded.
-	// False says nothing.
-	LikelyEmpty(stream domain.StreamName) bool
-
-	// LikelySingle reports whether a stream has its first event and no other as
-	// far as this process knows: who can do without what that event says need not
-	// load it, as long as the append expects revision 0. It may be wrong, but not
-	// about a stream of several events that this process has appended to or
-	// loaded. False says nothing.
-	LikelySingle(stream domain.StreamName) bool
+	// LikelyEnd returns where a stream ends as far as this process knows, without
+	// asking anybody: [domain.NoStream] when it has no events. Who knows what the events
+	// up to there say, and whose append expects that end, need not load it. It may
+	// be wrong, but what this process has appended to or loaded it does not take for
+	// shorter than it was then. False says nothing.
+	LikelyEnd(stream domain.StreamName) (end domain.Revision, known bool)
 
 	// Atomic reports whether Append takes several writes at once. A store
 	// that does not returns an error for more than one.

@@ -226,14 +226,14 @@ func (a *attempt) displaced() error {
 func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	where, who := clinic.Stream(a.visit.Clinic), patient.Stream(a.visit.Patient)
 	seldom := []domain.StreamName{where}
-	single := a.guess && a.visit.Patient != "" && h.Store.Atomic() && h.Store.LikelySingle(who)
+	single := a.guess && a.visit.Patient != "" && h.Store.Atomic() && h.likelyAt(0)(who)
 	if a.visit.Patient != "" && !single {
 		seldom = append(seldom, who)
 	}
 	a.asked = append(a.streams(), a.stream())
 	names := slices.Clone(a.asked)
 	if a.guess {
-		names = slices.DeleteFunc(names, h.Store.LikelyEmpty)
+		names = slices.DeleteFunc(names, h.likelyAt(domain.NoStream))
 		a.guessed = single || len(names) < len(a.asked)
 	}
 	loaded, err := h.loadKnown(ctx, names, seldom...)
@@ -260,6 +260,15 @@ func (h *Handler) loadAll(ctx context.Context, a *attempt) error {
 	a.loaded, a.checks, a.own = loaded, append(a.checks, check), loaded[a.stream()]
 	a.state = domain.Replay(appointment.Evolve, appointment.State{}, a.own)
 	return h.settleWaiting(ctx, a, h.Now())
+}
+
+// likelyAt tells of a stream whether it ends at a revision as far as this process
+// knows.
+func (h *Handler) likelyAt(end domain.Revision) func(domain.StreamName) bool {
+	return func(stream domain.StreamName) bool {
+		at, known := h.Store.LikelyEnd(stream)
+		return known && at == end
+	}
 }
 
 // oneself notes under which other ids the patient is known.

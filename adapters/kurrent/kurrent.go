@@ -122,11 +122,8 @@ func (s *Store) Close() { s.conn.close() }
 // Atomic returns false: Append takes one write at a time.
 func (s *Store) Atomic() bool { return false }
 
-// LikelyEmpty returns false: this process does not know.
-func (s *Store) LikelyEmpty(domain.StreamName) bool { return false }
-
-// LikelySingle returns false: this process does not know.
-func (s *Store) LikelySingle(domain.StreamName) bool { return false }
+// LikelyEnd returns nothing: this process does not know.
+func (s *Store) LikelyEnd(domain.StreamName) (domain.Revision, bool) { return 0, false }
 
 // identityStream holds which store this is. Its name has no hyphen: it is of no
 // category that Slotbook has.

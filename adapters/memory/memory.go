@@ -57,18 +57,11 @@ func New(c Config) *Store {
 // Atomic reports whether Append takes several writes at once.
 func (s *Store) Atomic() bool { return !s.config.StepByStep }
 
-// LikelyEmpty reports whether a stream has no events.
-func (s *Store) LikelyEmpty(stream domain.StreamName) bool {
+// LikelyEnd returns where a stream ends.
+func (s *Store) LikelyEnd(stream domain.StreamName) (domain.Revision, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.streams[stream]) == 0
-}
-
-// LikelySingle reports whether a stream has one event.
-func (s *Store) LikelySingle(stream domain.StreamName) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.streams[stream]) == 1
+	return domain.Revision(len(s.streams[stream])) - 1, true
 }
 
 // Load returns every event of the streams.

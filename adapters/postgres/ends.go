@@ -83,14 +83,13 @@ func (e *ends) foresee(l *ledger, streams []domain.StreamName) bool {
 	}
 	for _, stream := range streams {
 		revision, known := e.revisions[stream]
-		switch {
-		case known:
-		case e.absent(stream):
-			revision = domain.NoStream
-		case e.single(stream):
-			l.assumed = append(l.assumed, stream)
-		default:
-			return false
+		if !known {
+			if revision, known = e.likely(stream); !known {
+				return false
+			}
+			if revision == 0 {
+				l.assumed = append(l.assumed, stream)
+			}
 		}
 		l.revisions[stream] = revision
 	}
@@ -144,15 +143,16 @@ func (e *ends) forget() {
 // complete reports whether the filters know of every event up to the last position.
 func (e *ends) complete() bool { return e.alone && e.written != nil && e.covered >= e.ours }
 
-// absent reports whether a stream is known to have no events at the last position.
-func (e *ends) absent(stream domain.StreamName) bool {
-	return e.complete() && !e.written.TestString(string(stream))
-}
-
-// single reports whether a stream is likely to have one event at the last position;
-// it is known not to have more.
-func (e *ends) single(stream domain.StreamName) bool {
-	return e.complete() && e.written.TestString(string(stream)) && !e.longer.TestString(string(stream))
+// likely returns where a stream ends at the last position as far as the filters know:
+// that it has no events for certain, and that it has one unless it has none.
+func (e *ends) likely(stream domain.StreamName) (end domain.Revision, known bool) {
+	switch {
+	case !e.complete():
+		return 0, false
+	case !e.written.TestString(string(stream)):
+		return domain.NoStream, true
+	}
+	return 0, !e.longer.TestString(string(stream))
 }
 
 // note enters a stream into the filters, if there are any, that ends at a revision,
@@ -169,23 +169,17 @@ func (e *ends) note(stream domain.StreamName, before, revision domain.Revision) 
 	}
 }
 
-// likelySingle reports whether a stream has one event as far as is known. While
-// others append, it says nothing.
-func (e *ends) likelySingle(stream domain.StreamName) bool {
+// likelyEnd is likely for who does not hold the lock, unless this process knows
+// better. It also reports whether that is all that can be known: while others append
+// it is not worth finding out more.
+func (e *ends) likelyEnd(stream domain.StreamName) (end domain.Revision, known, enough bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if revision, known := e.revisions[stream]; known {
-		return revision == 0 && e.alone
+	end, known = e.likely(stream)
+	if exact, there := e.revisions[stream]; there && exact != end {
+		known = false
 	}
-	return e.single(stream)
-}
-
-// unwritten is absent for who does not hold the lock. It also reports whether that
-// is all that can be known: while others append it is not worth finding out more.
-func (e *ends) unwritten(stream domain.StreamName) (yes, enough bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.absent(stream), e.complete() || !e.alone
+	return end, known, e.complete() || !e.alone
 }
 
 // surveyed returns how far the filters cover the log, -1 when there are none that

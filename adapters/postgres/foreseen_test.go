@@ -59,7 +59,7 @@ func TestWhatAProcessKnowsNeverDecidesWrongly(t *testing.T) {
 			if !there {
 				end = domain.NoStream
 			}
-			empty, single := store.LikelyEmpty(domain.StreamName(stream)), store.LikelySingle(domain.StreamName(stream))
+			empty, single := likelyAt(store, domain.NoStream, domain.StreamName(stream)), likelyAt(store, 0, domain.StreamName(stream))
 			require.False(t, empty && single, "%s: %s", said, stream)
 			if single && end == 0 && !writers[stream][store] {
 				assumed++

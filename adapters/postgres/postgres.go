@@ -113,15 +113,11 @@ func (s *Store) Run(ctx context.Context) error {
 // Atomic returns true: Append takes several writes at once.
 func (s *Store) Atomic() bool { return true }
 
-// LikelyEmpty reports whether a stream has no events as far as this process
-// knows. It does not know what others have appended since its own last append;
-// once that has met an append of others, it is false until that was looked at.
-func (s *Store) LikelyEmpty(stream domain.StreamName) bool { return s.survey.unwritten(stream) }
-
-// LikelySingle reports whether a stream has one event as far as this process knows,
-// which is as far as with [Store.LikelyEmpty].
-func (s *Store) LikelySingle(stream domain.StreamName) bool {
-	return s.survey.ends.likelySingle(stream)
+// LikelyEnd returns where a stream ends as far as this process knows, if it has no
+// event or one. It does not know what others have appended since its own last append;
+// once that has met an append of others, it knows nothing until that was looked at.
+func (s *Store) LikelyEnd(stream domain.StreamName) (domain.Revision, bool) {
+	return s.survey.likelyEnd(stream)
 }
 
 // Append stores all events of all writes or none, and returns the position of

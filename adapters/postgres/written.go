@@ -44,17 +44,17 @@ func newSurveyor(pool *pgxpool.Pool, ends *ends, log *slog.Logger) *surveyor {
 	return &surveyor{pool: pool, ends: ends, log: log, wanted: make(chan struct{}, 1)}
 }
 
-// unwritten reports whether a stream has no events as far as this process knows,
-// and has more found out when that is not enough to say.
-func (s *surveyor) unwritten(stream domain.StreamName) bool {
-	unwritten, enough := s.ends.unwritten(stream)
+// likelyEnd returns where a stream ends as far as this process knows, and has more
+// found out when that is not enough to say.
+func (s *surveyor) likelyEnd(stream domain.StreamName) (domain.Revision, bool) {
+	end, known, enough := s.ends.likelyEnd(stream)
 	if !enough {
 		select {
 		case s.wanted <- struct{}{}:
 		default:
 		}
 	}
-	return unwritten
+	return end, known
 }
 
 // run finds out what is wanted until ctx ends.

@@ -69,11 +69,8 @@ func newWorld(p *past, now func() time.Time) *world {
 // Atomic returns true.
 func (w *world) Atomic() bool { return true }
 
-// LikelyEmpty returns false.
-func (w *world) LikelyEmpty(domain.StreamName) bool { return false }
-
-// LikelySingle returns false.
-func (w *world) LikelySingle(domain.StreamName) bool { return false }
+// LikelyEnd returns nothing.
+func (w *world) LikelyEnd(domain.StreamName) (domain.Revision, bool) { return 0, false }
 
 // Load returns every event of the streams.
 func (w *world) Load(ctx context.Context, streams ...domain.StreamName) (map[domain.StreamName][]domain.Recorded, error) {
